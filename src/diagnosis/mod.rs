@@ -2,8 +2,16 @@
 //!
 //! Knows nobody: the errors bring their own words, this module gives them their shape.
 
+mod close_codes;
+mod http;
+mod server_errors;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use close_codes::of_close_code;
+pub use http::of_http_refusal;
+pub use server_errors::of_server_error;
 
 /// Why something failed and what mends it, in words for the person who has to.
 ///

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 /// assert_eq!(json.as_str(), r#"{"x":1}"#);
 /// # Ok::<(), metered_realtime::wire::JsonError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Json(Arc<str>);
+#[derive(Clone)]
+pub struct Json(Arc<RawValue>);
 
 /// A value that is not JSON, or not of the asked type.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ impl JsonError {
 impl Json {
     /// The JSON `null`.
     pub fn null() -> Self {
-        Self(Arc::from("null"))
+        Self::from(RawValue::NULL)
     }
 
     /// Takes a text that must be one JSON value; blanks around it are dropped.
@@ -44,49 +44,49 @@ impl Json {
 
     /// Serializes a value.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        Ok(Self(serde_json::to_string(value)?.into()))
+        Ok(Self(serde_json::value::to_raw_value(value)?.into()))
     }
 
     /// The value of type `T` that the text stands for.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
-        Ok(serde_json::from_str(&self.0)?)
+        Ok(serde_json::from_str(self.0.get())?)
     }
 
     /// The text, without blanks around it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.get()
     }
 }
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
 
 impl From<&RawValue> for Json {
     fn from(raw: &RawValue) -> Self {
-        Self(Arc::from(raw.get()))
-    }
-}
-
-impl From<&serde_json::Value> for Json {
-    fn from(value: &serde_json::Value) -> Self {
-        Self(value.to_string().into())
+        Self(raw.to_owned().into())
     }
 }
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // An app's payload may be large or private: its size is enough for a log.
-        write!(f, "Json({} bytes)", self.0.len())
+        write!(f, "Json({} bytes)", self.as_str().len())
     }
 }
 
 impl Serialize for Json {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        raw.serialize(serializer)
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self::from(&*raw))
+        Ok(Self(Box::<RawValue>::deserialize(deserializer)?.into()))
     }
 }

@@ -9,6 +9,7 @@
 mod client_frame;
 mod codes;
 mod fields;
+mod ice_servers;
 mod json;
 mod names;
 mod pattern;
@@ -17,6 +18,7 @@ mod signal;
 
 pub use client_frame::{BuildError, ClientFrame, ClientFrameError, ReceivedClientFrame};
 pub use codes::{CloseCode, ErrorCode};
+pub use ice_servers::{IceServer, IceUrls, MAX_ICE_SERVERS, ice_servers};
 pub use json::{Json, JsonError};
 pub use names::{
     NameError, is_reserved_channel, validate_channel, validate_peer_id, validate_request_id,

@@ -1,0 +1,3 @@
+//! What differs between the systems that we run on.
+
+pub mod tls;

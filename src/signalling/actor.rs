@@ -1,0 +1,432 @@
+//! The task of one client: owns the session, the socket and the secrets, and does what the session says.
+//!
+//! It starts with `connect` and ends with the session's end; nothing of it outlives that. It holds no lock
+//! across an await and never calls into the app but for the token provider, whose future it polls itself
+//! and drops when the session has no use for it any more. Its inputs are the commands of the handles (a
+//! bounded queue), the socket, the dial, the provider and one timer.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::client::Shared;
+use super::connection::{Connection, SocketEvent};
+use super::error::{ConnectError, RequestError};
+use super::event::{Connected, Event, State};
+use super::session::{Input, Output, Request, RequestKind, Session, TokenOutcome};
+use super::socket::{DialError, DialProgress, Socket, Target, dial};
+use crate::credential::preflight::{self, Claims};
+use crate::credential::{Credential, Token, TokenProviderError, ask};
+use crate::wire::CloseCode;
+
+/// Commands taken before the socket gets its turn again.
+const COMMANDS_PER_TURN: usize = 128;
+
+/// What a handle asks for.
+pub(crate) enum Command {
+    Connect(oneshot::Sender<Result<(), ConnectError>>),
+    Close { code: CloseCode, reason: String },
+    Request(Request, RequestTarget, oneshot::Sender<Result<(), RequestError>>),
+    NetworkChanged,
+    EnteredBackground,
+    EnteredForeground,
+    ReconnectNow,
+}
+
+/// What the preflight has to look at.
+pub(crate) enum RequestTarget {
+    Channel(Box<str>),
+    Peer,
+    None,
+}
+
+type Fetched = Result<Token, TokenProviderError>;
+type Dialled = Result<Box<Socket>, DialError>;
+type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pub(crate) struct Actor {
+    session: Session,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    credential: Credential,
+    preflight: bool,
+    target: Arc<Target>,
+    token: Option<Token>,
+    claims: Option<Claims>,
+    /// The server's clock less ours, in seconds, once it is known.
+    clock_skew: f64,
+    started: Instant,
+    fetch: Option<(u64, BoxedFuture<Fetched>)>,
+    dial: Option<(u64, DialProgress, BoxedFuture<Dialled>)>,
+    connection: Option<(u64, Connection)>,
+    connect_reply: Option<oneshot::Sender<Result<(), ConnectError>>>,
+    replies: HashMap<u64, oneshot::Sender<Result<(), RequestError>>>,
+}
+
+/// What woke the actor.
+enum Wake {
+    Command(Option<Command>),
+    Fetched(Fetched),
+    Dialled(Dialled),
+    Socket(SocketEvent),
+    Timer,
+}
+
+impl Actor {
+    pub(crate) fn new(
+        session: Session,
+        shared: Arc<Shared>,
+        commands: mpsc::Receiver<Command>,
+        credential: Credential,
+        preflight: bool,
+        target: Arc<Target>,
+    ) -> Self {
+        Self {
+            session,
+            shared,
+            commands,
+            credential,
+            preflight,
+            target,
+            token: None,
+            claims: None,
+            clock_skew: 0.0,
+            started: Instant::now(),
+            fetch: None,
+            dial: None,
+            connection: None,
+            connect_reply: None,
+            replies: HashMap::new(),
+        }
+    }
+
+    /// Runs until the session is over.
+    pub(crate) async fn run(mut self) {
+        let mut handles_gone = false;
+        loop {
+            self.obey();
+            if self.session.is_over() {
+                break;
+            }
+            match self.wake(handles_gone).await {
+                Wake::Command(Some(command)) => {
+                    self.command(command);
+                    for _ in 1..COMMANDS_PER_TURN {
+                        match self.commands.try_recv() {
+                            Ok(command) => self.command(command),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                Wake::Command(None) => {
+                    // The last handle is gone: nobody can close it any more.
+                    handles_gone = true;
+                    let reason = "client dropped".to_owned();
+                    self.handle(Input::Close { code: CloseCode::NORMAL, reason });
+                }
+                Wake::Fetched(fetched) => self.fetched(fetched),
+                Wake::Dialled(result) => self.dialled(result),
+                Wake::Socket(event) => self.socket_event(event),
+                Wake::Timer => self.timer(),
+            }
+        }
+        self.refuse_the_rest();
+    }
+
+    async fn wake(&mut self, handles_gone: bool) -> Wake {
+        let deadline = self.session.next_deadline().map(|at| self.started + at);
+        tokio::select! {
+            command = self.commands.recv(), if !handles_gone => Wake::Command(command),
+            event = next_of(self.connection.as_mut()) => Wake::Socket(event),
+            result = poll_slot(self.dial.as_mut().map(|(_, _, future)| future)) => Wake::Dialled(result),
+            fetched = poll_slot(self.fetch.as_mut().map(|(_, future)| future)) => Wake::Fetched(fetched),
+            () = sleep_until(deadline) => Wake::Timer,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.session.handle(now, input);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Connect(reply) => {
+                if let Some(earlier) = self.connect_reply.replace(reply) {
+                    // Cannot happen: the client starts an actor for each connect.
+                    drop(earlier.send(Err(ConnectError::Internal { what: "two connects" })));
+                }
+                self.handle(Input::Connect);
+            }
+            Command::Close { code, reason } => self.handle(Input::Close { code, reason }),
+            Command::Request(request, target, reply) => self.request(request, target, reply),
+            Command::NetworkChanged => self.handle(Input::NetworkChanged),
+            Command::EnteredBackground => self.handle(Input::EnteredBackground),
+            Command::EnteredForeground => self.handle(Input::EnteredForeground),
+            Command::ReconnectNow => self.handle(Input::ReconnectNow),
+        }
+    }
+
+    fn request(
+        &mut self,
+        request: Request,
+        target: RequestTarget,
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    ) {
+        let refused = match (&self.claims, target) {
+            (Some(claims), RequestTarget::Channel(channel))
+                if matches!(request.kind, RequestKind::Subscribe { .. } | RequestKind::Publish) =>
+            {
+                claims.check_channel(&channel).err()
+            }
+            (Some(claims), RequestTarget::Peer) => claims.check_send().err(),
+            _ => None,
+        };
+        match refused {
+            // A caller that has gone needs no answer.
+            Some(error) => drop(reply.send(Err(RequestError::Preflight(Arc::new(error))))),
+            None => {
+                self.replies.insert(request.id, reply);
+                self.handle(Input::Request(request));
+            }
+        }
+    }
+
+    /// Looks into a token; `None` for one that is fit.
+    fn fetched(&mut self, fetched: Fetched) {
+        let Some((ticket, _)) = self.fetch.take() else { return };
+        let outcome = match fetched {
+            Ok(token) => {
+                let fresh = self.token.as_ref().is_none_or(|before| !before.same_as(&token));
+                let now = unix_now() + self.clock_skew;
+                let checked = match self.preflight {
+                    true => preflight::check(token.expose(), now).map(Some),
+                    false => Ok(None),
+                };
+                self.token = Some(token);
+                match checked {
+                    Ok(claims) => {
+                        self.claims = claims;
+                        TokenOutcome::Ready { fresh }
+                    }
+                    Err(error) => TokenOutcome::Unfit { fresh, error: Arc::new(error) },
+                }
+            }
+            Err(error) => TokenOutcome::Failed(Arc::new(error)),
+        };
+        self.handle(Input::Token { ticket, outcome });
+    }
+
+    fn dialled(&mut self, result: Dialled) {
+        let Some((attempt, _, _)) = self.dial.take() else { return };
+        match result {
+            Ok(socket) => {
+                self.connection = Some((attempt, Connection::new(*socket)));
+                self.handle(Input::Opened { attempt });
+            }
+            Err(error) => self.handle(Input::DialFailed { attempt, error: error.into() }),
+        }
+    }
+
+    fn socket_event(&mut self, event: SocketEvent) {
+        let Some((attempt, _)) = self.connection else { return };
+        match event {
+            SocketEvent::Text(text) => self.handle(Input::Text { attempt, text: text.as_str() }),
+            SocketEvent::Binary => self.handle(Input::Binary { attempt }),
+            SocketEvent::TooBig => self.handle(Input::TooBig { attempt }),
+            SocketEvent::Flushed(frames) => self.handle(Input::Flushed { attempt, frames }),
+            SocketEvent::Closed { code, reason } => {
+                self.connection = None;
+                self.handle(Input::SocketClosed { attempt, code, reason });
+            }
+        }
+    }
+
+    fn timer(&mut self) {
+        if let Some((_, progress, _)) = &self.dial {
+            self.session.note_phase(progress.phase().as_str());
+        }
+        // After a freeze the answers may be there already: hear them before judging.
+        for _ in 0..COMMANDS_PER_TURN {
+            let event = match self.connection.as_mut() {
+                Some((_, connection)) => futures_util::FutureExt::now_or_never(connection.next()),
+                None => None,
+            };
+            match event {
+                Some(event) => self.socket_event(event),
+                None => break,
+            }
+        }
+        let now = self.now();
+        self.session.handle_timeout(now);
+    }
+
+    /// Does all that the session wants done.
+    fn obey(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::FetchToken { ticket } => self.start_fetch(ticket),
+                Output::CancelToken => self.fetch = None,
+                Output::Dial { attempt } => self.start_dial(attempt),
+                Output::Write { attempt, text } => match &mut self.connection {
+                    Some((current, connection)) if *current == attempt => connection.send(text),
+                    _ => {}
+                },
+                Output::CloseSocket { attempt, code, reason } => match &mut self.connection {
+                    Some((current, connection)) if *current == attempt => {
+                        connection.start_close(code, &reason);
+                    }
+                    _ => {}
+                },
+                Output::DropSocket { attempt, code, reason } => {
+                    self.dial.take_if(|(current, ..)| *current == attempt);
+                    if let Some((_, connection)) =
+                        self.connection.take_if(|(current, _)| *current == attempt)
+                    {
+                        connection.leave(code, reason);
+                    }
+                }
+                Output::Event(event) => self.publish(&event),
+                Output::ConnectDone(result) => {
+                    if let Some(reply) = self.connect_reply.take() {
+                        // A caller that has gone needs no answer.
+                        drop(reply.send(result));
+                    }
+                }
+                Output::RequestDone { id, result } => {
+                    if let Some(reply) = self.replies.remove(&id) {
+                        drop(reply.send(result));
+                    }
+                }
+                Output::CloseDone => {}
+            }
+        }
+        let (signalling, app) = self.session.waiting();
+        let shared = &self.shared;
+        shared.waiting_signalling.store(signalling, Ordering::Relaxed);
+        shared.waiting_app.store(app, Ordering::Relaxed);
+        shared.unanswered.store(self.session.unanswered(), Ordering::Relaxed);
+        shared.max_message_size.store(self.session.max_message_size(), Ordering::Relaxed);
+        shared.counters.send_if_modified(|counters| {
+            let now = self.session.counters();
+            std::mem::replace(counters, now) != now
+        });
+    }
+
+    fn publish(&mut self, event: &Event) {
+        match event {
+            Event::StateChange { to, .. } => {
+                self.shared.state.send_replace(*to);
+            }
+            Event::Connected(connected) => self.learn(connected),
+            Event::Disconnected(lost) => {
+                self.shared.connected.send_replace(None);
+                tracing::info!(
+                    code = lost.code.get(),
+                    error = %lost.error,
+                    again = lost.will_reconnect,
+                    "disconnected"
+                );
+            }
+            _ => {}
+        }
+        self.shared.events.publish(event);
+    }
+
+    fn learn(&mut self, connected: &Arc<Connected>) {
+        tracing::info!(again = connected.is_reconnect, "connected");
+        if let Some(server) = connected.server_time {
+            self.clock_skew = server.0 - unix_now();
+        }
+        self.shared.connected.send_replace(Some(Arc::clone(connected)));
+    }
+
+    fn start_fetch(&mut self, ticket: u64) {
+        let future: BoxedFuture<Fetched> = match &self.credential {
+            Credential::Provider(provider) => {
+                let provider = Arc::clone(provider);
+                Box::pin(async move { ask(&*provider).await })
+            }
+            Credential::Token(token) => Box::pin(std::future::ready(Ok(token.clone()))),
+            Credential::ApiKey(_) => return,
+        };
+        self.fetch = Some((ticket, future));
+    }
+
+    fn start_dial(&mut self, attempt: u64) {
+        let query = match (&self.credential, &self.token) {
+            (Credential::ApiKey(key), _) => key.as_query(),
+            (_, Some(token)) => token.as_query(),
+            // Cannot happen: the session dials after a token only.
+            (_, None) => return,
+        };
+        tracing::debug!(attempt, "dialling");
+        let progress = DialProgress::default();
+        let target = Arc::clone(&self.target);
+        let watched = progress.clone();
+        let future = Box::pin(async move { dial(&target, &query, &watched).await.map(Box::new) });
+        self.connection = None;
+        self.dial = Some((attempt, progress, future));
+    }
+
+    /// Answers what came too late for the session.
+    fn refuse_the_rest(&mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Connect(reply) => {
+                    let error = ConnectError::InvalidState { state: self.session.state() };
+                    drop(reply.send(Err(error)));
+                }
+                Command::Request(_, _, reply) => {
+                    drop(reply.send(Err(RequestError::NotConnected { state: State::Closed })));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Actor {
+    /// However the task ends, nobody is left to believe in a connection.
+    fn drop(&mut self) {
+        if !self.session.is_over() {
+            self.shared.abandoned();
+        }
+    }
+}
+
+/// Polls what a slot holds, for ever if it is empty.
+async fn poll_slot<T>(slot: Option<&mut BoxedFuture<T>>) -> T {
+    match slot {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_of(connection: Option<&mut (u64, Connection)>) -> SocketEvent {
+    match connection {
+        Some((_, connection)) => connection.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

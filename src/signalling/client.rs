@@ -1,0 +1,404 @@
+//! The handle of a signalling client.
+//!
+//! Cheap to clone; all clones are one client. It starts an [`Actor`] at `connect` and awaits its end at
+//! `close`. When the last clone is dropped the actor closes the connection and ends by itself.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::actor::{Actor, Command, RequestTarget};
+use super::error::{ConnectError, RequestError};
+use super::event::{Connected, Disconnected, Event, State};
+use super::options::{OptionsError, SignallingOptions};
+use super::pacing::SendPriority;
+use super::session::{Counters, Request, RequestKind, Session, SessionConfig};
+use super::socket::Target;
+use super::subscriber::{EventHub, Events};
+use crate::credential::Credential;
+use crate::wire::{ClientFrame, CloseCode, DEFAULT_MAX_MESSAGE_SIZE, Json};
+
+/// Commands that may wait for the actor; a caller beyond that is suspended.
+const COMMAND_QUEUE: usize = 256;
+/// Bytes of a close frame's reason (RFC 6455 section 5.5).
+const MAX_CLOSE_REASON_BYTES: usize = 123;
+
+/// Options of one subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Whether messages shall carry their sender's `peerMetadata`. The last call for a channel counts.
+    pub include_sender_metadata: bool,
+}
+
+/// What waits and what is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pacing {
+    /// Requests of call set-up that wait for their turn.
+    pub waiting_signalling: usize,
+    /// Requests of the app that wait for their turn.
+    pub waiting_app: usize,
+    /// Requests that left, or are leaving, and are not answered yet.
+    pub unanswered: usize,
+}
+
+/// What actor and handles share. The actor writes, handles read.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) events: EventHub,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) connected: watch::Sender<Option<Arc<Connected>>>,
+    pub(crate) counters: watch::Sender<Counters>,
+    pub(crate) max_message_size: AtomicUsize,
+    pub(crate) waiting_signalling: AtomicUsize,
+    pub(crate) waiting_app: AtomicUsize,
+    pub(crate) unanswered: AtomicUsize,
+    next_request: AtomicU64,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            events: EventHub::default(),
+            state: watch::Sender::new(State::Idle),
+            connected: watch::Sender::new(None),
+            counters: watch::Sender::new(Counters::default()),
+            max_message_size: AtomicUsize::new(DEFAULT_MAX_MESSAGE_SIZE),
+            waiting_signalling: AtomicUsize::new(0),
+            waiting_app: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            next_request: AtomicU64::new(1),
+        }
+    }
+
+    /// The actor ended before its session did: its runtime was shut down, or it failed.
+    pub(crate) fn abandoned(&self) {
+        let from = self.state.send_replace(State::Closed);
+        if from == State::Closed {
+            return;
+        }
+        self.connected.send_replace(None);
+        let error = Arc::new(ConnectError::Internal { what: "the client's task ended early" });
+        self.events.publish(&Event::Disconnected(Arc::new(Disconnected {
+            code: error.close_code(),
+            reason: String::new(),
+            will_reconnect: false,
+            error,
+        })));
+        self.events.publish(&Event::StateChange { from, to: State::Closed });
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    task: JoinHandle<()>,
+}
+
+/// A client of the service: pub/sub with presence, and data from peer to peer, over one connection that is
+/// kept alive.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
+///
+/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_…")?)?;
+/// let mut events = client.events();
+/// client.connect().await?;
+/// client.subscribe("room").await?;
+/// client.publish("room", &serde_json::json!({ "hello": "world" })).await?;
+/// while let Some(event) = events.next().await {
+///     if let Event::Message(message) = event {
+///         println!("{}: {}", message.from, message.data.as_str());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Its methods need a tokio runtime with time and network enabled. States, events and their order are those
+/// of the JavaScript SDK 1.2.0.
+#[derive(Clone, Debug)]
+pub struct SignallingClient {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    credential: Credential,
+    preflight: bool,
+    config: SessionConfig,
+    target: Arc<Target>,
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    /// Held by `connect` and `close` while they start or await the actor.
+    running: tokio::sync::Mutex<Option<Running>>,
+}
+
+impl SignallingClient {
+    /// A client at rest. Checks every option.
+    pub fn new(options: SignallingOptions) -> Result<Self, OptionsError> {
+        let config = options.session_config()?;
+        let target = Arc::new(options.target()?);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared: Arc::new(Shared::new()),
+                credential: options.credential,
+                preflight: options.preflight,
+                config,
+                target,
+                commands: Mutex::new(None),
+                running: tokio::sync::Mutex::new(None),
+            }),
+        })
+    }
+
+    /// Connects, from idle or closed; done at the server's welcome.
+    ///
+    /// The first attempt is not repeated: its failure is the result. Every later drop is mended by itself.
+    /// Dropping the future does not end the attempt; `close` does.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let (reply, result) = oneshot::channel();
+        {
+            let mut running = self.inner.running.lock().await;
+            if let Some(earlier) = running.as_mut() {
+                let state = self.state();
+                if state != State::Closed {
+                    return Err(ConnectError::InvalidState { state });
+                }
+                // Its session is over, or waits for the server's close frame.
+                drop((&mut earlier.task).await);
+            }
+            *running = Some(self.start(reply));
+        }
+        result
+            .await
+            .unwrap_or(Err(ConnectError::Internal { what: "the client's task ended early" }))
+    }
+
+    fn start(&self, reply: oneshot::Sender<Result<(), ConnectError>>) -> Running {
+        let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+        let inner = &self.inner;
+        // Changes at once, so that a second connect sees the first; the session tells of it.
+        let before = inner.shared.state.send_replace(State::Connecting);
+        let session =
+            Session::new(inner.config.clone(), Box::new(fastrand::f64), before, Duration::ZERO);
+        let actor = Actor::new(
+            session,
+            Arc::clone(&inner.shared),
+            receiver,
+            inner.credential.clone(),
+            inner.preflight,
+            Arc::clone(&inner.target),
+        );
+        // Cannot fail: the queue is new.
+        drop(commands.try_send(Command::Connect(reply)));
+        *inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(commands);
+        Running { task: tokio::spawn(actor.run()) }
+    }
+
+    /// Ends the connection with code 1000 and every task of this client; returns when nothing is left.
+    pub async fn close(&self) {
+        self.finish(CloseCode::NORMAL, "client requested close").await;
+    }
+
+    /// Like [`close`](Self::close), with a close code (1000, or 3000 to 4999) and a reason of up to 123 bytes.
+    pub async fn close_with(&self, code: u16, reason: &str) -> Result<(), ConnectError> {
+        let code = CloseCode(code);
+        if !code.may_be_sent_by_an_application() {
+            return Err(ConnectError::InvalidClose { what: "code" });
+        }
+        if reason.len() > MAX_CLOSE_REASON_BYTES {
+            return Err(ConnectError::InvalidClose { what: "reason" });
+        }
+        self.finish(code, reason).await;
+        Ok(())
+    }
+
+    async fn finish(&self, code: CloseCode, reason: &str) {
+        let mut running = self.inner.running.lock().await;
+        if let Some(commands) = self.sender() {
+            // If the actor is gone there is nothing to close.
+            drop(commands.send(Command::Close { code, reason: reason.to_owned() }).await);
+        }
+        if let Some(earlier) = running.take() {
+            drop(earlier.task.await);
+        }
+        *self.inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let from = self.inner.shared.state.send_replace(State::Closed);
+        if from != State::Closed {
+            let event = Event::StateChange { from, to: State::Closed };
+            self.inner.shared.events.publish(&event);
+        }
+    }
+
+    /// Receives a channel's messages and presence from now on, over reconnects too.
+    ///
+    /// Done at the server's ack; the snapshot of who is there comes as [`Event::Presence`].
+    pub async fn subscribe(&self, channel: &str) -> Result<(), RequestError> {
+        self.subscribe_with(channel, SubscribeOptions::default()).await
+    }
+
+    /// [`subscribe`](Self::subscribe) with options.
+    pub async fn subscribe_with(
+        &self,
+        channel: &str,
+        options: SubscribeOptions,
+    ) -> Result<(), RequestError> {
+        let include_sender_metadata = options.include_sender_metadata;
+        let frame = ClientFrame::Subscribe { channel: channel.to_owned(), include_sender_metadata };
+        let kind = RequestKind::Subscribe {
+            channel: channel.into(),
+            include_sender_metadata,
+            generation: 0,
+        };
+        let target = RequestTarget::Channel(channel.into());
+        self.request(&frame, kind, target, SendPriority::App).await
+    }
+
+    /// Stops receiving a channel.
+    pub async fn unsubscribe(&self, channel: &str) -> Result<(), RequestError> {
+        let frame = ClientFrame::Unsubscribe { channel: channel.to_owned() };
+        let kind = RequestKind::Unsubscribe { channel: channel.into() };
+        self.request(&frame, kind, RequestTarget::None, SendPriority::App).await
+    }
+
+    /// Broadcasts data to a channel's subscribers but ourselves. No subscription is needed.
+    ///
+    /// Done at the server's ack. Requests are paced: see [`PacingOptions`](super::PacingOptions).
+    pub async fn publish<T: Serialize + ?Sized>(
+        &self,
+        channel: &str,
+        data: &T,
+    ) -> Result<(), RequestError> {
+        let data = json(data)?;
+        let frame = ClientFrame::Publish { channel: channel.to_owned(), data };
+        let target = RequestTarget::Channel(channel.into());
+        self.request(&frame, RequestKind::Publish, target, SendPriority::App).await
+    }
+
+    /// Hands data to one peer. No common channel is needed; the credential needs the action `send`.
+    pub async fn send<T: Serialize + ?Sized>(
+        &self,
+        peer_id: &str,
+        data: &T,
+    ) -> Result<(), RequestError> {
+        self.send_with(peer_id, data, SendPriority::App).await
+    }
+
+    /// [`send`](Self::send) in a lane of choice.
+    pub async fn send_with<T: Serialize + ?Sized>(
+        &self,
+        peer_id: &str,
+        data: &T,
+        priority: SendPriority,
+    ) -> Result<(), RequestError> {
+        let data = json(data)?;
+        let frame = ClientFrame::Send { to: peer_id.to_owned(), data };
+        self.request(&frame, RequestKind::Send, RequestTarget::Peer, priority).await
+    }
+
+    async fn request(
+        &self,
+        frame: &ClientFrame,
+        kind: RequestKind,
+        target: RequestTarget,
+        priority: SendPriority,
+    ) -> Result<(), RequestError> {
+        let shared = &self.inner.shared;
+        let id = shared.next_request.fetch_add(1, Ordering::Relaxed);
+        let cap = shared.max_message_size.load(Ordering::Relaxed);
+        let text = frame.encode(Some(&id.to_string()), cap)?;
+        let data_size = match frame {
+            ClientFrame::Publish { data, .. } | ClientFrame::Send { data, .. } => {
+                data.as_str().len()
+            }
+            _ => 0,
+        };
+        let request = Request { id, kind, text, data_size, priority };
+        let (reply, result) = oneshot::channel();
+        let not_connected = || RequestError::NotConnected { state: self.state() };
+        let commands = self.sender().ok_or_else(not_connected)?;
+        commands
+            .send(Command::Request(request, target, reply))
+            .await
+            .map_err(|_| not_connected())?;
+        result.await.unwrap_or_else(|_| Err(not_connected()))
+    }
+
+    /// Where the client stands now.
+    pub fn state(&self) -> State {
+        *self.inner.shared.state.borrow()
+    }
+
+    /// The state, now and at each change.
+    pub fn watch_state(&self) -> watch::Receiver<State> {
+        self.inner.shared.state.subscribe()
+    }
+
+    /// The present connection's welcome; `None` without one.
+    pub fn connected(&self) -> Option<Arc<Connected>> {
+        self.inner.shared.connected.borrow().clone()
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> Events {
+        self.inner.shared.events.subscribe()
+    }
+
+    /// What waits for its turn, and what for its answer.
+    pub fn pacing(&self) -> Pacing {
+        let shared = &self.inner.shared;
+        Pacing {
+            waiting_signalling: shared.waiting_signalling.load(Ordering::Relaxed),
+            waiting_app: shared.waiting_app.load(Ordering::Relaxed),
+            unanswered: shared.unanswered.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What came and led to nothing, since `connect`.
+    pub fn counters(&self) -> Counters {
+        *self.inner.shared.counters.borrow()
+    }
+
+    /// The platform reports another network: the connection is probed (2 s) and replaced at once if it is
+    /// dead; a reconnect that waits is tried now.
+    pub fn network_changed(&self) {
+        self.hint(Command::NetworkChanged);
+    }
+
+    /// The app went to the background: the connection is probed, so that a dead one is replaced while there
+    /// is time.
+    pub fn entered_background(&self) {
+        self.hint(Command::EnteredBackground);
+    }
+
+    /// The app came to the foreground: like [`network_changed`](Self::network_changed).
+    pub fn entered_foreground(&self) {
+        self.hint(Command::EnteredForeground);
+    }
+
+    /// The user asks: like [`network_changed`](Self::network_changed), and a wait that the server asked for
+    /// is ended too.
+    pub fn reconnect_now(&self) {
+        self.hint(Command::ReconnectNow);
+    }
+
+    fn hint(&self, command: Command) {
+        if let Some(commands) = self.sender() {
+            // With a full queue the actor is about to hear from the connection anyway; without an actor
+            // there is nothing to hurry.
+            drop(commands.try_send(command));
+        }
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<Command>> {
+        self.inner.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn json<T: Serialize + ?Sized>(data: &T) -> Result<Json, RequestError> {
+    Json::from_serialize(data).map_err(|error| RequestError::Json(Arc::new(error)))
+}

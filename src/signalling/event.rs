@@ -1,0 +1,157 @@
+//! What a client tells its app: events in order, and states.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::error::{ConnectError, RequestError};
+use crate::credential::TokenProviderError;
+use crate::wire::{CloseCode, Direct, ErrorFrame, IceServer, Message, Presence, UnixSeconds};
+
+/// Where a client stands.
+///
+/// ```
+/// use metered_realtime::signalling::State;
+/// assert_eq!(State::Reconnecting.as_str(), "reconnecting");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Never connected.
+    #[default]
+    Idle,
+    /// The first attempt is under way.
+    Connecting,
+    /// Requests can be made.
+    Connected,
+    /// The connection is lost and will be made anew.
+    Reconnecting,
+    /// Ended, by `close`, by a refusal that no repetition mends, or for want of further attempts.
+    Closed,
+}
+
+impl State {
+    /// The JavaScript SDK's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Reconnecting => "reconnecting",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the server said in its welcome.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connected {
+    /// Our id on this connection. With a publishable key it is new each time.
+    pub peer_id: String,
+    /// The server's clock; absent if it did not say.
+    pub server_time: Option<UnixSeconds>,
+    /// When the token ends; `None` for a publishable key.
+    pub expires_at: Option<UnixSeconds>,
+    /// Whether a connection of this client preceded it since `connect`.
+    pub is_reconnect: bool,
+    /// Bytes that one frame of ours may have.
+    pub max_message_size: usize,
+    /// ICE servers for WebRTC, if the service gave any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ice_servers: Option<Vec<IceServer>>,
+}
+
+/// A connection, or an attempt at one, ended.
+#[derive(Clone, Debug)]
+pub struct Disconnected {
+    /// The close code; 1006 when there was no close frame.
+    pub code: CloseCode,
+    /// The close frame's reason, or ours. Text of the server: not for logs.
+    pub reason: String,
+    /// Whether another attempt follows by itself.
+    pub will_reconnect: bool,
+    /// What is known of it, with cause and fix.
+    pub error: Arc<ConnectError>,
+}
+
+/// Something that happened to a client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A welcome came. Tracked subscriptions are replayed right after it.
+    Connected(Arc<Connected>),
+    /// A connection, or an attempt at one, ended.
+    Disconnected(Arc<Disconnected>),
+    /// The state changed.
+    StateChange {
+        /// The state before.
+        from: State,
+        /// The state now.
+        to: State,
+    },
+    /// A broadcast on a subscribed channel.
+    Message(Arc<Message>),
+    /// Data for us alone.
+    Direct(Arc<Direct>),
+    /// Peers came or left; or, right after a subscription, who is there.
+    Presence {
+        /// The frame.
+        presence: Arc<Presence>,
+        /// Whether it is the subscription's snapshot rather than a change. The wire does not say; this is
+        /// the first presence after the subscription (after its ack, if the channel was subscribed before).
+        snapshot: bool,
+    },
+    /// An error of the server that answers no request under way.
+    ServerError(Arc<ErrorFrame>),
+    /// The server will close soon and wants to see us again after this many milliseconds.
+    GoingAway {
+        /// As the server said it.
+        retry_after_ms: u64,
+    },
+    /// The token provider failed for the third time in a row, or more.
+    TokenProviderError {
+        /// Failures in a row.
+        consecutive_failures: u32,
+        /// The last one.
+        error: Arc<TokenProviderError>,
+    },
+    /// A tracked subscription could not be replayed on this connection; the next one tries again.
+    ResubscribeFailed {
+        /// The channel.
+        channel: String,
+        /// The last failure.
+        error: Arc<RequestError>,
+    },
+    /// This subscriber was too slow: so many of its oldest waiting events were dropped.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl Event {
+    /// The JavaScript SDK's name of the event; ours where it has none.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connected(_) => "connected",
+            Self::Disconnected(_) => "disconnected",
+            Self::StateChange { .. } => "state-change",
+            Self::Message(_) => "message",
+            Self::Direct(_) => "direct",
+            Self::Presence { .. } => "presence",
+            Self::ServerError(_) => "server-error",
+            Self::GoingAway { .. } => "going-away",
+            Self::TokenProviderError { .. } => "token-provider-error",
+            Self::ResubscribeFailed { .. } => "resubscribe-failed",
+            Self::Lagged { .. } => "lagged",
+        }
+    }
+}
