@@ -1,0 +1,322 @@
+//! Starting, listening, stopping.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{Config, KeyConfig, Limits, SecretConfig, TurnConfig};
+use crate::handle::DevServerHandle;
+use crate::http;
+use crate::log::WireLog;
+use crate::state::State;
+
+/// How long `shutdown` waits for connections to end politely.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address of the network, without TLS and without saying that this is meant.
+    #[error(
+        "{host} can be reached from other machines, and without TLS credentials would travel readable"
+    )]
+    NotThisMachine {
+        /// The address.
+        host: std::net::IpAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Only one of certificate and key, or files that hold none.
+    #[error("the TLS files cannot be used: {what}")]
+    Tls {
+        /// What is wrong.
+        what: String,
+    },
+    /// The log file cannot be opened.
+    #[error("the log {} cannot be written: {source}", path.display())]
+    Log {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotThisMachine { .. } => "not_this_machine",
+            Self::Listen { .. } => "cannot_listen",
+            Self::Tls { .. } => "invalid_tls_files",
+            Self::Log { .. } => "cannot_log",
+        }
+    }
+
+    /// What to do.
+    pub const fn fix(&self) -> &'static str {
+        match self {
+            Self::NotThisMachine { .. } => {
+                "Give a certificate and its key, or say insecure_lan (--insecure-lan) if the network is yours alone."
+            }
+            Self::Listen { .. } => "Choose another port, or 0 for any that is free.",
+            Self::Tls { .. } => {
+                "Give PEM files of a certificate chain, leaf first, and of its key; both or neither."
+            }
+            Self::Log { .. } => "Give a path in a folder that exists and may be written.",
+        }
+    }
+}
+
+/// A local service. See the crate's words for what it does.
+#[derive(Debug)]
+pub struct DevServer;
+
+impl DevServer {
+    /// Begins with the defaults of [`Config`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use metered_dev_server::DevServer;
+    /// let server = DevServer::builder().start().await?;
+    /// assert!(server.url().starts_with("ws://127.0.0.1:"));
+    /// server.shutdown().await;
+    /// # Ok::<(), metered_dev_server::StartError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn builder() -> DevServerBuilder {
+        DevServerBuilder { config: Config::default(), records: false, writer: None }
+    }
+}
+
+/// Options before the start.
+pub struct DevServerBuilder {
+    config: Config,
+    records: bool,
+    writer: Option<Box<dyn Write + Send>>,
+}
+
+impl std::fmt::Debug for DevServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DevServerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl DevServerBuilder {
+    /// Takes a whole configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Listens on this port instead of any that is free.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.config.port = port;
+        self
+    }
+
+    /// Takes these limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Takes these publishable keys.
+    #[must_use]
+    pub fn keys(mut self, keys: Vec<KeyConfig>) -> Self {
+        self.config.keys = keys;
+        self
+    }
+
+    /// Takes these secret keys.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Vec<SecretConfig>) -> Self {
+        self.config.secrets = secrets;
+        self
+    }
+
+    /// Puts ICE servers into welcomes.
+    #[must_use]
+    pub fn turn(mut self, turn: TurnConfig) -> Self {
+        self.config.turn = Some(turn);
+        self
+    }
+
+    /// Keeps what is seen, for [`DevServerHandle::log`].
+    #[must_use]
+    pub const fn record(mut self) -> Self {
+        self.records = true;
+        self
+    }
+
+    /// Writes what is seen, as JSON lines.
+    #[must_use]
+    pub fn log_to(mut self, writer: impl Write + Send + 'static) -> Self {
+        self.writer = Some(Box::new(writer));
+        self
+    }
+
+    /// Listens. Must be called in a tokio runtime.
+    pub async fn start(self) -> Result<DevServerHandle, StartError> {
+        let Self { config, records, writer } = self;
+        let tls = tls_acceptor(&config)?;
+        if !config.host.is_loopback() && tls.is_none() && !config.insecure_lan {
+            return Err(StartError::NotThisMachine { host: config.host });
+        }
+        let writer = match (writer, &config.log) {
+            (Some(writer), _) => Some(writer),
+            (None, Some(path)) => Some(log_writer(path)?),
+            (None, None) => None,
+        };
+        let address = SocketAddr::new(config.host, config.port);
+        let failed = |source| StartError::Listen { address, source };
+        let listener = listen(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let secure = tls.is_some();
+        let state = Arc::new(State::new(config, WireLog::new(records, writer)));
+        let accepting = Arc::clone(&state);
+        state.tasks.spawn(accept(accepting, listener, tls));
+        let handle = DevServerHandle::new(state, address, secure);
+        tracing::warn!("{}", handle.banner());
+        Ok(handle)
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // Many clients may come back at once.
+    socket.listen(4_096)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn log_writer(path: &Path) -> Result<Box<dyn Write + Send>, StartError> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stderr()));
+    }
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let failed = |source| StartError::Log { path: path.to_owned(), source };
+    Ok(Box::new(file.map_err(failed)?))
+}
+
+fn tls_acceptor(config: &Config) -> Result<Option<TlsAcceptor>, StartError> {
+    let bad = |what: String| StartError::Tls { what };
+    let (cert, key) = match (&config.tls_cert, &config.tls_key) {
+        (None, None) => return Ok(None),
+        (Some(cert), Some(key)) => (cert, key),
+        _ => return Err(bad("certificate and key go together".into())),
+    };
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| bad(format!("{}: {error}", cert.display())))?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| bad(format!("{}: {error}", key.display())))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| bad(error.to_string()))?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(TlsAcceptor::from(Arc::new(tls))))
+}
+
+async fn accept(state: Arc<State>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    loop {
+        let accepted = tokio::select! {
+            () = state.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to become free.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if state.lasting().ignores_connect() {
+            state.log.add("refused", None, None, "ignored");
+            state.ignored.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+            continue;
+        }
+        let serving = Arc::clone(&state);
+        state.tasks.spawn(serve_stream(serving, stream, from, tls.clone()));
+    }
+}
+
+async fn serve_stream(
+    state: Arc<State>,
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
+) {
+    // Small frames must not wait for each other; without it everything still works, only later.
+    drop(stream.set_nodelay(true));
+    let kill = state.kill.clone();
+    let served = async {
+        match tls {
+            None => serve_http(state, stream, from).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => serve_http(state, stream, from).await,
+                Err(error) => tracing::debug!(%error, "no TLS"),
+            },
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = kill.cancelled() => {}
+    }
+}
+
+async fn serve_http<S>(state: Arc<State>, stream: S, from: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stop = state.stop.clone();
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, std::convert::Infallible>(http::handle(state, from, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}

@@ -1,0 +1,68 @@
+//! ICE servers for a welcome, with static or time-limited credentials.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+use crate::config::TurnConfig;
+
+/// The `iceServers` array for a peer at `now` (seconds since 1970).
+///
+/// With a shared secret, as coturn's `use-auth-secret` expects: the user is `end:peer`, the password the
+/// base64 of HMAC-SHA1 over it.
+pub(crate) fn ice_servers(turn: &TurnConfig, peer_id: &str, now: u64) -> Value {
+    let mut server = json!({ "urls": turn.urls });
+    match &turn.shared_secret {
+        Some(secret) => {
+            let username = format!("{}:{peer_id}", now + turn.ttl_seconds);
+            // Infallible: HMAC takes keys of every length.
+            let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes())
+                .expect("HMAC takes keys of every length");
+            mac.update(username.as_bytes());
+            server["credential"] = STANDARD.encode(mac.finalize().into_bytes()).into();
+            server["username"] = username.into();
+        }
+        None => {
+            if let Some(username) = &turn.username {
+                server["username"] = username.as_str().into();
+            }
+            if let Some(credential) = &turn.credential {
+                server["credential"] = credential.as_str().into();
+            }
+        }
+    }
+    Value::Array(vec![server])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_secret_makes_what_coturn_expects() {
+        let turn = TurnConfig {
+            urls: vec!["turn:a".into()],
+            shared_secret: Some("north".into()),
+            ttl_seconds: 3_600,
+            ..TurnConfig::default()
+        };
+        let servers = ice_servers(&turn, "alice", 1_000_000);
+        assert_eq!(servers[0]["username"], "1003600:alice");
+        // printf 1003600:alice | openssl dgst -sha1 -hmac north -binary | base64
+        assert_eq!(servers[0]["credential"], "udLEuyyDOwk3mLEbdxPxYtNXKVA=");
+    }
+
+    #[test]
+    fn static_credentials_are_passed_on() {
+        let turn = TurnConfig {
+            urls: vec!["stun:a".into()],
+            username: Some("u".into()),
+            credential: Some("c".into()),
+            ..TurnConfig::default()
+        };
+        let expected = json!([{ "urls": ["stun:a"], "username": "u", "credential": "c" }]);
+        assert_eq!(ice_servers(&turn, "x", 0), expected);
+    }
+}
