@@ -1,0 +1,131 @@
+//! Errors as the contract writes them.
+
+use metered_realtime::credential::CredentialError;
+use metered_realtime::diagnosis::Diagnosis;
+use metered_realtime::signalling::{ConnectError, OptionsError, RequestError};
+use metered_realtime::wire::BuildError;
+use serde_json::{Map, Value, json};
+
+/// A JSON-RPC error.
+#[derive(Debug)]
+pub(crate) struct RpcError {
+    code: i32,
+    message: String,
+    data: Map<String, Value>,
+}
+
+impl RpcError {
+    fn bare(code: i32, message: &str) -> Self {
+        Self { code, message: message.to_owned(), data: Map::new() }
+    }
+
+    pub(super) fn parse(message: &str) -> Self {
+        Self::bare(-32700, message)
+    }
+
+    pub(super) fn request() -> Self {
+        let message = "a request has jsonrpc \"2.0\", a method, an id of string or number, and params as an object";
+        Self::bare(-32600, message)
+    }
+
+    pub(super) fn method(name: &str) -> Self {
+        let mut error = Self::bare(-32601, "there is no such method");
+        error.data.insert("method".into(), name.into());
+        error
+    }
+
+    pub(super) fn params(message: impl std::fmt::Display) -> Self {
+        Self::bare(-32602, &message.to_string())
+    }
+
+    fn sdk(name: &str, code: &str, message: String, diagnosis: &Diagnosis) -> Self {
+        let data = json!({
+            "name": name, "code": code, "cause": diagnosis.cause, "fix": diagnosis.fix,
+        });
+        let data = match data {
+            Value::Object(data) => data,
+            _ => Map::new(),
+        };
+        Self { code: -32000, message, data }
+    }
+
+    /// A method that needs a client, before there is one.
+    pub(super) fn no_client() -> Self {
+        Self::sdk(
+            "InvalidStateError",
+            "no_client",
+            "there is no client".into(),
+            Diagnosis::new(
+                "No client was created in this session.",
+                "Call signalling.create first.",
+            ),
+        )
+    }
+
+    fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(field.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if !self.data.is_empty() {
+            error["data"] = Value::Object(self.data.clone());
+        }
+        error
+    }
+}
+
+impl From<ConnectError> for RpcError {
+    fn from(error: ConnectError) -> Self {
+        let mut made =
+            Self::sdk(error.name(), &error.code(), error.to_string(), &error.diagnosis());
+        if error.name() == "SignallingConnectError" {
+            made = made
+                .set("closeCode", error.close_code().get())
+                .set("closeReason", error.close_reason());
+        }
+        if let Some(status) = error.http_status() {
+            made = made.set("httpStatus", status);
+        }
+        if let Some(code) = error.http_code() {
+            made = made.set("httpCode", code);
+        }
+        if let Some(code) = error.preflight() {
+            made = made.set("preflight", code);
+        }
+        if let ConnectError::InvalidState { state } = &error {
+            made = made.set("currentState", state.as_str()).set("method", "connect");
+        }
+        made
+    }
+}
+
+impl From<RequestError> for RpcError {
+    fn from(error: RequestError) -> Self {
+        let made = Self::sdk(error.name(), error.code(), error.to_string(), &error.diagnosis());
+        match &error {
+            RequestError::NotConnected { state } => made.set("currentState", state.as_str()),
+            RequestError::Disconnected { close_code, .. } => {
+                made.set("closeCode", close_code.get())
+            }
+            RequestError::Build(BuildError::Oversized { size, cap, .. }) => {
+                made.set("size", *size).set("cap", *cap)
+            }
+            RequestError::Preflight(error) => made.set("preflight", error.code()),
+            _ => made,
+        }
+    }
+}
+
+impl From<OptionsError> for RpcError {
+    fn from(error: OptionsError) -> Self {
+        Self::sdk("InvalidArgumentError", error.code(), error.to_string(), &error.diagnosis())
+    }
+}
+
+impl From<CredentialError> for RpcError {
+    fn from(error: CredentialError) -> Self {
+        Self::sdk("InvalidArgumentError", error.code(), error.to_string(), &error.diagnosis())
+    }
+}

@@ -1,0 +1,107 @@
+//! The options that every command which connects has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use metered_realtime::credential::TokenProviderError;
+use metered_realtime::signalling::{DEFAULT_URL, ProxySetting, SignallingOptions};
+use tokio::process::Command;
+
+use crate::output::Failure;
+
+/// Where to connect, and as whom.
+///
+/// A credential on the command line can be seen by other users of this machine; the environment or a file
+/// cannot.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The service: wss://host[:port], or ws:// for this machine.
+    #[arg(long, env = "METERED_URL", default_value = DEFAULT_URL)]
+    url: String,
+    /// A publishable key, pk_live_…
+    #[arg(long, env = "METERED_API_KEY", hide_env_values = true, group = "credential")]
+    key: Option<String>,
+    /// A token for all connections.
+    #[arg(long, env = "METERED_TOKEN", hide_env_values = true, group = "credential")]
+    token: Option<String>,
+    /// A file with a token, read anew for each connection.
+    #[arg(long, value_name = "FILE", group = "credential")]
+    token_file: Option<PathBuf>,
+    /// A shell command that prints a token, run for each connection.
+    #[arg(long, value_name = "COMMAND", group = "credential")]
+    token_command: Option<String>,
+    /// The Origin header; none by default.
+    #[arg(long)]
+    origin: Option<String>,
+    /// An HTTP proxy, or "none"; by default as https_proxy and no_proxy say.
+    #[arg(long, env = "METERED_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
+    /// A PEM file of a further root to trust; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    extra_root: Vec<PathBuf>,
+}
+
+impl Connection {
+    pub(crate) fn options(&self) -> Result<SignallingOptions, Failure> {
+        let mut options = match (&self.key, &self.token, &self.token_file, &self.token_command) {
+            (Some(key), ..) => SignallingOptions::with_api_key(key)?,
+            (_, Some(token), ..) => SignallingOptions::with_token(token)?,
+            (.., Some(file), _) => token_file(file.clone()),
+            (.., Some(command)) => token_command(command.clone()),
+            (None, None, None, None) => {
+                return Err(Failure::new(
+                    "no_credential",
+                    "there is no credential",
+                    "The service must know who connects.",
+                    "Give --key, --token, --token-file or --token-command, or set METERED_API_KEY or METERED_TOKEN. For a local server: --key pk_live_dev.",
+                ));
+            }
+        };
+        options.url.clone_from(&self.url);
+        options.origin.clone_from(&self.origin);
+        options.proxy = match self.proxy.as_deref() {
+            None => ProxySetting::Environment,
+            Some("none") => ProxySetting::None,
+            Some(url) => ProxySetting::url(url),
+        };
+        for path in &self.extra_root {
+            let pem = std::fs::read_to_string(path).map_err(|error| {
+                let message = format!("{}: {error}", path.display());
+                Failure::new("unreadable_file", message, "", "Give the path of a PEM file.")
+            })?;
+            options.tls.extra_roots_pem.push(pem);
+        }
+        Ok(options)
+    }
+}
+
+/// Options with a file that is read whenever a token is needed.
+pub(crate) fn token_file(path: PathBuf) -> SignallingOptions {
+    SignallingOptions::with_token_provider(move || {
+        let path = path.clone();
+        async move {
+            let text = tokio::fs::read_to_string(&path).await;
+            let text = text.map_err(|error| TokenProviderError::new(error.kind()))?;
+            Ok(text.trim().to_owned())
+        }
+    })
+}
+
+/// Options with a shell command that is run whenever a token is needed.
+pub(crate) fn token_command(command: String) -> SignallingOptions {
+    SignallingOptions::with_token_provider(move || {
+        let command = command.clone();
+        async move {
+            let mut shell = Command::new("sh");
+            let output = shell.arg("-c").arg(&command).kill_on_drop(true).output().await;
+            let output = output.map_err(|error| TokenProviderError::new(error.kind()))?;
+            if !output.status.success() {
+                let status = output.status;
+                return Err(TokenProviderError::new(format_args!(
+                    "the command ended with {status}"
+                )));
+            }
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+    })
+}
