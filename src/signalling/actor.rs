@@ -52,7 +52,7 @@ type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) struct Actor {
     session: Session,
     shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::UnboundedReceiver<Command>,
     credential: Credential,
     preflight: bool,
     target: Arc<Target>,
@@ -81,7 +81,7 @@ impl Actor {
     pub(crate) fn new(
         session: Session,
         shared: Arc<Shared>,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::UnboundedReceiver<Command>,
         credential: Credential,
         preflight: bool,
         target: Arc<Target>,
@@ -159,6 +159,7 @@ impl Actor {
     }
 
     fn command(&mut self, command: Command) {
+        self.shared.queued.fetch_sub(1, Ordering::Relaxed);
         match command {
             Command::Connect(reply) => {
                 if let Some(earlier) = self.connect_reply.replace(reply) {

@@ -15,15 +15,13 @@ use super::actor::{Actor, Command, RequestTarget};
 use super::error::{ConnectError, RequestError};
 use super::event::{Connected, Disconnected, Event, State};
 use super::options::{OptionsError, SignallingOptions};
-use super::pacing::SendPriority;
+use super::pacing::{MAX_WAITING, SendPriority};
 use super::session::{Counters, Request, RequestKind, Session, SessionConfig};
 use super::socket::Target;
 use super::subscriber::{EventHub, Events};
 use crate::credential::Credential;
 use crate::wire::{ClientFrame, CloseCode, DEFAULT_MAX_MESSAGE_SIZE, Json};
 
-/// Commands that may wait for the actor; a caller beyond that is suspended.
-const COMMAND_QUEUE: usize = 256;
 /// Bytes of a close frame's reason (RFC 6455 section 5.5).
 const MAX_CLOSE_REASON_BYTES: usize = 123;
 
@@ -56,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) waiting_signalling: AtomicUsize,
     pub(crate) waiting_app: AtomicUsize,
     pub(crate) unanswered: AtomicUsize,
+    /// Commands that the actor has not taken yet.
+    pub(crate) queued: AtomicUsize,
     next_request: AtomicU64,
 }
 
@@ -70,6 +70,7 @@ impl Shared {
             waiting_signalling: AtomicUsize::new(0),
             waiting_app: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
         }
     }
@@ -132,7 +133,7 @@ struct Inner {
     preflight: bool,
     config: SessionConfig,
     target: Arc<Target>,
-    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    commands: Mutex<Option<mpsc::UnboundedSender<Command>>>,
     /// Held by `connect` and `close` while they start or await the actor.
     running: tokio::sync::Mutex<Option<Running>>,
 }
@@ -179,7 +180,7 @@ impl SignallingClient {
     }
 
     fn start(&self, reply: oneshot::Sender<Result<(), ConnectError>>) -> Running {
-        let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+        let (commands, receiver) = mpsc::unbounded_channel();
         let inner = &self.inner;
         // Changes at once, so that a second connect sees the first; the session tells of it.
         let before = inner.shared.state.send_replace(State::Connecting);
@@ -193,8 +194,9 @@ impl SignallingClient {
             inner.preflight,
             Arc::clone(&inner.target),
         );
-        // Cannot fail: the queue is new.
-        drop(commands.try_send(Command::Connect(reply)));
+        inner.shared.queued.store(1, Ordering::Relaxed);
+        // Cannot fail: the receiver is here.
+        drop(commands.send(Command::Connect(reply)));
         *inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(commands);
         Running { task: tokio::spawn(actor.run()) }
     }
@@ -220,8 +222,9 @@ impl SignallingClient {
     async fn finish(&self, code: CloseCode, reason: &str) {
         let mut running = self.inner.running.lock().await;
         if let Some(commands) = self.sender() {
+            self.inner.shared.queued.fetch_add(1, Ordering::Relaxed);
             // If the actor is gone there is nothing to close.
-            drop(commands.send(Command::Close { code, reason: reason.to_owned() }).await);
+            drop(commands.send(Command::Close { code, reason: reason.to_owned() }));
         }
         if let Some(earlier) = running.take() {
             drop(earlier.task.await);
@@ -321,10 +324,13 @@ impl SignallingClient {
         let (reply, result) = oneshot::channel();
         let not_connected = || RequestError::NotConnected { state: self.state() };
         let commands = self.sender().ok_or_else(not_connected)?;
-        commands
-            .send(Command::Request(request, target, reply))
-            .await
-            .map_err(|_| not_connected())?;
+        // At the first poll and without waiting, so that the order of the calls is the order of departure.
+        let queued = shared.queued.fetch_add(1, Ordering::Relaxed);
+        if queued >= MAX_WAITING {
+            shared.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(RequestError::PacingOverflow { waiting: queued });
+        }
+        commands.send(Command::Request(request, target, reply)).map_err(|_| not_connected())?;
         result.await.unwrap_or_else(|_| Err(not_connected()))
     }
 
@@ -387,14 +393,18 @@ impl SignallingClient {
     }
 
     fn hint(&self, command: Command) {
-        if let Some(commands) = self.sender() {
-            // With a full queue the actor is about to hear from the connection anyway; without an actor
-            // there is nothing to hurry.
-            drop(commands.try_send(command));
+        let queued = &self.inner.shared.queued;
+        // With a full queue the actor is about to hear from the connection anyway; without an actor there
+        // is nothing to hurry.
+        if queued.load(Ordering::Relaxed) < MAX_WAITING
+            && let Some(commands) = self.sender()
+        {
+            queued.fetch_add(1, Ordering::Relaxed);
+            drop(commands.send(command));
         }
     }
 
-    fn sender(&self) -> Option<mpsc::Sender<Command>> {
+    fn sender(&self) -> Option<mpsc::UnboundedSender<Command>> {
         self.inner.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The session decides, the actor does, the handles ask. Who reconnects: the session, by `backoff`. Which
-//! queues there are: commands (256, then the caller waits), requests (2,048, then `PacingOverflow`), events
-//! per subscriber (1,024, then `Lagged`).
+//! queues there are: commands (2,048, then `PacingOverflow`), requests that wait for their turn (as many), and
+//! events per subscriber (1,024, then `Lagged`).
 
 mod actor;
 mod backoff;

@@ -384,7 +384,8 @@ impl State {
             Fault::SendText { text: frame, to } => text(frame, &to),
             Fault::SendBinary { size, to } => self.order(&to, &Order::Binary(size)),
             Fault::SendOversized { size, to } => {
-                let filler = "x".repeat(size.saturating_sub(60));
+                let around = r#"{"type":"direct","from":"server","data":""}"#.len();
+                let filler = "x".repeat(size.saturating_sub(around));
                 text(format!(r#"{{"type":"direct","from":"server","data":"{filler}"}}"#), &to)
             }
             Fault::Ghost { channel, peer_id, metadata, ms } => {

@@ -18,6 +18,7 @@ impl Session {
         }
         self.connect_awaited = true;
         self.ever_connected = false;
+        self.over = false;
         self.attempts = 0;
         self.enter(State::Connecting);
         self.begin_attempt(now);

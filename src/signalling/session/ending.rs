@@ -45,12 +45,12 @@ impl Session {
                 self.reject_waiting(code);
                 self.enter(State::Closed);
                 self.connect_failed(ConnectError::ClosedByApp { code, reason });
-                self.outputs.push_back(Output::CloseDone);
+                self.close_done();
             }
             closing @ Link::Closing { .. } => self.link = closing,
             Link::Down => {
                 self.enter(State::Closed);
-                self.outputs.push_back(Output::CloseDone);
+                self.close_done();
             }
         }
     }
@@ -79,6 +79,11 @@ impl Session {
             error: Arc::new(error.clone()),
         })));
         self.connect_failed(error);
+        self.close_done();
+    }
+
+    fn close_done(&mut self) {
+        self.over = true;
         self.outputs.push_back(Output::CloseDone);
     }
 
@@ -163,6 +168,7 @@ impl Session {
         self.announce(error.clone(), false);
         self.enter(State::Closed);
         self.connect_failed(error);
+        self.over = true;
     }
 
     /// A fetch that is under way is of no use any more.

@@ -255,6 +255,8 @@ pub(crate) struct Session {
     /// `connect` awaits its result.
     connect_awaited: bool,
     ever_connected: bool,
+    /// Nothing more will come until `connect` is called.
+    over: bool,
     /// Attempts since the last welcome.
     attempts: u32,
     /// A wait that the server asked for; holds for the next attempt.
@@ -298,6 +300,7 @@ impl Session {
             ticket: 0,
             connect_awaited: false,
             ever_connected: false,
+            over: false,
             attempts: 0,
             floor: None,
             token_failures: 0,
@@ -412,7 +415,7 @@ impl Session {
 
     /// Whether nothing more will come of this session.
     pub(crate) fn is_over(&self) -> bool {
-        self.state == State::Closed && matches!(self.link, Link::Down)
+        self.over
     }
 
     /// Bytes that one frame may have now.

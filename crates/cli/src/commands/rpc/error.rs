@@ -55,7 +55,7 @@ impl RpcError {
             "InvalidStateError",
             "no_client",
             "there is no client".into(),
-            Diagnosis::new(
+            &Diagnosis::new(
                 "No client was created in this session.",
                 "Call signalling.create first.",
             ),

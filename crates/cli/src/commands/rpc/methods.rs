@@ -109,8 +109,8 @@ impl Session {
     }
 
     /// Starts a method.
-    pub(super) fn call(&self, id: Value, method: &str, params: Value) -> Reply {
-        let result = self.start(method, &params);
+    pub(super) fn call(&self, id: Value, method: &str, params: &Value) -> Reply {
+        let result = self.start(method, params);
         Box::pin(async move {
             let result = match result {
                 Ok(running) => running.await,

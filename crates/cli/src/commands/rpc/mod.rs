@@ -123,7 +123,7 @@ impl Server {
             let result = self.session.create(params).await;
             return self.reply(&id, result).await;
         }
-        let reply = self.session.call(id, &method, params);
+        let reply = self.session.call(id, &method, &params);
         self.running.push(reply);
         Ok(())
     }
