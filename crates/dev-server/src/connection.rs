@@ -257,7 +257,7 @@ impl Connection {
         ServerFrame::Welcome(Welcome {
             peer_id: self.identity.peer_id.clone(),
             expires_at: self.identity.expires_at.map(UnixSeconds),
-            server_time: Some(UnixSeconds((unix_now() * 1e3).round() / 1e3)),
+            server_time: Some(UnixSeconds(unix_now().floor())),
             max_message_size: if cap == 0 { 1 << 30 } else { cap },
             metadata: metadata.and_then(|object| Json::from_serialize(&object).ok()),
         })

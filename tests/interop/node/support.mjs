@@ -1,0 +1,152 @@
+// A dev server, the official SDK, and our client as child processes. Every wait is bounded.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { SignallingClient } from "@metered-ca/realtime";
+import { WebSocket } from "ws";
+
+const LIMIT_MS = 20_000;
+const METERED = process.env.METERED_BIN ?? new URL("../../../target/debug/metered", import.meta.url).pathname;
+
+/** Fails with a name instead of waiting for ever. */
+export function within(promise, what, ms = LIMIT_MS) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** A command's output lines, one JSON value each. */
+function start(args) {
+  const child = spawn(METERED, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout });
+  return { child, lines };
+}
+
+export class Server {
+  static async start(...args) {
+    const { child, lines } = start(["serve", "--json", "--port", "0", "--exit-with-stdin", "--record", ...args]);
+    const [line] = await within(once(lines, "line"), "the server's address");
+    return Object.assign(new Server(), JSON.parse(line), { child });
+  }
+
+  async fault(name, fields = {}) {
+    const response = await fetch(`${this.httpUrl}/_dev/${name}`, { method: "POST", body: JSON.stringify(fields) });
+    if (!response.ok) throw new Error(`${name}: ${response.status} ${await response.text()}`);
+    return (await response.json()).connections;
+  }
+
+  async state() {
+    return (await fetch(`${this.httpUrl}/_dev/state`)).json();
+  }
+
+  rest(method, path, body, bearer = `${this.secretId}:${this.secret}`) {
+    return fetch(`${this.httpUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  }
+
+  async token(peerId, claims = {}) {
+    const response = await this.rest("POST", "/v1/tokens", { peerId, ...claims });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(`tokens: ${JSON.stringify(answer)}`);
+    return answer.token;
+  }
+
+  async stop() {
+    const ended = once(this.child, "exit");
+    this.child.stdin.end();
+    const [code] = await within(ended, "the server's end");
+    if (code !== 0) throw new Error(`the server ended with ${code}`);
+  }
+}
+
+/** Events of the official client, kept in order until somebody waits for them. */
+export class Official {
+  static names = [
+    "connected", "disconnected", "state-change", "message", "direct", "presence", "server-error", "going-away",
+    "token-provider-error",
+  ];
+
+  constructor(options) {
+    this.client = new SignallingClient({
+      webSocketFactory: (url) => new WebSocket(url),
+      reconnect: { initialDelayMs: 50, maxDelayMs: 500 },
+      ...options,
+    });
+    this.inbox = new Inbox();
+    for (const name of Official.names) this.client.on(name, (payload) => this.inbox.put(name, payload));
+  }
+
+  next(type, fits) {
+    return this.inbox.next(type, fits);
+  }
+}
+
+export class Inbox {
+  #waiting = [];
+  #readers = [];
+
+  put(type, payload) {
+    const reader = this.#readers.findIndex((r) => r.type === type && r.fits(payload));
+    if (reader >= 0) return this.#readers.splice(reader, 1)[0].resolve(payload);
+    this.#waiting.push({ type, payload });
+  }
+
+  /** The first event of this type that fits, past or future; it is taken out. */
+  next(type, fits = () => true) {
+    const at = this.#waiting.findIndex((entry) => entry.type === type && fits(entry.payload));
+    if (at >= 0) return Promise.resolve(this.#waiting.splice(at, 1)[0].payload);
+    return within(new Promise((resolve) => this.#readers.push({ type, fits, resolve })), type);
+  }
+
+  has(type) {
+    return this.#waiting.some((entry) => entry.type === type);
+  }
+}
+
+/** Our client, by `metered rpc`. */
+export class Ours {
+  #next = 1;
+  #pending = new Map();
+  inbox = new Inbox();
+
+  static async create(options) {
+    const ours = new Ours();
+    const { child, lines } = start(["rpc"]);
+    ours.child = child;
+    lines.on("line", (line) => ours.#line(JSON.parse(line)));
+    await ours.call("signalling.create", { reconnect: { initialDelayMs: 50, maxDelayMs: 500 }, ...options });
+    return ours;
+  }
+
+  #line(message) {
+    if (message.method === "event") return this.inbox.put(message.params.type, message.params.payload);
+    const { resolve, reject } = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if ("error" in message) reject(Object.assign(new Error(message.error.message), message.error));
+    else resolve(message.result);
+  }
+
+  call(method, params = {}) {
+    const id = this.#next++;
+    const answer = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    this.child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+    return within(answer, method);
+  }
+
+  next(type, fits) {
+    return this.inbox.next(type, fits);
+  }
+
+  async stop() {
+    const ended = once(this.child, "exit");
+    this.child.stdin.end();
+    const [code] = await within(ended, "our client's end", 4_000);
+    if (code !== 0) throw new Error(`our client ended with ${code}`);
+  }
+}
