@@ -43,3 +43,10 @@ pub use session::{
 pub use socket::TargetError;
 pub use subscriber::{EVENT_QUEUE, Events};
 pub use subscriptions::{REPLAY_RETRIES, REPLAY_RETRY_DELAY};
+
+/// Runs a random history of a session, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_session(bytes: &[u8]) {
+    session::model::run(bytes);
+}

@@ -12,6 +12,8 @@
 mod connecting;
 mod ending;
 mod live;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 mod outbox;
 mod renewal;
 #[cfg(test)]

@@ -1,0 +1,25 @@
+//! No source file grows beyond 600 lines without its tests.
+
+#[path = "support/sources.rs"]
+mod sources;
+
+use sources::{rust_files, without_tests};
+
+const MOST_LINES: usize = 600;
+
+#[test]
+fn no_file_is_beyond_the_limit() {
+    for folder in ["src", "crates", "tests"] {
+        for file in rust_files(folder) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let lines = without_tests(&text).lines().count();
+            assert!(lines <= MOST_LINES, "{} has {lines} lines", file.display());
+        }
+    }
+}
+
+#[test]
+fn tests_do_not_count() {
+    let text = "fn a() {}\n\n#[cfg(test)]\nmod tests {\n}\n";
+    assert_eq!(without_tests(text).lines().count(), 2);
+}

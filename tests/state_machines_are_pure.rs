@@ -1,0 +1,53 @@
+//! What decides is told the time and draws no chance of its own: no clock, no randomness, no runtime.
+
+#[path = "support/sources.rs"]
+mod sources;
+
+use sources::{code_of, rust_files};
+
+/// Files and folders of pure code.
+const PURE: &[&str] = &[
+    "src/wire",
+    "src/diagnosis",
+    "src/credential/preflight.rs",
+    "src/signalling/backoff.rs",
+    "src/signalling/pacing.rs",
+    "src/signalling/requests.rs",
+    "src/signalling/subscriptions.rs",
+    "src/signalling/session",
+];
+
+/// What they must not name.
+const IMPURE: &[&str] = &[
+    "Instant",
+    "SystemTime",
+    "rand::",
+    "fastrand",
+    "tokio",
+    "std::thread",
+    "std::net",
+    "std::fs",
+    "std::env",
+    "async ",
+    ".await",
+];
+
+fn impurities(code: &str) -> Vec<&'static str> {
+    IMPURE.iter().copied().filter(|word| code.contains(word)).collect()
+}
+
+#[test]
+fn pure_code_names_nothing_impure() {
+    for path in PURE {
+        for file in rust_files(path) {
+            let found = impurities(&code_of(&file));
+            assert!(found.is_empty(), "{} names {found:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_checker_sees_a_violation() {
+    let code = sources::strip("let now = Instant::now(); // tokio\nlet text = \"fastrand\";");
+    assert_eq!(impurities(&code), ["Instant"]);
+}
