@@ -1,5 +1,6 @@
 //! A whole session at trace level, with failures: no part of a key or token above six characters in any
 //! log line, error, event or `Debug` output.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod support;
 

@@ -361,11 +361,20 @@ fn welcome(fields: &ServerFields<'_>, dropped: &mut u32) -> Result<Welcome, Deco
     };
     Ok(Welcome {
         peer_id: need::<String>(fields, "welcome", "peerId")?,
-        expires_at: fields.get("expiresAt"),
-        server_time: fields.get("serverTime"),
+        expires_at: time(fields, "expiresAt", dropped),
+        server_time: time(fields, "serverTime", dropped),
         max_message_size,
         metadata: object(fields.raw("metadata"), dropped),
     })
+}
+
+/// A time within thirty thousand years of 1970; others, and what is no number, are dropped.
+fn time(fields: &ServerFields<'_>, name: &str, dropped: &mut u32) -> Option<UnixSeconds> {
+    let raw = fields.raw(name).filter(|raw| raw.get() != "null")?;
+    let time = serde_json::from_str::<UnixSeconds>(raw.get()).ok();
+    let sound = time.filter(|time| time.0.abs() < 1e12);
+    *dropped += u32::from(sound.is_none());
+    sound
 }
 
 fn retry_after(fields: &ServerFields<'_>) -> u64 {
