@@ -1,7 +1,37 @@
-//! The native client of the Metered Realtime Messaging service.
+//! The native client of the Metered Realtime Messaging service: pub/sub with presence over one connection
+//! that is kept alive, whatever the network does.
+//!
+//! Start at [`signalling::SignallingClient`]. Every error answers `code()` and `diagnosis()`: cause and fix.
+//! The layers, from below: [`wire`] and [`diagnosis`] know nobody, [`credential`] and [`platform`] know
+//! them, [`signalling`] knows all.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
+//!
+//! # let server = metered_dev_server::DevServer::builder().start().await?;
+//! # let url = server.url();
+//! let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+//! options.url = url; // a local server; leave it out for the service
+//! let client = SignallingClient::new(options)?;
+//! let mut events = client.events();
+//! client.connect().await?;
+//! client.subscribe("room").await?;
+//! client.publish("room", "hello").await?;
+//! # assert!(matches!(events.next().await, Some(Event::StateChange { .. })));
+//! client.close().await;
+//! # server.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
 
 pub mod credential;
 pub mod diagnosis;
 pub mod platform;
 pub mod signalling;
 pub mod wire;
+
+/// The README's code is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

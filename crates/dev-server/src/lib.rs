@@ -53,3 +53,8 @@ pub use handle::DevServerHandle;
 pub use log::LogEntry;
 pub use server::{DevServer, DevServerBuilder, StartError};
 pub use token::{DEFAULT_TTL, MAX_TTL, MintError, TokenClaims};
+
+/// The guide's code is run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/dev-server.md")]
+struct Guide;

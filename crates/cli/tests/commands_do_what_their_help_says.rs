@@ -1,0 +1,148 @@
+//! mint, serve, join, demo, completions and the manual page, as a user runs them.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+use metered_realtime::credential::preflight;
+use serde_json::Value;
+
+fn metered(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metered"));
+    command.args(args).env_remove("METERED_API_KEY").env_remove("METERED_TOKEN");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    metered(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A server as a child, and its line of JSON.
+fn serve() -> (Child, Value) {
+    let mut child = metered(&["serve", "--port", "0", "--json", "--exit-with-stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, serde_json::from_str(&line).unwrap())
+}
+
+#[test]
+fn mint_prints_a_token_and_warns_of_one_that_cannot_work() {
+    let good = run(&["mint", "alice", "--channel", "rooms/*", "--permission", "subscribe"]);
+    assert!(good.status.success() && good.stderr.is_empty());
+    let claims = preflight::check(text(&good.stdout).trim(), 0.0).unwrap();
+    assert_eq!(claims.sub, "alice");
+    assert!(claims.check_channel("rooms/1").is_ok() && claims.check_send().is_err());
+
+    let old = run(&["mint", "alice", "--expires-in", "-10"]);
+    assert!(old.status.success(), "it was asked for");
+    assert!(text(&old.stderr).contains("would refuse") && text(&old.stderr).contains("fix:"));
+    let strict = run(&["mint", "alice", "--expires-in", "-10", "--strict"]);
+    assert!(!strict.status.success() && strict.stdout.is_empty());
+    let bad = run(&["mint", "alice", "--metadata", "[1]"]);
+    assert!(!bad.status.success() && text(&bad.stderr).contains("not_an_object"));
+}
+
+#[test]
+fn serve_tells_its_address_and_stops_with_its_input() {
+    let (mut child, line) = serve();
+    assert!(line["url"].as_str().unwrap().starts_with("ws://127.0.0.1:"));
+    assert_eq!((&line["apiKey"], &line["secretId"]), (&"pk_live_dev".into(), &"sk_id_dev".into()));
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let lan = run(&["serve", "--host", "0.0.0.0", "--port", "0"]);
+    assert!(!lan.status.success());
+    assert!(
+        text(&lan.stderr).contains("not_this_machine")
+            && text(&lan.stderr).contains("--insecure-lan")
+    );
+    assert!(text(&run(&["serve", "--print-config"]).stdout).contains("[limits]"));
+}
+
+#[test]
+fn two_people_talk_in_two_terminals() {
+    let (mut server, line) = serve();
+    let url = line["url"].as_str().unwrap();
+    let join = |json: bool| {
+        let mut args = vec!["join", "lobby", "--url", url, "--key", "pk_live_dev"];
+        args.extend(json.then_some("--json"));
+        let mut child =
+            metered(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        (child, out.lines())
+    };
+    let (mut listener, mut heard) = join(true);
+    let until = |lines: &mut dyn Iterator<Item = std::io::Result<String>>, word: &str| {
+        lines.map(Result::unwrap).find(|line| line.contains(word)).expect("the line comes")
+    };
+    until(&mut heard, r#""type":"presence""#);
+    let (mut talker, mut seen) = join(false);
+    let greeting = until(&mut seen, "connected");
+    assert!(!greeting.contains('\u{1b}'), "no colour where there is no terminal");
+    until(&mut seen, "1 here");
+    talker.stdin.as_mut().unwrap().write_all(b"hello there\n").unwrap();
+    let message = until(&mut heard, r#""type":"message""#);
+    let message: Value = serde_json::from_str(&message).unwrap();
+    assert_eq!(message["payload"]["data"], "hello there");
+    let from = message["payload"]["from"].as_str().unwrap().to_owned();
+    let line = format!("/msg {from} {{\"n\":1}}\n");
+    listener.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    assert!(until(&mut seen, "to you").ends_with(r#"{"n":1}"#));
+    talker.stdin.as_mut().unwrap().write_all(b"/quit\n").unwrap();
+    assert!(talker.wait().unwrap().success());
+    until(&mut heard, r#""left":[{"peerId""#);
+    drop(listener.stdin.take());
+    assert!(listener.wait().unwrap().success());
+    drop(server.stdin.take());
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn errors_print_cause_and_fix_and_no_colour_into_pipes() {
+    let none = run(&["join", "lobby"]);
+    let said = text(&none.stderr);
+    assert_eq!(none.status.code(), Some(1));
+    for word in ["error:", "cause:", "fix:", "no_credential"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!said.contains('\u{1b}'));
+    let secret = run(&["join", "lobby", "--key", "sk_secret_thing"]);
+    assert!(text(&secret.stderr).contains("secret_key_in_client"));
+    assert!(!text(&secret.stderr).contains("sk_secret_thing"));
+}
+
+#[test]
+fn the_demo_holds() {
+    let demo = run(&["demo"]);
+    let said = text(&demo.stdout);
+    assert!(demo.status.success(), "{said}");
+    assert!(said.trim_end().lines().last().unwrap().starts_with("All 14 steps held"), "{said}");
+    assert!(!said.contains('\u{1b}'));
+}
+
+#[test]
+fn help_completions_and_the_manual_page_are_there() {
+    for args in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["join", "--help"],
+        &["rpc", "--help"],
+        &["mint", "--help"],
+        &["demo", "--help"],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+        &["man"],
+    ] {
+        let output = run(args);
+        assert!(output.status.success() && output.stdout.len() > 300, "{args:?}");
+    }
+    assert!(text(&run(&["man"]).stdout).contains(".TH"));
+}
