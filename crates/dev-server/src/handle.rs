@@ -69,6 +69,13 @@ impl DevServerHandle {
         self.state.hub().len()
     }
 
+    /// Waits until there are so many connections. Give it a time limit of your own.
+    pub async fn wait_connections(&self, wanted: usize) {
+        while self.connections() != wanted {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Tasks now; the one that accepts is always there.
     pub fn tasks(&self) -> usize {
         self.state.tasks.len()

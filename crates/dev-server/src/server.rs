@@ -179,6 +179,9 @@ impl DevServerBuilder {
 
     /// Listens. Must be called in a tokio runtime.
     pub async fn start(self) -> Result<DevServerHandle, StartError> {
+        // A connection is a descriptor: take as many as the system gives. With fewer it works the same.
+        #[cfg(unix)]
+        drop(rlimit::increase_nofile_limit(u64::MAX));
         let Self { config, records, writer } = self;
         let tls = tls_acceptor(&config)?;
         if !config.host.is_loopback() && tls.is_none() && !config.insecure_lan {
