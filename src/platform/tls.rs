@@ -5,7 +5,7 @@
 //! checked after either has accepted.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -92,8 +92,24 @@ impl TlsConfigError {
 /// The name of a pin mismatch inside rustls' error.
 pub(crate) const PIN_MISMATCH: &str = "no certificate of the chain has a pinned key";
 
-/// The client's TLS configuration. HTTP/1.1 only, since the WebSocket upgrade needs it.
+/// Configurations in use, by their options: the roots take much memory, and clients share them.
+static SHARED: Mutex<Vec<(TlsOptions, Weak<ClientConfig>)>> = Mutex::new(Vec::new());
+
+/// The client's TLS configuration; clients with the same options share one.
 pub(crate) fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsConfigError> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.retain(|(_, config)| config.strong_count() > 0);
+    let known = shared.iter().find(|(known, _)| known == options);
+    if let Some(config) = known.and_then(|(_, config)| config.upgrade()) {
+        return Ok(config);
+    }
+    let config = new_client_config(options)?;
+    shared.push((options.clone(), Arc::downgrade(&config)));
+    Ok(config)
+}
+
+/// HTTP/1.1 only, since the WebSocket upgrade needs it.
+fn new_client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier::new(options, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -258,6 +274,18 @@ mod tests {
 
     fn error(options: &TlsOptions) -> TlsConfigError {
         client_config(options).unwrap_err()
+    }
+
+    #[test]
+    fn equal_options_share_a_configuration() {
+        let options = TlsOptions::default();
+        let (one, two) = (client_config(&options).unwrap(), client_config(&options).unwrap());
+        assert!(Arc::ptr_eq(&one, &two));
+        let pinned = TlsOptions {
+            pins: vec!["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into()],
+            ..options
+        };
+        assert!(!Arc::ptr_eq(&one, &client_config(&pinned).unwrap()));
     }
 
     #[test]

@@ -5,14 +5,15 @@
 //! and drops when the session has no use for it any more. Its inputs are the commands of the handles (a
 //! bounded queue), the socket, the dial, the provider and one timer.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
+use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::client::Shared;
 use super::connection::{Connection, SocketEvent};
@@ -26,6 +27,8 @@ use crate::wire::CloseCode;
 
 /// Commands taken before the socket gets its turn again.
 const COMMANDS_PER_TURN: usize = 128;
+/// Events of the socket taken before commands get their turn again.
+const EVENTS_PER_TURN: usize = 64;
 
 /// What a handle asks for.
 pub(crate) enum Command {
@@ -64,8 +67,11 @@ pub(crate) struct Actor {
     fetch: Option<(u64, BoxedFuture<Fetched>)>,
     dial: Option<(u64, DialProgress, BoxedFuture<Dialled>)>,
     connection: Option<(u64, Connection)>,
+    /// One timer for the actor's life, moved when the next deadline is another.
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Duration>,
     connect_reply: Option<oneshot::Sender<Result<(), ConnectError>>>,
-    replies: HashMap<u64, oneshot::Sender<Result<(), RequestError>>>,
+    replies: FxHashMap<u64, oneshot::Sender<Result<(), RequestError>>>,
 }
 
 /// What woke the actor.
@@ -100,8 +106,10 @@ impl Actor {
             fetch: None,
             dial: None,
             connection: None,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
             connect_reply: None,
-            replies: HashMap::new(),
+            replies: FxHashMap::default(),
         }
     }
 
@@ -131,7 +139,10 @@ impl Actor {
                 }
                 Wake::Fetched(fetched) => self.fetched(fetched),
                 Wake::Dialled(result) => self.dialled(result),
-                Wake::Socket(event) => self.socket_event(event),
+                Wake::Socket(event) => {
+                    self.socket_event(event);
+                    self.ready_socket_events();
+                }
                 Wake::Timer => self.timer(),
             }
         }
@@ -139,13 +150,19 @@ impl Actor {
     }
 
     async fn wake(&mut self, handles_gone: bool) -> Wake {
-        let deadline = self.session.next_deadline().map(|at| self.started + at);
+        let deadline = self.session.next_deadline();
+        if let Some(at) = deadline
+            && self.armed != deadline
+        {
+            self.timer.as_mut().reset(self.started + at);
+            self.armed = deadline;
+        }
         tokio::select! {
             command = self.commands.recv(), if !handles_gone => Wake::Command(command),
             event = next_of(self.connection.as_mut()) => Wake::Socket(event),
             result = poll_slot(self.dial.as_mut().map(|(_, _, future)| future)) => Wake::Dialled(result),
             fetched = poll_slot(self.fetch.as_mut().map(|(_, future)| future)) => Wake::Fetched(fetched),
-            () = sleep_until(deadline) => Wake::Timer,
+            () = &mut self.timer, if deadline.is_some() => Wake::Timer,
         }
     }
 
@@ -257,18 +274,21 @@ impl Actor {
             self.session.note_phase(progress.phase().as_str());
         }
         // After a freeze the answers may be there already: hear them before judging.
-        for _ in 0..COMMANDS_PER_TURN {
-            let event = match self.connection.as_mut() {
-                Some((_, connection)) => futures_util::FutureExt::now_or_never(connection.next()),
-                None => None,
-            };
-            match event {
+        self.ready_socket_events();
+        self.armed = None;
+        let now = self.now();
+        self.session.handle_timeout(now);
+    }
+
+    /// What the socket has at hand, without waiting.
+    fn ready_socket_events(&mut self) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some((_, connection)) = self.connection.as_mut() else { break };
+            match connection.next().now_or_never() {
                 Some(event) => self.socket_event(event),
                 None => break,
             }
         }
-        let now = self.now();
-        self.session.handle_timeout(now);
     }
 
     /// Does all that the session wants done.
@@ -417,13 +437,6 @@ async fn poll_slot<T>(slot: Option<&mut BoxedFuture<T>>) -> T {
 async fn next_of(connection: Option<&mut (u64, Connection)>) -> SocketEvent {
     match connection {
         Some((_, connection)) => connection.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

@@ -2,23 +2,25 @@
 //!
 //! Invariant: a request that was inserted leaves exactly once, by its answer, its deadline or `drain`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 /// How long the server may take to answer a request, counted from the moment it really left.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The deadline table of requests of type `T`, by an id of ours.
+/// The deadline table of requests of type `T`, by an id of ours (so nobody else chooses the hashes).
 #[derive(Debug)]
 pub(crate) struct Requests<T> {
-    by_id: HashMap<u64, T>,
+    by_id: FxHashMap<u64, T>,
     /// In order of departure, and so of deadline; answered ones are skipped when they come to the front.
     deadlines: VecDeque<(Duration, u64)>,
 }
 
 impl<T> Default for Requests<T> {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), deadlines: VecDeque::new() }
+        Self { by_id: FxHashMap::default(), deadlines: VecDeque::new() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames from a client to the server: strict to build, and decoded as the server decodes them.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -181,17 +183,17 @@ impl ClientFrame {
             Ok(fields) => fields,
             Err(error) => return refuse(ErrorCode::MalformedMessage, None, error.to_string()),
         };
-        let request_id = fields.get::<String>("requestId");
+        let request_id = fields.text("requestId").map(Cow::into_owned);
         if fields.raw("requestId").is_some()
             && request_id.as_deref().is_none_or(|id| validate_request_id(id).is_err())
         {
             let reason = "requestId must be a string of 1 to 128 characters".to_owned();
             return refuse(ErrorCode::MalformedMessage, None, reason);
         }
-        let Some(kind) = fields.get::<String>("type") else {
+        let Some(kind) = fields.text("type") else {
             return refuse(ErrorCode::MalformedMessage, request_id, "no type".to_owned());
         };
-        let frame = match kind.as_str() {
+        let frame = match &*kind {
             "ping" => Ok(Self::Ping),
             "subscribe" => checked_channel(&fields).map(|channel| Self::Subscribe {
                 channel,
@@ -223,20 +225,19 @@ type Refusal = (ErrorCode, String);
 
 fn checked_channel(fields: &Fields<'_, 6>) -> Result<String, Refusal> {
     let channel = fields
-        .get::<String>("channel")
+        .text("channel")
         .ok_or_else(|| (ErrorCode::InvalidChannel, "no channel".to_owned()))?;
     match validate_channel(&channel) {
-        Ok(()) => Ok(channel),
+        Ok(()) => Ok(channel.into_owned()),
         Err(error) => Err((ErrorCode::from(error.code()), error.to_string())),
     }
 }
 
 fn checked_peer(fields: &Fields<'_, 6>) -> Result<String, Refusal> {
-    let to = fields
-        .get::<String>("to")
-        .ok_or_else(|| (ErrorCode::InvalidPeerId, "no addressee".to_owned()))?;
+    let to =
+        fields.text("to").ok_or_else(|| (ErrorCode::InvalidPeerId, "no addressee".to_owned()))?;
     match validate_peer_id(&to) {
-        Ok(()) => Ok(to),
+        Ok(()) => Ok(to.into_owned()),
         Err(error) => Err((ErrorCode::InvalidPeerId, error.to_string())),
     }
 }

@@ -3,6 +3,7 @@
 //! Tolerant where a derived decoder is not: the last of two equal keys counts (as in `JSON.parse`), and a
 //! field of an unexpected type is the reader's to judge, not the end of the frame.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -31,6 +32,17 @@ impl<'a, const N: usize> Fields<'a, N> {
     pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         let at = self.names.iter().position(|known| *known == name)?;
         self.values[at]
+    }
+
+    /// A string field; borrowed unless it has escapes.
+    pub(super) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let raw = self.raw(name)?.get();
+        let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+        // The text is valid JSON already: without a backslash it stands for itself.
+        match inside.contains('\\') {
+            false => Some(Cow::Borrowed(inside)),
+            true => serde_json::from_str(raw).ok().map(Cow::Owned),
+        }
     }
 
     /// A field, if it is there and of type `T`.

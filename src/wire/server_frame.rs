@@ -1,5 +1,7 @@
 //! Frames from the server: decoded tolerantly, and encoded for our dev server.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -228,15 +230,15 @@ impl ServerFrame {
     /// Reads a frame. What is broken but not needed is dropped and counted.
     pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
         let fields = Fields::read(text, &NAMES).map_err(DecodeError::NotAnObject)?;
-        let kind = fields.get::<String>("type").ok_or(DecodeError::NoType)?;
+        let kind = fields.text("type").ok_or(DecodeError::NoType)?;
         let mut dropped = 0;
-        let frame = match kind.as_str() {
+        let frame = match &*kind {
             "welcome" => Self::Welcome(welcome(&fields, &mut dropped)?),
             "ack" => Self::Ack { request_id: need(&fields, "ack", "requestId")? },
             "error" => Self::Error(ErrorFrame {
-                request_id: fields.get("requestId"),
-                code: ErrorCode::from(need::<String>(&fields, "error", "code")?.as_str()),
-                message: fields.get("message"),
+                request_id: fields.text("requestId").map(Cow::into_owned),
+                code: ErrorCode::from(need(&fields, "error", "code")?.as_str()),
+                message: fields.text("message").map(Cow::into_owned),
             }),
             "message" => Self::Message(Message {
                 channel: need(&fields, "message", "channel")?,
@@ -259,7 +261,7 @@ impl ServerFrame {
             _ => {
                 let whole = Json::parse(text);
                 let frame = whole.map_err(|_| DecodeError::NoType)?;
-                Self::Unknown { kind, frame }
+                Self::Unknown { kind: kind.into_owned(), frame }
             }
         };
         Ok(Decoded { frame, dropped })
@@ -305,12 +307,12 @@ impl ServerFrame {
 
 type ServerFields<'a> = Fields<'a, 16>;
 
-fn need<'a, T: Deserialize<'a>>(
-    fields: &ServerFields<'a>,
+fn need(
+    fields: &ServerFields<'_>,
     kind: &'static str,
     field: &'static str,
-) -> Result<T, DecodeError> {
-    fields.get(field).ok_or(DecodeError::Field { kind, field })
+) -> Result<String, DecodeError> {
+    fields.text(field).map(Cow::into_owned).ok_or(DecodeError::Field { kind, field })
 }
 
 fn need_data(fields: &ServerFields<'_>, kind: &'static str) -> Result<Json, DecodeError> {
@@ -339,7 +341,7 @@ fn peers(raw: Option<&RawValue>, dropped: &mut u32) -> Vec<PresencePeer> {
     let mut peers = Vec::with_capacity(entries.len().min(1024));
     for entry in entries {
         let peer = Fields::read(entry.get(), &PEER).ok().and_then(|fields| {
-            let peer_id = fields.get::<String>("peerId").filter(|id| !id.is_empty())?;
+            let peer_id = fields.text("peerId").filter(|id| !id.is_empty())?.into_owned();
             Some(PresencePeer { peer_id, metadata: object(fields.raw("metadata"), dropped) })
         });
         match peer {
@@ -360,7 +362,7 @@ fn welcome(fields: &ServerFields<'_>, dropped: &mut u32) -> Result<Welcome, Deco
         }
     };
     Ok(Welcome {
-        peer_id: need::<String>(fields, "welcome", "peerId")?,
+        peer_id: need(fields, "welcome", "peerId")?,
         expires_at: time(fields, "expiresAt", dropped),
         server_time: time(fields, "serverTime", dropped),
         max_message_size,

@@ -15,7 +15,7 @@ use crate::output::Failure;
 /// cannot.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
-    /// The service: wss://host[:port], or ws:// for this machine.
+    /// The service: wss://host or wss://host:port, or ws:// for this machine.
     #[arg(long, env = "METERED_URL", default_value = DEFAULT_URL)]
     url: String,
     /// A publishable key, pk_live_…

@@ -65,7 +65,11 @@ async fn tls(
     target: &Target,
     name: ServerName<'static>,
 ) -> Result<Stream, DialError> {
-    let connector = TlsConnector::from(Arc::clone(&target.tls));
+    let Some(config) = &target.tls else {
+        // Cannot happen: the target has a configuration whenever a step of its way needs one.
+        return Err(DialError::Tls(io::ErrorKind::Unsupported.into()));
+    };
+    let connector = TlsConnector::from(Arc::clone(config));
     let stream = connector.connect(name, stream).await.map_err(DialError::Tls)?;
     Ok(Stream::Tls(Box::new(stream)))
 }

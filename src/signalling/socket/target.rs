@@ -26,7 +26,8 @@ pub(crate) struct Target {
     pub(super) origin: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) proxy: Option<Result<Proxy, TargetError>>,
-    pub(super) tls: Arc<ClientConfig>,
+    /// For the server, the proxy, or both; `None` if neither speaks TLS.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
@@ -81,7 +82,13 @@ impl Target {
             check_header(name, value)?;
         }
         let proxy = proxy.resolve(secure, &host)?;
-        let tls = client_config(tls)?;
+        let tls_to_proxy = matches!(&proxy, Some(Ok(proxy)) if proxy.secure);
+        let tls = match secure || tls_to_proxy {
+            true => Some(client_config(tls)?),
+            // Options that cannot be are an error all the same.
+            false if *tls != TlsOptions::default() => client_config(tls).map(|_| None)?,
+            false => None,
+        };
         let headers = headers.to_vec();
         Ok(Self { host, port, server_name, authority, origin, headers, proxy, tls })
     }
