@@ -126,7 +126,6 @@ impl Subscriptions {
             } else {
                 Expected::Snapshot
             };
-            subscription.retry_at = None;
         }
     }
 
@@ -141,6 +140,7 @@ impl Subscriptions {
             subscription.established = true;
             subscription.on_this_connection = true;
             subscription.retries = 0;
+            subscription.retry_at = None;
             if subscription.expected == Expected::SnapshotAfterAck {
                 subscription.expected = Expected::Snapshot;
             }

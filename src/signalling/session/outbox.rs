@@ -37,11 +37,11 @@ impl Session {
                 *generation = self.subscriptions.track(channel, *include_sender_metadata);
                 Some((channel.clone(), *generation))
             }
-            RequestKind::Unsubscribe { channel } => {
-                self.subscriptions.untrack(channel);
-                None
-            }
-            RequestKind::Publish | RequestKind::Send => None,
+            RequestKind::Unsubscribe { .. } | RequestKind::Publish | RequestKind::Send => None,
+        };
+        let unwanted = match &request.kind {
+            RequestKind::Unsubscribe { channel } => Some(channel.clone()),
+            _ => None,
         };
         let id = request.id;
         let refused = if request.text.len() > self.max_message_size {
@@ -59,6 +59,13 @@ impl Session {
                 .err()
                 .map(|_| RequestError::PacingOverflow { waiting: self.lanes.len() })
         };
+        // A full queue leaves the subscription as it is, here as at the server; in every other case the app's
+        // wish counts from now on.
+        if let Some(channel) = unwanted
+            && !matches!(refused, Some(RequestError::PacingOverflow { .. }))
+        {
+            self.subscriptions.untrack(&channel);
+        }
         match refused {
             Some(error) => {
                 if let Some((channel, generation)) = call {
