@@ -27,6 +27,8 @@ use crate::wire::CloseCode;
 
 /// Commands taken before the socket gets its turn again.
 const COMMANDS_PER_TURN: usize = 128;
+/// Events published before the subscribers get a turn; well below what their queues hold.
+const EVENTS_PER_YIELD: usize = 256;
 /// Events of the socket taken before commands get their turn again.
 const EVENTS_PER_TURN: usize = 64;
 
@@ -70,6 +72,8 @@ pub(crate) struct Actor {
     /// One timer for the actor's life, moved when the next deadline is another.
     timer: Pin<Box<Sleep>>,
     armed: Option<Duration>,
+    /// Events published since the subscribers had a turn.
+    published: usize,
     connect_reply: Option<oneshot::Sender<Result<(), ConnectError>>>,
     replies: FxHashMap<u64, oneshot::Sender<Result<(), RequestError>>>,
 }
@@ -108,6 +112,7 @@ impl Actor {
             connection: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
+            published: 0,
             connect_reply: None,
             replies: FxHashMap::default(),
         }
@@ -120,6 +125,12 @@ impl Actor {
             self.obey();
             if self.session.is_over() {
                 break;
+            }
+            if self.published >= EVENTS_PER_YIELD {
+                // On a busy connection there is always something to read: whoever reads the events must
+                // have a turn before their queue is full.
+                self.published = 0;
+                tokio::task::yield_now().await;
             }
             match self.wake(handles_gone).await {
                 Wake::Command(Some(command)) => {
@@ -360,6 +371,7 @@ impl Actor {
             }
             _ => {}
         }
+        self.published += 1;
         self.shared.events.publish(event);
     }
 
