@@ -55,6 +55,12 @@ impl Rpc {
         }
     }
 
+    /// An event of this type, seen already or to come: a snapshot may precede the reply or follow it.
+    fn event(&mut self, kind: &str) -> Value {
+        let seen = self.seen.iter().find(|line| line["params"]["type"] == kind).cloned();
+        seen.unwrap_or_else(|| self.until(|line| line["params"]["type"] == kind))
+    }
+
     fn call(&mut self, id: u64, method: &str, params: &Value) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.write(&request.to_string());
@@ -104,7 +110,7 @@ fn a_session_from_create_to_the_end_of_input() {
         // What a request caused precedes its reply.
         assert_eq!(events(&rpc), ["state-change", "state-change", "connected"]);
         assert_eq!(rpc.ok(4, "signalling.subscribe", &json!({ "channel": "c" })), Value::Null);
-        let presence = rpc.until(|line| line["params"]["type"] == "presence");
+        let presence = rpc.event("presence");
         assert_eq!(presence["params"]["source"], "signalling");
         assert!(presence["params"]["t"].as_f64().unwrap() > 0.0);
         let expected = json!({ "channel": "c", "joined": [], "left": [] });
