@@ -101,8 +101,15 @@ impl Subscriptions {
         self.all.clear();
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Subscription> {
         self.all.iter()
+    }
+
+    /// What a new connection has to be told. A channel whose very first request still waits for its turn is
+    /// not among them: that request tells it.
+    pub(crate) fn to_replay(&self) -> impl Iterator<Item = &Subscription> {
+        self.all.iter().filter(|subscription| subscription.established)
     }
 
     /// A connection ended: every retry and every expectation goes with it.

@@ -186,7 +186,7 @@ impl Session {
     pub(super) fn replay_all(&mut self, now: Duration) {
         let channels: Vec<_> = self
             .subscriptions
-            .channels()
+            .to_replay()
             .map(|s| (s.channel.clone(), s.include_sender_metadata))
             .collect();
         for (channel, include_sender_metadata) in channels {
