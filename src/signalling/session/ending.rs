@@ -23,6 +23,8 @@ enum Next {
 impl Session {
     pub(super) fn close(&mut self, now: Duration, code: CloseCode, reason: String) {
         self.cancel_fetch();
+        self.renewing = false;
+        self.token_in_hand = false;
         self.subscriptions.clear();
         match std::mem::replace(&mut self.link, Link::Down) {
             Link::Live(_) | Link::Opened { .. } => {
