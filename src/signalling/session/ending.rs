@@ -120,7 +120,11 @@ impl Session {
     pub(super) fn lost(&mut self, now: Duration, error: ConnectError) {
         let drained = self.token_in_hand;
         self.cancel_fetch();
-        let next = if drained { Next::Now } else { self.judge(&error) };
+        let next = match self.judge(&error) {
+            Next::End => Next::End,
+            _ if drained => Next::Now,
+            judged => judged,
+        };
         let allowed = self.ever_connected
             && self.config.reconnect.as_ref().is_some_and(|options| {
                 drained || options.max_attempts.is_none_or(|most| self.attempts < most)
@@ -166,6 +170,7 @@ impl Session {
         self.reject_sent(error.close_code());
         self.reject_waiting(error.close_code());
         self.renewing = false;
+        self.token_in_hand = false;
         self.subscriptions.clear();
         self.announce(error.clone(), false);
         self.enter(State::Closed);

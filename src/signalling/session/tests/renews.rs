@@ -78,6 +78,18 @@ fn requests_without_an_answer_hold_the_renewal_up_for_five_seconds_only() {
 }
 
 #[test]
+fn a_final_refusal_is_final_even_with_the_next_token_in_hand() {
+    let mut sim = with_life(60.0);
+    advance_alive(&mut sim, ms(30_000));
+    sim.publish();
+    sim.token(sim.ticket(), TokenOutcome::Ready { fresh: true });
+    sim.take();
+    sim.socket_closed(4020);
+    assert_eq!(sim.only("lost"), lines(&[(30_000, "4020 final")]));
+    assert!(sim.session.is_over());
+}
+
+#[test]
 fn a_provider_that_fails_or_repeats_itself_is_asked_again_until_the_end() {
     let mut sim = with_life(60.0);
     advance_alive(&mut sim, ms(30_000));
