@@ -27,6 +27,7 @@
 
 pub mod credential;
 pub mod diagnosis;
+pub mod events;
 pub mod platform;
 pub mod signalling;
 pub mod wire;

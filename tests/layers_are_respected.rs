@@ -9,9 +9,10 @@ use sources::{code_of, rust_files};
 const LAYERS: &[(&str, &[&str])] = &[
     ("diagnosis", &[]),
     ("wire", &[]),
+    ("events", &[]),
     ("credential", &["wire", "diagnosis"]),
     ("platform", &["diagnosis"]),
-    ("signalling", &["wire", "credential", "diagnosis", "platform"]),
+    ("signalling", &["wire", "credential", "diagnosis", "events", "platform"]),
 ];
 
 /// Crates that only one folder may name.

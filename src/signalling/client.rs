@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 
 use super::actor::{Actor, Command, RequestTarget};
 use super::error::{ConnectError, RequestError};
-use super::event::{Connected, Disconnected, Event, State};
+use super::event::{Connected, Disconnected, Event, Events, State};
 use super::options::{OptionsError, SignallingOptions};
 use super::pacing::{MAX_WAITING, SendPriority};
 use super::session::{Counters, Request, RequestKind, Session, SessionConfig};
 use super::socket::Target;
-use super::subscriber::{EventHub, Events};
 use crate::credential::Credential;
+use crate::events::Hub;
 use crate::wire::{ClientFrame, CloseCode, DEFAULT_MAX_MESSAGE_SIZE, Json};
 
 /// Bytes of a close frame's reason (RFC 6455 section 5.5).
@@ -46,7 +46,7 @@ pub struct Pacing {
 /// What actor and handles share. The actor writes, handles read.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) events: EventHub,
+    pub(crate) events: Hub<Event>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) connected: watch::Sender<Option<Arc<Connected>>>,
     pub(crate) counters: watch::Sender<Counters>,
@@ -62,7 +62,7 @@ pub(crate) struct Shared {
 impl Shared {
     fn new() -> Self {
         Self {
-            events: EventHub::default(),
+            events: Hub::default(),
             state: watch::Sender::new(State::Idle),
             connected: watch::Sender::new(None),
             counters: watch::Sender::new(Counters::default()),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::error::{ConnectError, RequestError};
 use crate::credential::TokenProviderError;
+use crate::events;
 use crate::wire::{CloseCode, Direct, ErrorFrame, IceServer, Message, Presence, UnixSeconds};
 
 /// Where a client stands.
@@ -155,3 +156,12 @@ impl Event {
         }
     }
 }
+
+impl events::Event for Event {
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+}
+
+/// A subscription to a client's events.
+pub type Events = events::Events<Event>;

@@ -23,13 +23,13 @@ mod pacing;
 mod requests;
 mod session;
 mod socket;
-mod subscriber;
 mod subscriptions;
 
+pub use crate::events::EVENT_QUEUE;
 pub use backoff::ReconnectOptions;
 pub use client::{Pacing, SignallingClient, SubscribeOptions};
 pub use error::{ConnectError, HttpRefusal, NetworkFailure, RequestError};
-pub use event::{Connected, Disconnected, Event, State};
+pub use event::{Connected, Disconnected, Event, Events, State};
 pub use options::{
     DEFAULT_INACTIVITY_TIMEOUT, DEFAULT_TOKEN_TIMEOUT, DEFAULT_URL, OptionsError, ProxySetting,
     SignallingOptions,
@@ -41,7 +41,6 @@ pub use session::{
     WRITE_STALL_TIMEOUT,
 };
 pub use socket::TargetError;
-pub use subscriber::{EVENT_QUEUE, Events};
 pub use subscriptions::{REPLAY_RETRIES, REPLAY_RETRY_DELAY};
 
 /// Runs a random history of a session, for the fuzzer.

@@ -1,0 +1,368 @@
+//! Event queues: one per subscriber, bounded, in order, with a count of what a slow one missed.
+//!
+//! A [`Hub`] belongs to whoever publishes; [`Events`] to whoever listens. Two manners: [`Hub::publish`]
+//! never waits, and a slow subscriber learns how much it lost; [`Hub::deliver`] waits until every
+//! subscriber has room, so that nothing is lost and the source is slowed down instead. A hub made
+//! [`with_backlog`](Hub::with_backlog) keeps events until the first subscriber comes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+/// Events that may wait for one subscriber.
+pub const EVENT_QUEUE: usize = 1_024;
+
+/// What can travel through a [`Hub`].
+pub trait Event: Clone + Send + fmt::Debug + 'static {
+    /// Says that the subscriber was too slow and lost so many events.
+    fn lagged(missed: u64) -> Self;
+}
+
+/// All subscribers of one source.
+pub(crate) struct Hub<E> {
+    state: Mutex<State<E>>,
+    /// A subscriber took an event or went away.
+    room: Arc<Notify>,
+}
+
+struct State<E> {
+    subscribers: Vec<Weak<Queue<E>>>,
+    /// Events from before the first subscriber; `None` once there was one.
+    backlog: Option<Waiting<E>>,
+}
+
+struct Queue<E> {
+    waiting: Mutex<Waiting<E>>,
+    waker: AtomicWaker,
+    room: Arc<Notify>,
+}
+
+struct Waiting<E> {
+    events: VecDeque<E>,
+    missed: u64,
+    ended: bool,
+}
+
+impl<E> Default for Waiting<E> {
+    fn default() -> Self {
+        Self { events: VecDeque::new(), missed: 0, ended: false }
+    }
+}
+
+impl<E> Waiting<E> {
+    fn is_full(&self) -> bool {
+        self.events.len() >= EVENT_QUEUE
+    }
+
+    fn push_lossy(&mut self, event: E) {
+        if self.is_full() {
+            self.events.pop_front();
+            self.missed += 1;
+        }
+        self.events.push_back(event);
+    }
+}
+
+impl<E> Queue<E> {
+    fn update(&self, change: impl FnOnce(&mut Waiting<E>)) {
+        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        self.waker.wake();
+    }
+}
+
+impl<E> Default for Hub<E> {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl<E> fmt::Debug for Hub<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+impl<E> Hub<E> {
+    fn new(backlog: Option<Waiting<E>>) -> Self {
+        let state = State { subscribers: Vec::new(), backlog };
+        Self { state: Mutex::new(state), room: Arc::new(Notify::new()) }
+    }
+
+    /// Keeps up to [`EVENT_QUEUE`] events for the first subscriber.
+    pub(crate) fn with_backlog() -> Self {
+        Self::new(Some(Waiting::default()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new subscriber; it sees what is published from now on, and the backlog if it is the first.
+    pub(crate) fn subscribe(&self) -> Events<E> {
+        let mut state = self.lock();
+        let waiting = state.backlog.take().unwrap_or_default();
+        let queue = Arc::new(Queue {
+            waiting: Mutex::new(waiting),
+            waker: AtomicWaker::new(),
+            room: Arc::clone(&self.room),
+        });
+        state.subscribers.retain(|subscriber| subscriber.strong_count() > 0);
+        state.subscribers.push(Arc::downgrade(&queue));
+        self.room.notify_waiters();
+        Events { queue }
+    }
+
+    /// No event will follow; what waits is still delivered.
+    pub(crate) fn end(&self) {
+        let state = self.lock();
+        for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
+            queue.update(|waiting| waiting.ended = true);
+        }
+    }
+}
+
+impl<E: Event> Hub<E> {
+    /// Hands an event to all; a full queue loses its oldest.
+    pub(crate) fn publish(&self, event: &E) {
+        let mut state = self.lock();
+        if let Some(backlog) = &mut state.backlog {
+            backlog.push_lossy(event.clone());
+        }
+        for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
+            queue.update(|waiting| waiting.push_lossy(event.clone()));
+        }
+    }
+
+    /// Hands an event to all, once all have room. Cancelled, it has delivered to nobody.
+    pub(crate) async fn deliver(&self, event: &E) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Listens before it looks, so that no room is missed in between.
+            room.as_mut().enable();
+            if self.try_deliver(event) {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    fn try_deliver(&self, event: &E) -> bool {
+        let mut state = self.lock();
+        let queues: Vec<_> = state.subscribers.iter().filter_map(Weak::upgrade).collect();
+        let full = |queue: &Arc<Queue<E>>| {
+            queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_full()
+        };
+        if state.backlog.as_ref().is_some_and(Waiting::is_full) || queues.iter().any(full) {
+            return false;
+        }
+        if let Some(backlog) = &mut state.backlog {
+            backlog.events.push_back(event.clone());
+        }
+        for queue in &queues {
+            queue.update(|waiting| waiting.events.push_back(event.clone()));
+        }
+        true
+    }
+}
+
+impl<E> Drop for Hub<E> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A subscription to a source's events, in order. Ends it when dropped.
+///
+/// A client's goes on over `close` and a later `connect`, and ends when the client itself is gone. Up to
+/// [`EVENT_QUEUE`] events wait; beyond that the oldest are dropped and an event `Lagged` says how many,
+/// but for a data channel's: there the sender is slowed down and nothing is lost.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions, State};
+/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
+/// let mut events = client.events();
+/// client.close().await;
+/// let Some(Event::StateChange { to, .. }) = events.next().await else { unreachable!() };
+/// assert_eq!(to, State::Closed);
+/// drop(client);
+/// assert!(events.next().await.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Events<E> {
+    queue: Arc<Queue<E>>,
+}
+
+impl<E> fmt::Debug for Events<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl<E> Drop for Events<E> {
+    fn drop(&mut self) {
+        self.queue.room.notify_waiters();
+    }
+}
+
+impl<E: Event> Events<E> {
+    /// The next event; `None` when the client is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<E> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Up to `max` events at once, at least one; empty when the client is gone. Cancel-safe.
+    pub async fn next_batch(&mut self, max: usize) -> Vec<E> {
+        let mut batch = Vec::new();
+        while batch.len() < max {
+            let next = match batch.is_empty() {
+                true => self.next().await,
+                false => self.try_next(),
+            };
+            match next {
+                Some(event) => batch.push(event),
+                None => break,
+            }
+        }
+        batch
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<E> {
+        self.take().0
+    }
+
+    /// An event, and whether none will follow.
+    fn take(&self) -> (Option<E>, bool) {
+        let mut waiting = self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.missed > 0 {
+            let missed = std::mem::take(&mut waiting.missed);
+            return (Some(E::lagged(missed)), false);
+        }
+        let event = waiting.events.pop_front();
+        if event.is_some() {
+            self.queue.room.notify_waiters();
+        }
+        (event, waiting.ended)
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<E>> {
+        self.queue.waker.register(cx.waker());
+        match self.take() {
+            (Some(event), _) => Poll::Ready(Some(event)),
+            (None, true) => Poll::Ready(None),
+            (None, false) => Poll::Pending,
+        }
+    }
+}
+
+impl<E: Event> Stream for Events<E> {
+    type Item = E;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<E>> {
+        self.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    enum Test {
+        Number(u64),
+        Lagged(u64),
+    }
+
+    impl Event for Test {
+        fn lagged(missed: u64) -> Self {
+            Self::Lagged(missed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_learns_how_much_it_missed_and_others_miss_nothing() {
+        let hub = Hub::default();
+        let (mut slow, mut quick) = (hub.subscribe(), hub.subscribe());
+        for n in 0..EVENT_QUEUE as u64 + 3 {
+            hub.publish(&Test::Number(n));
+            assert_eq!(quick.next().await, Some(Test::Number(n)));
+        }
+        assert_eq!(slow.next().await, Some(Test::Lagged(3)));
+        for n in 3..EVENT_QUEUE as u64 + 3 {
+            assert_eq!(slow.next().await, Some(Test::Number(n)));
+        }
+        assert!(slow.try_next().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_emptied_before_it_ends() {
+        let hub = Hub::default();
+        let mut events = hub.subscribe();
+        hub.publish(&Test::Number(1));
+        drop(hub);
+        assert_eq!(events.next().await, Some(Test::Number(1)));
+        assert!(events.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_subscriber_is_woken() {
+        let hub = Arc::new(Hub::default());
+        let mut events = hub.subscribe();
+        let task = tokio::spawn(async move { events.next().await });
+        tokio::task::yield_now().await;
+        hub.publish(&Test::Number(9));
+        assert_eq!(task.await.unwrap(), Some(Test::Number(9)));
+    }
+
+    #[test]
+    fn a_dropped_subscriber_is_forgotten() {
+        let hub = Hub::<Test>::default();
+        drop(hub.subscribe());
+        let _events = hub.subscribe();
+        assert_eq!(hub.lock().subscribers.len(), 1);
+    }
+
+    #[test]
+    fn the_first_subscriber_gets_the_backlog_and_the_second_does_not() {
+        let hub = Hub::with_backlog();
+        hub.publish(&Test::Number(1));
+        let (mut first, mut second) = (hub.subscribe(), hub.subscribe());
+        assert_eq!(first.try_next(), Some(Test::Number(1)));
+        assert_eq!(second.try_next(), None);
+    }
+
+    #[tokio::test]
+    async fn a_delivery_waits_for_the_slowest_and_loses_nothing() {
+        let hub = Arc::new(Hub::with_backlog());
+        let source = Arc::clone(&hub);
+        let all = 3 * EVENT_QUEUE as u64;
+        let task = tokio::spawn(async move {
+            for n in 0..all {
+                source.deliver(&Test::Number(n)).await;
+            }
+        });
+        tokio::task::yield_now().await;
+        let (mut events, idle) = (hub.subscribe(), hub.subscribe());
+        for n in 0..EVENT_QUEUE as u64 {
+            assert_eq!(events.next().await, Some(Test::Number(n)));
+        }
+        for _ in 0..EVENT_QUEUE {
+            tokio::task::yield_now().await;
+        }
+        assert!(!task.is_finished(), "the idle subscriber holds the source up");
+        drop(idle);
+        for n in EVENT_QUEUE as u64..all {
+            assert_eq!(events.next().await, Some(Test::Number(n)));
+        }
+        task.await.unwrap();
+    }
+}
