@@ -29,6 +29,8 @@ pub mod credential;
 pub mod diagnosis;
 pub mod events;
 pub mod platform;
+#[allow(dead_code)]
+mod rtc;
 pub mod signalling;
 pub mod wire;
 

@@ -1,0 +1,170 @@
+//! A connection of the crate behind [`Connection`].
+//!
+//! Dropping a connection of the crate leaves its task and its socket behind: whoever owns a
+//! [`CrateConnection`] closes it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rtc::peer_connection::configuration::RTCOfferOptions;
+use rtc::peer_connection::transport::RTCIceCandidatePair;
+use webrtc::data_channel::RTCDataChannelInit;
+use webrtc::peer_connection::{
+    PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceTransportPolicy,
+    RTCSdpType, RTCSessionDescription, StatsSelector,
+};
+
+use super::channel::CrateChannel;
+use super::handler::Handler;
+use super::stats;
+use crate::rtc::RtcError;
+use crate::rtc::engine::{Channel, ChannelInit, Connection};
+use crate::rtc::runtime::ConnectionRuntime;
+use crate::rtc::stats::ConnectionStats;
+use crate::wire::{DescriptionKind, IceCandidate, IceServer, SessionDescription};
+
+pub(super) struct CrateConnection {
+    connection: Box<dyn PeerConnection>,
+    runtime: Arc<ConnectionRuntime>,
+    handler: Arc<Handler>,
+    policy: RTCIceTransportPolicy,
+}
+
+impl fmt::Debug for CrateConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CrateConnection").finish_non_exhaustive()
+    }
+}
+
+impl CrateConnection {
+    pub(super) fn new(
+        connection: Box<dyn PeerConnection>,
+        runtime: Arc<ConnectionRuntime>,
+        handler: Arc<Handler>,
+        policy: RTCIceTransportPolicy,
+    ) -> Self {
+        Self { connection, runtime, handler, policy }
+    }
+}
+
+impl CrateConnection {
+    /// From the transport: the report knows no remote candidate that came inside a description.
+    async fn selected_pair(&self) -> Option<RTCIceCandidatePair> {
+        let dtls = match self.connection.sctp().await {
+            Some(sctp) => sctp.transport(),
+            None => self.connection.get_receivers().await.first()?.transport().await.ok()??,
+        };
+        dtls.ice_transport().get_selected_candidate_pair().await.ok()?
+    }
+}
+
+fn ours(description: RTCSessionDescription) -> Option<SessionDescription> {
+    let kind = match description.sdp_type {
+        RTCSdpType::Offer => DescriptionKind::Offer,
+        RTCSdpType::Answer => DescriptionKind::Answer,
+        _ => return None,
+    };
+    Some(SessionDescription { kind, sdp: description.sdp })
+}
+
+#[async_trait]
+impl Connection for CrateConnection {
+    async fn offer(&self, ice_restart: bool) -> Result<SessionDescription, RtcError> {
+        let fail = |error| RtcError::new("offer", &error);
+        self.runtime.pace().brisk();
+        // Not `restart_ice()`: that binds new sockets before the offer exists, and gathers twice.
+        let options = ice_restart.then_some(RTCOfferOptions { ice_restart: true });
+        let offer = self.connection.create_offer(options).await.map_err(fail)?;
+        self.connection.set_local_description(offer.clone()).await.map_err(fail)?;
+        ours(offer).ok_or_else(|| RtcError::of("offer", "NotAnOffer"))
+    }
+
+    async fn answer(&self) -> Result<SessionDescription, RtcError> {
+        let fail = |error| RtcError::new("answer", &error);
+        let answer = self.connection.create_answer(None).await.map_err(fail)?;
+        self.connection.set_local_description(answer.clone()).await.map_err(fail)?;
+        ours(answer).ok_or_else(|| RtcError::of("answer", "NotAnAnswer"))
+    }
+
+    async fn roll_back(&self) -> Result<(), RtcError> {
+        let fail = |error| RtcError::new("roll_back", &error);
+        let description = RTCSessionDescription::rollback(None).map_err(fail)?;
+        self.connection.set_local_description(description).await.map_err(fail)
+    }
+
+    async fn apply_remote(&self, description: SessionDescription) -> Result<(), RtcError> {
+        let fail = |error| RtcError::new("apply_remote", &error);
+        self.runtime.pace().brisk();
+        let description = match description.kind {
+            DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
+            DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
+        };
+        self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)
+    }
+
+    async fn add_candidate(&self, candidate: IceCandidate) -> Result<(), RtcError> {
+        let init = RTCIceCandidateInit {
+            candidate: candidate.candidate,
+            sdp_mid: candidate.sdp_mid,
+            sdp_mline_index: candidate.sdp_m_line_index,
+            username_fragment: candidate.username_fragment,
+            url: None,
+        };
+        let result = self.connection.add_ice_candidate(init).await;
+        result.map_err(|error| RtcError::new("add_candidate", &error))
+    }
+
+    async fn local_description(&self) -> Option<SessionDescription> {
+        self.connection.local_description().await.and_then(ours)
+    }
+
+    async fn set_ice_servers(&self, servers: &[IceServer]) -> Result<(), RtcError> {
+        let servers = self.runtime.set_servers(servers);
+        let config = RTCConfigurationBuilder::new()
+            .with_ice_servers(servers)
+            .with_ice_transport_policy(self.policy)
+            .build();
+        let result = self.connection.set_configuration(config).await;
+        result.map_err(|error| RtcError::new("set_ice_servers", &error))
+    }
+
+    async fn open_channel(&self, init: &ChannelInit) -> Result<Arc<dyn Channel>, RtcError> {
+        let options = RTCDataChannelInit {
+            ordered: init.ordered,
+            max_packet_life_time: init.max_packet_life_time_ms,
+            max_retransmits: init.max_retransmits,
+            protocol: init.protocol.clone(),
+            negotiated: init.negotiated_id,
+        };
+        let channel = self.connection.create_data_channel(&init.label, Some(options)).await;
+        let channel = channel.map_err(|error| RtcError::new("open_channel", &error))?;
+        Ok(Arc::new(CrateChannel::new(channel, init.clone())))
+    }
+
+    fn hurry(&self) {
+        self.runtime.pace().brisk();
+    }
+
+    fn relax(&self) {
+        self.runtime.pace().economical();
+    }
+
+    async fn stats(&self) -> ConnectionStats {
+        let now = webrtc::runtime::Runtime::now(&*self.runtime);
+        let report = self.connection.get_stats(now, StatsSelector::None).await;
+        let mut stats = stats::read(&report);
+        if let Some(pair) = self.selected_pair().await {
+            stats.selected_pair = Some(stats::read_pair(&pair, &report, &self.runtime));
+        }
+        stats
+    }
+
+    async fn close(&self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(error = %RtcError::new("close", &error), "a connection did not close cleanly");
+        }
+        self.handler.tracks.close().await;
+        self.runtime.shutdown().await;
+    }
+}

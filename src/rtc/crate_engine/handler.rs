@@ -1,0 +1,99 @@
+//! The crate's callbacks run inside its driver, which waits for them: each one only puts an event into the
+//! queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use webrtc::data_channel::DataChannel;
+use webrtc::media_stream::track_remote::TrackRemote;
+use webrtc::peer_connection::{
+    PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState,
+};
+
+use super::channel::CrateChannel;
+use super::tracks::Tracks;
+use crate::rtc::engine::{ConnectionEvent, IceState};
+use crate::wire::IceCandidate;
+
+#[derive(Debug)]
+pub(super) struct Handler {
+    events: mpsc::UnboundedSender<ConnectionEvent>,
+    was_connected: AtomicBool,
+    pub(super) tracks: Tracks,
+}
+
+impl Handler {
+    pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
+        let tracks = Tracks::new(events.clone());
+        Self { events, was_connected: AtomicBool::new(false), tracks }
+    }
+
+    fn tell(&self, event: ConnectionEvent) {
+        // Without a reader the connection is being closed.
+        drop(self.events.send(event));
+    }
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_negotiation_needed(&self) {
+        self.tell(ConnectionEvent::NegotiationNeeded);
+    }
+
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        // The fields that the crate leaves empty are filled in from the local description when it leaves.
+        if let Ok(init) = event.candidate.to_json() {
+            self.tell(ConnectionEvent::Candidate(IceCandidate {
+                candidate: init.candidate,
+                ..IceCandidate::default()
+            }));
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.tell(ConnectionEvent::GatheringComplete);
+        }
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        self.tell(ConnectionEvent::Ice(match state {
+            RTCIceConnectionState::Checking => IceState::Checking,
+            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
+                IceState::Connected
+            }
+            RTCIceConnectionState::Disconnected => IceState::Disconnected,
+            RTCIceConnectionState::Failed => IceState::Failed,
+            _ => return,
+        }));
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        match state {
+            RTCPeerConnectionState::Connected => {
+                self.was_connected.store(true, Ordering::Relaxed);
+                self.tell(ConnectionEvent::Connected);
+            }
+            RTCPeerConnectionState::Closed => {
+                let failed = !self.was_connected.load(Ordering::Relaxed);
+                self.tell(ConnectionEvent::TransportClosed { failed });
+            }
+            _ => {}
+        }
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        // Reading its properties needs the lock that the driver has released while it awaits us.
+        match CrateChannel::adopt(channel).await {
+            Ok(channel) => self.tell(ConnectionEvent::Channel(Arc::new(channel))),
+            Err(error) => tracing::debug!(%error, "a channel was gone before it was announced"),
+        }
+    }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        self.tracks.add(track).await;
+    }
+}

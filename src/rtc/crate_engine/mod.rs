@@ -1,0 +1,126 @@
+//! The engine on top of the `webrtc` crate (0.21.1), and what it takes to use it well.
+//!
+//! Defaults that are changed, and why: messages up to 256 KiB (64 KiB); checks of candidate pairs every
+//! 20 ms (200 ms) and short waits before a worse pair is taken (up to 2 s), for the time to connect; a path
+//! counts as lost after 3 s of silence and as failed after 6 s (5 s and 30 s); sockets are bound anew at an
+//! ICE restart (kept), or a changed network is never noticed; no multicast DNS (a socket on port 5353 per
+//! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead.
+
+mod channel;
+mod connection;
+mod handler;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod tracks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use webrtc::peer_connection::{
+    MediaEngine, PeerConnectionBuilder, RTCConfigurationBuilder, RTCIceTransportPolicy, Registry,
+    SettingEngine, SettingEngineBuilder, register_default_interceptors,
+};
+
+use self::connection::CrateConnection;
+use self::handler::Handler;
+use super::RtcError;
+use super::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceTransportPolicy};
+use super::runtime::{ConnectionRuntime, NetworkContext};
+
+/// Bytes of a message that we accept (the crate's ceiling).
+pub(crate) const MAX_MESSAGE_BYTES: u32 = 262_144;
+/// Silence after which a path counts as lost.
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(3);
+/// Further silence after which it counts as failed.
+const FAILED_AFTER: Duration = Duration::from_secs(3);
+/// Pause between checks of a silent path; a third of the first deadline, so that one may get lost.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+/// Pause between checks of candidate pairs (RFC 8445 section 14.2 allows no less than 5 ms).
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Checks of one pair before it is given up: four seconds of them.
+const CHECKS_PER_PAIR: u16 = 200;
+/// How long a better pair is waited for before one through a NAT is taken.
+const REFLEXIVE_WAIT: Duration = Duration::from_millis(50);
+/// The same for a relay, which costs latency and money for the whole call.
+const RELAY_WAIT: Duration = Duration::from_millis(400);
+
+/// Makes connections with the `webrtc` crate.
+#[derive(Debug)]
+pub(crate) struct CrateEngine {
+    network: Arc<NetworkContext>,
+}
+
+impl CrateEngine {
+    pub(crate) fn new(network: Arc<NetworkContext>) -> Self {
+        Self { network }
+    }
+}
+
+#[async_trait]
+impl Engine for CrateEngine {
+    async fn connect(
+        &self,
+        config: &ConnectionConfig,
+        events: mpsc::UnboundedSender<ConnectionEvent>,
+    ) -> Result<Arc<dyn Connection>, RtcError> {
+        const OPERATION: &str = "connect";
+        let fail = |error| RtcError::new(OPERATION, &error);
+        let errors = events.clone();
+        let runtime = ConnectionRuntime::new(&self.network, move |error| {
+            // Without a reader the connection is being closed.
+            drop(errors.send(ConnectionEvent::IceServerError(error)));
+        });
+        let servers = runtime.set_servers(&config.ice_servers);
+        let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
+        let policy = match relay_only && !servers.is_empty() {
+            true => RTCIceTransportPolicy::Relay,
+            // The crate refuses "relay" without a relay; then no candidate may leave at all.
+            false => RTCIceTransportPolicy::All,
+        };
+        if relay_only && servers.is_empty() {
+            return Err(RtcError::of(OPERATION, "NoTurnServer"));
+        }
+        let handler = Arc::new(Handler::new(events));
+        let mut media = MediaEngine::default();
+        media.register_default_codecs().map_err(fail)?;
+        let registry = register_default_interceptors(Registry::new(), &mut media).map_err(fail)?;
+        let connection = PeerConnectionBuilder::new()
+            .with_configuration(
+                RTCConfigurationBuilder::new()
+                    .with_ice_servers(servers)
+                    .with_ice_transport_policy(policy)
+                    .build(),
+            )
+            .with_media_engine(media)
+            .with_interceptor_registry(registry)
+            .with_setting_engine(settings(relay_only))
+            .with_runtime(Arc::clone(&runtime) as _)
+            .with_handler(Arc::clone(&handler) as _)
+            .with_udp_addrs(vec![runtime.local_addresses()])
+            .build()
+            .await
+            .map_err(fail)?;
+        Ok(Arc::new(CrateConnection::new(Box::new(connection), runtime, handler, policy)))
+    }
+}
+
+fn settings(relay_only: bool) -> SettingEngine {
+    use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
+    let no_wait = Some(Duration::ZERO);
+    let relay_wait = if relay_only { Duration::ZERO } else { RELAY_WAIT };
+    SettingEngineBuilder::new()
+        .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS_PER_PAIR))
+        .with_host_acceptance_min_wait(no_wait)
+        .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
+        .with_prflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
+        .with_relay_acceptance_min_wait(Some(relay_wait))
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+        .with_discard_local_candidates_during_ice_restart(true)
+        .with_include_loopback_candidate(true)
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_BYTES))
+        .build()
+}

@@ -1,0 +1,146 @@
+//! The crate under our hands: what `peer` relies on, shown with real connections on loopback.
+
+mod support;
+
+use support::*;
+
+use super::*;
+use crate::rtc::engine::{ChannelEvent, ChannelMessage, IceState};
+use crate::rtc::sdp::SdpFacts;
+
+#[tokio::test]
+async fn two_connections_exchange_messages_and_leave_nothing() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    let other = two.channel().await;
+    assert_eq!(other.init().label, "chat");
+    channel.send(&ChannelMessage::Text("hello".into())).await.unwrap();
+    assert_eq!(message(&*other).await, ChannelMessage::Text("hello".into()));
+    let large = ChannelMessage::Binary(vec![7; MAX_MESSAGE_BYTES as usize].into());
+    other.send(&large).await.unwrap();
+    assert_eq!(message(&*channel).await, large);
+    let stats = one.connection.stats().await;
+    let pair = stats.selected_pair.unwrap();
+    assert!(pair.local.port > 0 && stats.bytes_received > u64::from(MAX_MESSAGE_BYTES));
+    assert_eq!(stats.channels[0].label, "chat");
+    one.connection.close().await;
+    // The remote notices at once, not by silence.
+    while !matches!(other.next().await, None | Some(ChannelEvent::Closed)) {}
+    two.connection.close().await;
+    assert!(two.connection.offer(false).await.is_err());
+}
+
+#[tokio::test]
+async fn a_local_offer_can_be_taken_back_for_the_remotes() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let first = one.connection.open_channel(&reliable("one")).await.unwrap();
+    let second = two.connection.open_channel(&reliable("two")).await.unwrap();
+    one.connection.offer(false).await.unwrap();
+    let offer = two.connection.offer(false).await.unwrap();
+    assert!(
+        one.connection.apply_remote(offer.clone()).await.is_err(),
+        "nothing rolls back by itself"
+    );
+    one.connection.roll_back().await.unwrap();
+    one.connection.apply_remote(offer).await.unwrap();
+    let answer = one.connection.answer().await.unwrap();
+    two.connection.apply_remote(answer).await.unwrap();
+    exchange_candidates(&mut one, &mut two).await;
+    opened(&*first).await;
+    opened(&*second).await;
+    one.connection.close().await;
+    two.connection.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_binds_new_sockets_and_keeps_the_channel() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    let other = two.channel().await;
+    let port = one.connection.stats().await.selected_pair.unwrap().local.port;
+    negotiate(&mut one, &mut two, true).await;
+    channel.send(&ChannelMessage::Text("after".into())).await.unwrap();
+    assert_eq!(message(&*other).await, ChannelMessage::Text("after".into()));
+    for _ in 0..500 {
+        if one.connection.stats().await.selected_pair.unwrap().local.port != port {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_ne!(one.connection.stats().await.selected_pair.unwrap().local.port, port);
+    one.connection.close().await;
+    two.connection.close().await;
+}
+
+#[tokio::test]
+async fn restarts_of_both_ends_settle_after_a_rollback() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    let other = two.channel().await;
+    one.connection.offer(true).await.unwrap();
+    let offer = two.connection.offer(true).await.unwrap();
+    one.connection.roll_back().await.unwrap();
+    one.connection.apply_remote(offer).await.unwrap();
+    let answer = one.connection.answer().await.unwrap();
+    two.connection.apply_remote(answer).await.unwrap();
+    exchange_candidates(&mut one, &mut two).await;
+    channel.send(&ChannelMessage::Text("after".into())).await.unwrap();
+    assert_eq!(message(&*other).await, ChannelMessage::Text("after".into()));
+    one.connection.close().await;
+    two.connection.close().await;
+}
+
+#[tokio::test]
+async fn the_description_holds_candidates_once_they_are_gathered() {
+    let mut one = Side::new().await;
+    one.connection.open_channel(&reliable("chat")).await.unwrap();
+    let bare = one.connection.offer(false).await.unwrap();
+    assert_eq!(SdpFacts::read(&bare.sdp).unwrap().candidates, 0);
+    one.gathered().await;
+    let full = one.connection.local_description().await.unwrap();
+    let facts = SdpFacts::read(&full.sdp).unwrap();
+    assert!(facts.candidates > 0 && facts.ice_ufrag.is_some() && facts.fingerprint.is_some());
+    assert_eq!(facts.max_message_size, Some(MAX_MESSAGE_BYTES.into()));
+    one.connection.close().await;
+}
+
+/// Prints the time from offer to open channel; the bench in `bench/peer` compares it.
+#[tokio::test]
+async fn connecting_needs_no_tick_of_the_driver() {
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let (mut one, mut two) = (Side::new().await, Side::new().await);
+        let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+        let start = std::time::Instant::now();
+        negotiate(&mut one, &mut two, false).await;
+        opened(&*channel).await;
+        times.push(start.elapsed());
+        one.connection.close().await;
+        two.connection.close().await;
+    }
+    times.sort();
+    println!("offer to open: median {:?}, all {times:?}", times[5]);
+}
+
+#[tokio::test]
+async fn silence_is_noticed() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    two.connection.close().await;
+    one.until(|event| {
+        matches!(
+            event,
+            ConnectionEvent::Ice(IceState::Disconnected) | ConnectionEvent::TransportClosed { .. }
+        )
+    })
+    .await;
+    one.connection.close().await;
+}

@@ -1,0 +1,18 @@
+//! Connections to other peers: the only place that names the `webrtc` crate.
+//!
+//! ```text
+//!   peer ──▶ engine (traits) ◀── crate_engine (webrtc) ──▶ runtime (clock, sockets, TURN)
+//! ```
+//!
+//! `peer` speaks to [`engine::Connection`] and [`engine::Channel`] alone. What the crate does differently
+//! from the W3C's text, or not at all, is dealt with in [`crate_engine`]; each file there says what. The
+//! driver of a connection never waits for us: what it has to tell goes into a queue.
+
+pub(crate) mod crate_engine;
+pub(crate) mod engine;
+mod error;
+pub(crate) mod runtime;
+pub(crate) mod sdp;
+pub(crate) mod stats;
+
+pub(crate) use error::RtcError;

@@ -1,0 +1,208 @@
+//! Datagrams to and from a TURN server on a stream (RFC 8656 sections 2.1 and 12.5): TCP, or TLS over it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::servers::{Servers, Transport, UNREACHABLE};
+use super::sockets::{Inbound, Link, examine};
+
+/// For each of name, TCP and TLS.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A stream that takes nothing for so long is dead; ICE has noticed by then.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const CHANNEL_DATA_HEADER: usize = 4;
+const STUN_HEADER: usize = 20;
+const READ_BUFFER: usize = 16 * 1024;
+
+struct Failure {
+    code: &'static str,
+    reason: &'static str,
+}
+
+/// Carries datagrams until the socket is dropped or the stream breaks; tells why it broke.
+pub(super) async fn run(
+    servers: Arc<Servers>,
+    link: Arc<Link>,
+    mut outbound: mpsc::Receiver<Bytes>,
+    inbound: Arc<Inbound>,
+) {
+    let result = match connect(&servers, &link).await {
+        Ok(Stream::Plain(stream)) => carry(&servers, &link, stream, &mut outbound, &inbound).await,
+        Ok(Stream::Tls(stream)) => carry(&servers, &link, *stream, &mut outbound, &inbound).await,
+        Err(failure) => Err(failure),
+    };
+    let Err(failure) = result else { return };
+    if link.lock().watch.broken() {
+        servers.report(&link.server.url, failure.code, UNREACHABLE, failure.reason);
+    }
+    // The link keeps its dead end until the sockets are bound anew: the crate repeats a request many times,
+    // and each would try the server again.
+    outbound.close();
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+async fn connect(servers: &Servers, link: &Link) -> Result<Stream, Failure> {
+    let fail = |code, reason| Failure { code, reason };
+    let mut found = link.server.addresses.clone();
+    let looked_up = timeout(STEP_TIMEOUT, found.wait_for(Option::is_some)).await.is_ok();
+    let addresses = match looked_up {
+        true => found.borrow().clone().unwrap_or_default(),
+        false => Vec::new(),
+    };
+    // A stream is not bound to the family of the socket that it serves.
+    let same = addresses.iter().find(|address| address.is_ipv4() == link.ipv4);
+    let Some(address) = same.or(addresses.first()).copied() else {
+        return Err(fail("ice_server_unresolved", "its name was not found"));
+    };
+    let unreachable = fail("turn_unreachable", "no TCP connection to it");
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let Ok(socket) = socket else { return Err(unreachable) };
+    if let Some(binder) = &servers.network.binder
+        && binder.bind(&SockRef::from(&socket)).is_err()
+    {
+        return Err(fail("turn_unreachable", "its socket could not be bound to the network"));
+    }
+    let stream = match timeout(STEP_TIMEOUT, socket.connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return Err(unreachable),
+        Err(_) => return Err(fail("turn_unreachable", "no TCP connection to it within 5 s")),
+    };
+    // Only later without it.
+    drop(stream.set_nodelay(true));
+    if link.server.transport == Transport::Tcp {
+        return Ok(Stream::Plain(stream));
+    }
+    let config = match &servers.network.tls {
+        Some(config) => Arc::clone(config),
+        None => crate::platform::tls::client_config(&crate::platform::tls::TlsOptions::default())
+            .map_err(|_| fail("turn_tls", "the platform's roots cannot be read"))?,
+    };
+    let name = ServerName::try_from(link.server.host.clone())
+        .map_err(|_| fail("turn_tls", "its host is no name that a certificate can have"))?;
+    match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
+        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+        Ok(Err(_)) => {
+            Err(fail("turn_tls", "the TLS handshake failed: is its certificate trusted?"))
+        }
+        Err(_) => Err(fail("turn_tls", "no TLS handshake within 5 s")),
+    }
+}
+
+async fn carry(
+    servers: &Servers,
+    link: &Link,
+    stream: impl AsyncRead + AsyncWrite,
+    outbound: &mut mpsc::Receiver<Bytes>,
+    inbound: &Inbound,
+) -> Result<(), Failure> {
+    let made_up = link.server.made_up(link.ipv4);
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let write = async {
+        let mut frames = BytesMut::new();
+        while let Some(datagram) = outbound.recv().await {
+            frame(&datagram, &mut frames);
+            while let Ok(datagram) = outbound.try_recv() {
+                frame(&datagram, &mut frames);
+            }
+            let written = timeout(WRITE_TIMEOUT, writer.write_all(&frames)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                return Err(io::ErrorKind::BrokenPipe);
+            }
+            frames.clear();
+        }
+        // The socket is gone: nobody wants what would still come.
+        Ok(())
+    };
+    let read = async {
+        let mut bytes = BytesMut::with_capacity(READ_BUFFER);
+        while !matches!(reader.read_buf(&mut bytes).await, Ok(0) | Err(_)) {
+            while let Some(datagram) = next_frame(&mut bytes)? {
+                examine(servers, link, &datagram);
+                inbound.push(datagram, made_up);
+            }
+            bytes.reserve(READ_BUFFER);
+        }
+        Err::<(), _>(io::ErrorKind::UnexpectedEof)
+    };
+    let ended = tokio::select! { ended = write => ended, ended = read => ended };
+    ended.map_err(|_| Failure { code: "turn_closed", reason: "it closed the stream" })
+}
+
+/// Appends a datagram, ChannelData padded to a multiple of four.
+fn frame(datagram: &[u8], out: &mut BytesMut) {
+    out.extend_from_slice(datagram);
+    let padded = out.len() + datagram.len().next_multiple_of(4) - datagram.len();
+    out.resize(padded, 0);
+}
+
+/// The next whole message of a stream; an error if it is neither STUN nor ChannelData.
+fn next_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, io::ErrorKind> {
+    let Some(head) = bytes.get(..CHANNEL_DATA_HEADER) else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let (length, padded) = match head[0] >> 6 {
+        0 => (STUN_HEADER + length, STUN_HEADER + length),
+        1 => {
+            let length = CHANNEL_DATA_HEADER + length;
+            (length, length.next_multiple_of(4))
+        }
+        _ => return Err(io::ErrorKind::InvalidData),
+    };
+    if bytes.len() < padded {
+        return Ok(None);
+    }
+    let datagram = bytes.split_to(length).freeze();
+    bytes.advance(padded - length);
+    Ok(Some(datagram))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stun(body: &[u8]) -> Vec<u8> {
+        let mut message = vec![0x01, 0x01, 0, u8::try_from(body.len()).unwrap()];
+        message.extend_from_slice(&[0; 16]);
+        message.extend_from_slice(body);
+        message
+    }
+
+    #[test]
+    fn messages_survive_a_stream_however_it_is_cut() {
+        let channel_data = b"\x40\x01\x00\x05hello".to_vec();
+        let messages = [stun(&[]), channel_data, stun(&[7; 8])];
+        let mut stream = BytesMut::new();
+        for message in &messages {
+            frame(message, &mut stream);
+        }
+        assert_eq!(stream.len() % 4, 0);
+        let (mut received, mut found) = (BytesMut::new(), Vec::new());
+        for byte in stream {
+            received.extend_from_slice(&[byte]);
+            while let Some(message) = next_frame(&mut received).unwrap() {
+                found.push(message.to_vec());
+            }
+        }
+        assert_eq!(found, messages);
+        assert!(received.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_speaks_something_else_is_given_up() {
+        let mut bytes = BytesMut::from(&b"\xffHTTP/1.1"[..]);
+        assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData));
+    }
+}

@@ -1,0 +1,195 @@
+//! Our implementation of the crate's [`Runtime`]: one per connection.
+//!
+//! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
+//!   in between waits for that. While a connection is being set up its sleeps are short.
+//! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
+//!   what goes to a STUN or TURN server.
+//! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
+//!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
+//!   can be read ([`watch`]), because the crate keeps a refusal to itself.
+//! - [`addresses`]: which local addresses are used, asked anew whenever sockets are bound.
+//!
+//! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
+
+mod addresses;
+mod carrier;
+mod pace;
+mod servers;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle as TokioJoinHandle;
+use webrtc::peer_connection::RTCIceServer;
+use webrtc::runtime::{
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime,
+    TokioRuntime,
+};
+
+use super::engine::IceServerError;
+use crate::wire::IceServer;
+
+pub(crate) use addresses::{AddressSource, LocalAddresses};
+pub(crate) use pace::Pace;
+use servers::Servers;
+pub(crate) use sockets::SocketBinder;
+
+/// What all connections of a client share.
+#[derive(Default)]
+pub(crate) struct NetworkContext {
+    /// Called with every new socket.
+    pub(crate) binder: Option<Arc<dyn SocketBinder>>,
+    pub(crate) addresses: AddressSource,
+    /// Whom to trust as a TURN server over TLS; the default trusts the platform's roots.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl fmt::Debug for NetworkContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkContext").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// The runtime of one connection.
+pub(crate) struct ConnectionRuntime {
+    network: Arc<NetworkContext>,
+    pace: Arc<Pace>,
+    servers: Arc<Servers>,
+    tasks: Mutex<Vec<TokioJoinHandle<()>>>,
+}
+
+impl fmt::Debug for ConnectionRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionRuntime").finish_non_exhaustive()
+    }
+}
+
+impl ConnectionRuntime {
+    /// `on_error` is told of each server that does not serve, once per attempt. It must not wait.
+    pub(crate) fn new(
+        network: &Arc<NetworkContext>,
+        on_error: impl Fn(IceServerError) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            network: Arc::clone(network),
+            pace: Arc::new(Pace::default()),
+            servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
+            tasks: Mutex::new(Vec::new()),
+        })
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Takes the app's servers and gives what the crate shall be told instead. A URL that stays keeps its
+    /// made-up name, so that the crate sees that only credentials changed.
+    pub(crate) fn set_servers(&self, servers: &[IceServer]) -> Vec<RTCIceServer> {
+        self.servers.set(servers)
+    }
+
+    /// The app's URL of a URL that the crate was given.
+    pub(crate) fn url_of(&self, crate_url: &str) -> Option<String> {
+        self.servers.url_of(crate_url)
+    }
+
+    pub(crate) fn local_addresses(&self) -> LocalAddresses {
+        self.network.addresses.local()
+    }
+
+    /// Ends every task that was started for the connection. Call it after the connection's own close.
+    pub(crate) async fn shutdown(&self) {
+        self.servers.shutdown().await;
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            // Ended, or ended by the abort: both are the end.
+            drop(task.await);
+        }
+    }
+}
+
+/// A task of the crate: the handle to abort it; the task itself is awaited by `shutdown`.
+struct Spawned(tokio::task::AbortHandle);
+
+impl JoinHandle for Spawned {
+    fn detach(&self) {}
+
+    fn abort(&self) {
+        self.0.abort();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Runtime for ConnectionRuntime {
+    fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
+        let task = tokio::spawn(future);
+        let handle = Spawned(task.abort_handle());
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+        Box::new(handle)
+    }
+
+    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        sockets::prepare(&socket, self.network.binder.as_deref())?;
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        let pace = Arc::clone(&self.pace);
+        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, Arc::clone(&self.servers))?))
+    }
+
+    fn wrap_tcp_listener(
+        &self,
+        listener: std::net::TcpListener,
+    ) -> io::Result<Arc<dyn AsyncTcpListener>> {
+        TokioRuntime.wrap_tcp_listener(listener)
+    }
+
+    fn connect_tcp<'a>(
+        &'a self,
+        remote: SocketAddr,
+    ) -> Boxed<'a, io::Result<Arc<dyn AsyncTcpStream>>> {
+        // ICE over TCP is not offered: the remote's TCP candidates are not followed.
+        Box::pin(async move { Err(io::Error::new(io::ErrorKind::Unsupported, remote.to_string())) })
+    }
+
+    fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
+        let found = self.servers.made_up_addresses(host);
+        Box::pin(async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) })
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep(&self, duration: Duration) -> Boxed<'static, ()> {
+        let now = tokio::time::Instant::now();
+        Box::pin(tokio::time::sleep(duration.min(self.pace.longest_sleep(now))))
+    }
+
+    fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
+        TokioRuntime.interval(period)
+    }
+
+    fn block_on(&self, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        TokioRuntime.block_on(future);
+    }
+
+    fn name(&self) -> &'static str {
+        "metered"
+    }
+}

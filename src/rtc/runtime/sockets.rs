@@ -1,0 +1,300 @@
+//! The UDP sockets of a connection: prepared for its traffic, and with a detour to the ICE servers.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use socket2::SockRef;
+use tokio::sync::mpsc;
+use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
+
+use super::carrier;
+use super::pace::Pace;
+use super::servers::{Server, Servers, Transport, UNREACHABLE};
+use super::watch::{ANSWER_TIMEOUT, Answer, Watch};
+
+/// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
+/// lost and sent again; the system gives what its administrator allows.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+/// Datagrams that wait for a server's name to be found.
+const MAX_HELD: usize = 16;
+/// Datagrams between a connection and a server's stream, each way.
+pub(super) const STREAM_QUEUE: usize = 512;
+
+/// Binds sockets to a network of the platform, before anything is sent.
+pub trait SocketBinder: Send + Sync + 'static {
+    /// Called with each new socket, UDP or TCP.
+    fn bind(&self, socket: &SockRef<'_>) -> io::Result<()>;
+}
+
+/// Prepares a new socket: network and buffers.
+pub(super) fn prepare(
+    socket: &std::net::UdpSocket,
+    binder: Option<&dyn SocketBinder>,
+) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    if let Some(binder) = binder {
+        binder.bind(&socket)?;
+    }
+    for result in
+        [socket.set_recv_buffer_size(SOCKET_BUFFER), socket.set_send_buffer_size(SOCKET_BUFFER)]
+    {
+        if let Err(error) = result {
+            tracing::debug!(kind = ?error.kind(), "a socket keeps its small buffer");
+        }
+    }
+    Ok(())
+}
+
+/// What servers sent over streams, waiting to be read.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    queue: Mutex<VecDeque<(Bytes, SocketAddr)>>,
+    waker: AtomicWaker,
+}
+
+impl Inbound {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Bytes, SocketAddr)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was room; like a datagram on any path, one without room is lost.
+    pub(super) fn push(&self, datagram: Bytes, from: SocketAddr) -> bool {
+        let mut queue = self.lock();
+        let room = queue.len() < STREAM_QUEUE;
+        if room {
+            queue.push_back((datagram, from));
+            drop(queue);
+            self.waker.wake();
+        }
+        room
+    }
+}
+
+/// The way from one socket to one server.
+pub(super) struct Link {
+    pub(super) server: Arc<Server>,
+    pub(super) ipv4: bool,
+    pub(super) state: Mutex<LinkState>,
+}
+
+pub(super) struct LinkState {
+    pub(super) watch: Watch,
+    /// UDP: datagrams from before the address was known.
+    held: Vec<Vec<u8>>,
+    /// TCP and TLS: into the stream. `None` before the first and after a failure.
+    stream: Option<mpsc::Sender<Bytes>>,
+}
+
+impl Link {
+    pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct ConnectionSocket {
+    inner: Arc<dyn AsyncUdpSocket>,
+    ipv4: bool,
+    pace: Arc<Pace>,
+    servers: Arc<Servers>,
+    /// Whether any link exists: without, nothing needs a look.
+    linked: AtomicBool,
+    links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
+    inbound: Arc<Inbound>,
+}
+
+impl fmt::Debug for ConnectionSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionSocket").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionSocket {
+    pub(super) fn new(
+        inner: Arc<dyn AsyncUdpSocket>,
+        pace: Arc<Pace>,
+        servers: Arc<Servers>,
+    ) -> io::Result<Self> {
+        let ipv4 = inner.local_addr()?.is_ipv4();
+        Ok(Self {
+            inner,
+            ipv4,
+            pace,
+            servers,
+            linked: AtomicBool::new(false),
+            links: Mutex::default(),
+            inbound: Arc::default(),
+        })
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, server: Arc<Server>) -> Arc<Link> {
+        self.linked.store(true, Ordering::Relaxed);
+        let (made_up, ipv4) = (server.made_up(self.ipv4), self.ipv4);
+        let state = LinkState { watch: Watch::default(), held: Vec::new(), stream: None };
+        let new = || Arc::new(Link { server, ipv4, state: Mutex::new(state) });
+        Arc::clone(self.links().entry(made_up).or_insert_with(new))
+    }
+
+    /// A datagram for a server. `Some` is where it goes over this socket; `None` if it was taken care of.
+    fn divert(&self, link: &Arc<Link>, datagram: &[u8]) -> Option<SocketAddr> {
+        let mut state = link.lock();
+        if state.watch.sent(datagram) {
+            self.expect_answer(Arc::clone(link));
+        }
+        match link.server.transport {
+            Transport::Udp => {
+                let address = link.server.address(self.ipv4);
+                if address.is_none() && link.server.addresses.borrow().is_none() {
+                    if state.held.is_empty() {
+                        self.flush_when_found(Arc::clone(link));
+                    }
+                    if state.held.len() < MAX_HELD {
+                        state.held.push(datagram.to_vec());
+                    }
+                }
+                address
+            }
+            Transport::Tcp | Transport::Tls => {
+                let stream = state.stream.get_or_insert_with(|| {
+                    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+                    let (servers, link) = (Arc::clone(&self.servers), Arc::clone(link));
+                    let inbound = Arc::clone(&self.inbound);
+                    self.servers.spawn(carrier::run(servers, link, receiver, inbound));
+                    sender
+                });
+                // Full: lost, as a datagram is on a path that is full.
+                drop(stream.try_send(Bytes::copy_from_slice(datagram)));
+                None
+            }
+        }
+    }
+
+    fn expect_answer(&self, link: Arc<Link>) {
+        let servers = Arc::downgrade(&self.servers);
+        self.servers.spawn(async move {
+            tokio::time::sleep(ANSWER_TIMEOUT).await;
+            let silent = !link.lock().watch.was_heard();
+            if let Some(servers) = servers.upgrade()
+                && silent
+                && link.lock().watch.broken()
+            {
+                let (code, reason) = match link.server.addresses.borrow().as_deref() {
+                    Some([]) | None => ("ice_server_unresolved", "its name was not found"),
+                    _ => ("ice_server_timeout", "no answer within 5 s"),
+                };
+                servers.report(&link.server.url, code, UNREACHABLE, reason);
+            }
+        });
+    }
+
+    fn flush_when_found(&self, link: Arc<Link>) {
+        let inner = Arc::clone(&self.inner);
+        let mut addresses = link.server.addresses.clone();
+        self.servers.spawn(async move {
+            if addresses.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            let held = std::mem::take(&mut link.lock().held);
+            let Some(address) = link.server.address(link.ipv4) else { return };
+            for datagram in held {
+                // Lost, as on the path: the request is repeated.
+                drop(inner.send_to(&datagram, address).await);
+            }
+        });
+    }
+
+    /// Datagrams from a server are read, and get its made-up address.
+    fn recognise(&self, bytes: &[u8], meta: &mut RecvMeta) {
+        let from = meta.addr;
+        let links = self.links();
+        let found = links.iter().find(|(_, link)| {
+            link.server.transport == Transport::Udp && link.server.address(self.ipv4) == Some(from)
+        });
+        let Some((made_up, link)) = found else { return };
+        meta.addr = *made_up;
+        let link = Arc::clone(link);
+        drop(links);
+        for datagram in bytes[..meta.len.min(bytes.len())].chunks(meta.stride.max(1)) {
+            examine(&self.servers, &link, datagram);
+        }
+    }
+}
+
+/// Reads an answer of a server and tells of a refusal.
+pub(super) fn examine(servers: &Servers, link: &Link, datagram: &[u8]) {
+    let answer = link.lock().watch.received(datagram);
+    if let Answer::Refused(refusal) = answer {
+        let code = match refusal.code {
+            401 | 403 | 441 => "turn_unauthorized",
+            _ => "turn_refused",
+        };
+        servers.report(&link.server.url, code, refusal.code, &refusal.reason);
+    }
+}
+
+impl AsyncUdpSocket for ConnectionSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.inner.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.inner.max_gro_segments()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        self.pace.traffic();
+        let Some(server) = self.servers.behind(transmit.destination) else {
+            return self.inner.poll_send(cx, transmit);
+        };
+        let link = self.link(server);
+        match self.divert(&link, transmit.contents) {
+            Some(destination) => {
+                let mut transmit = transmit.clone();
+                transmit.destination = destination;
+                self.inner.poll_send(cx, &transmit)
+            }
+            None => Poll::Ready(Ok(transmit.contents.len())),
+        }
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let linked = self.linked.load(Ordering::Relaxed);
+        // The waker first, so that nothing that is pushed in between is slept over.
+        self.inbound.waker.register(cx.waker());
+        if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
+            self.pace.traffic();
+            let length = datagram.len().min(bufs[0].len());
+            bufs[0][..length].copy_from_slice(&datagram[..length]);
+            meta[0] = RecvMeta::default();
+            (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
+            return Poll::Ready(Ok(1));
+        }
+        let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
+        self.pace.traffic();
+        if linked {
+            for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
+                self.recognise(buf, meta);
+            }
+        }
+        Poll::Ready(Ok(received))
+    }
+}

@@ -1,0 +1,98 @@
+//! The few things that must be read from a description, without a parser of the whole: pure, bounded.
+//!
+//! A description is text of a stranger: what is not there is `None`, nothing fails.
+
+/// Bytes of a description that is looked at. A call with a dozen tracks has about 20 KiB.
+pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
+/// m-lines of a description that is accepted.
+pub(crate) const MAX_MEDIA_SECTIONS: usize = 256;
+
+/// What matters for negotiation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SdpFacts {
+    /// `a=mid` of each m-line, in order.
+    pub(crate) mids: Vec<String>,
+    /// The first `a=ice-ufrag`: the generation of the candidates.
+    pub(crate) ice_ufrag: Option<String>,
+    /// The first `a=fingerprint`: the remote's session.
+    pub(crate) fingerprint: Option<String>,
+    /// Bytes of a data channel message that the other side accepts (RFC 8841 section 6).
+    pub(crate) max_message_size: Option<u64>,
+    pub(crate) candidates: usize,
+    media_sections: usize,
+}
+
+impl SdpFacts {
+    /// Reads a description; `None` if it is too large to be one.
+    pub(crate) fn read(sdp: &str) -> Option<Self> {
+        if sdp.len() > MAX_SDP_BYTES {
+            return None;
+        }
+        let mut facts = Self::default();
+        for line in sdp.lines() {
+            facts.read_line(line.trim_end());
+        }
+        (facts.media_sections <= MAX_MEDIA_SECTIONS).then_some(facts)
+    }
+
+    fn read_line(&mut self, line: &str) {
+        let Some((key, value)) = line.split_once(['=', ':']).map(|(first, rest)| match first {
+            "a" => rest.split_once(':').unwrap_or((rest, "")),
+            _ => (first, rest),
+        }) else {
+            return;
+        };
+        match key {
+            "m" => self.media_sections += 1,
+            "mid" => self.mids.push(value.to_owned()),
+            "ice-ufrag" => {
+                self.ice_ufrag.get_or_insert_with(|| value.to_owned());
+            }
+            "fingerprint" => {
+                self.fingerprint.get_or_insert_with(|| value.to_ascii_lowercase());
+            }
+            "max-message-size" => self.max_message_size = value.parse().ok(),
+            "candidate" => self.candidates += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Whether a description carries this candidate already.
+pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
+    let candidate = candidate.strip_prefix("candidate:").unwrap_or(candidate);
+    let mut lines = sdp.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
+    lines.any(|line| line == candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\na=fingerprint:sha-256 AB:CD\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=ice-ufrag:frag\r\na=ice-pwd:secret\r\n\
+        a=mid:0\r\na=max-message-size:262144\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n";
+
+    #[test]
+    fn facts_are_read() {
+        let facts = SdpFacts::read(OFFER).unwrap();
+        assert_eq!(facts.mids, ["0"]);
+        assert_eq!(facts.ice_ufrag.as_deref(), Some("frag"));
+        assert_eq!(facts.fingerprint.as_deref(), Some("sha-256 ab:cd"));
+        assert_eq!((facts.max_message_size, facts.candidates), (Some(262_144), 1));
+    }
+
+    #[test]
+    fn a_candidate_is_found_with_and_without_its_prefix() {
+        assert!(carries(OFFER, "candidate:1 1 udp 1 127.0.0.1 9 typ host"));
+        assert!(carries(OFFER, "1 1 udp 1 127.0.0.1 9 typ host"));
+        assert!(!carries(OFFER, "candidate:2 1 udp 1 127.0.0.1 9 typ host"));
+    }
+
+    #[test]
+    fn nonsense_has_no_facts_and_a_bomb_is_refused() {
+        assert_eq!(SdpFacts::read("\0\nnonsense\na=\nmid").unwrap(), SdpFacts::default());
+        assert_eq!(SdpFacts::read(&"m=x\n".repeat(MAX_MEDIA_SECTIONS + 1)), None);
+        assert_eq!(SdpFacts::read(&"a".repeat(MAX_SDP_BYTES + 1)), None);
+    }
+}
