@@ -19,6 +19,8 @@ pub(crate) struct SdpFacts {
     /// Bytes of a data channel message that the other side accepts (RFC 8841 section 6).
     pub(crate) max_message_size: Option<u64>,
     pub(crate) candidates: usize,
+    /// Whether an m-line for data channels is in use.
+    pub(crate) has_data: bool,
     media_sections: usize,
 }
 
@@ -43,7 +45,11 @@ impl SdpFacts {
             return;
         };
         match key {
-            "m" => self.media_sections += 1,
+            "m" => {
+                self.media_sections += 1;
+                let refused = value.split(' ').nth(1) == Some("0");
+                self.has_data |= value.starts_with("application ") && !refused;
+            }
             "mid" => self.mids.push(value.to_owned()),
             "ice-ufrag" => {
                 self.ice_ufrag.get_or_insert_with(|| value.to_owned());
@@ -80,6 +86,10 @@ mod tests {
         assert_eq!(facts.ice_ufrag.as_deref(), Some("frag"));
         assert_eq!(facts.fingerprint.as_deref(), Some("sha-256 ab:cd"));
         assert_eq!((facts.max_message_size, facts.candidates), (Some(262_144), 1));
+        assert!(facts.has_data);
+        assert!(
+            !SdpFacts::read(&OFFER.replace("application 9", "application 0")).unwrap().has_data
+        );
     }
 
     #[test]

@@ -1,0 +1,500 @@
+//! Perfect negotiation with one remote (W3C WebRTC section 10.7), pure.
+//!
+//! Invariant: at most one operation is under way at the engine, signals of the remote are taken in order,
+//! and nothing is done to the engine that its signalling state forbids. The owner does what
+//! [`Output::Do`] says and reports with [`Negotiation::done`].
+//!
+//! Where it differs from the W3C's example: the description waits for candidates and carries them; an offer
+//! that has not left yet gives way to the remote's on either side; a remote with a new key (a new session
+//! of the same id) gets a new connection instead of an error.
+
+mod candidates;
+#[cfg(test)]
+mod model;
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::rtc::sdp::{self, SdpFacts};
+use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
+
+use candidates::RemoteCandidates;
+pub(crate) use output::{Failure, Op, Output, Reply, Signal};
+
+/// How long a description waits for the candidates that it shall carry.
+pub(crate) const GATHERING_WAIT: Duration = Duration::from_millis(100);
+/// How long an offer waits for its answer (JavaScript SDK 1.2.0).
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// Signals of the remote that wait while the engine is busy. A remote that sends more at once is not
+/// negotiating.
+const MAX_WAITING_SIGNALS: usize = 512;
+/// Renewed offers because of answers to forgotten ones, per connection: each heals a lost step.
+const MAX_RESYNCS: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is pending; offers may be made and taken.
+    Stable,
+    /// Our offer is made; it has not left.
+    OfferGathering { until: Duration },
+    /// Our offer has left.
+    OfferSent { until: Duration },
+    /// Our answer is made; it has not left.
+    AnswerGathering { until: Duration },
+    /// The owner makes a new connection.
+    Rebuilding,
+}
+
+/// What is asked of the engine right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Running {
+    Offer,
+    ReadOffer,
+    /// Takes our offer back; what follows is decided after.
+    RollBack,
+    ApplyOffer(SessionDescription),
+    Answer,
+    ReadAnswer,
+    ApplyAnswer(SessionDescription),
+    Candidate(IceCandidate),
+}
+
+/// What came and led to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// Answers to offers that are no more.
+    pub(crate) stale_answers: u64,
+    /// Candidates of other generations, too many, too long, or with hidden addresses.
+    pub(crate) candidates: u64,
+    /// Offers that lost a collision.
+    pub(crate) ignored_offers: u64,
+    /// Signals beyond what may wait.
+    pub(crate) overflow: u64,
+}
+
+/// The negotiation with one remote.
+#[derive(Debug)]
+pub(crate) struct Negotiation {
+    polite: bool,
+    phase: Phase,
+    running: Option<Running>,
+    waiting: VecDeque<Signal>,
+    outputs: VecDeque<Output>,
+    candidates: RemoteCandidates,
+    /// The remote's key; set by the first description that was applied.
+    fingerprint: Option<String>,
+    /// Bytes of a message that the remote takes, by its description.
+    max_message_size: Option<u64>,
+    gathered: bool,
+    wants: Wants,
+    /// An offer of the remote for the connection to come.
+    for_the_next: Option<SessionDescription>,
+    /// The last description that left, to tell which candidates it carried.
+    sent: Option<SessionDescription>,
+    /// Local candidates that no description carried yet.
+    trickle: Vec<IceCandidate>,
+    resyncs: u32,
+    dropped: Dropped,
+}
+
+#[derive(Debug, Default)]
+struct Wants {
+    /// A data channel was opened, and no description has an m-line for it.
+    data: bool,
+    has_data: bool,
+    /// Tracks changed since the last offer that was answered.
+    tracks: bool,
+    restart: bool,
+}
+
+impl Wants {
+    fn anything(&self) -> bool {
+        self.restart || self.tracks || (self.data && !self.has_data)
+    }
+}
+
+impl Negotiation {
+    pub(crate) fn new(polite: bool) -> Self {
+        Self {
+            polite,
+            phase: Phase::Stable,
+            running: None,
+            waiting: VecDeque::new(),
+            outputs: VecDeque::new(),
+            candidates: RemoteCandidates::default(),
+            fingerprint: None,
+            max_message_size: None,
+            gathered: false,
+            wants: Wants::default(),
+            for_the_next: None,
+            sent: None,
+            trickle: Vec::new(),
+            resyncs: 0,
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Whether a description of the remote was ever applied to the present connection.
+    pub(crate) fn is_established(&self) -> bool {
+        self.fingerprint.is_some()
+    }
+
+    /// Bytes of a data channel message that the remote takes; `None` while unknown.
+    pub(crate) fn remote_max_message_size(&self) -> Option<u64> {
+        self.max_message_size
+    }
+
+    pub(crate) fn dropped(&self) -> Dropped {
+        let mut dropped = self.dropped;
+        dropped.candidates += self.candidates.dropped();
+        dropped
+    }
+
+    /// Whether our offer waits for its answer.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(self.phase, Phase::OfferSent { .. })
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::OfferGathering { until } | Phase::AnswerGathering { until }
+                if self.running.is_none() =>
+            {
+                Some(until)
+            }
+            Phase::OfferSent { until } => Some(until).filter(|until| *until < Duration::MAX),
+            _ => None,
+        }
+    }
+
+    /// A data channel exists that the remote must be told of.
+    pub(crate) fn data_wanted(&mut self, now: Duration) {
+        self.wants.data = true;
+        self.advance(now);
+    }
+
+    /// Tracks were added or removed.
+    pub(crate) fn tracks_changed(&mut self, now: Duration) {
+        self.wants.tracks = true;
+        self.advance(now);
+    }
+
+    /// The path shall be found anew. Before the first answer there is none: then the whole connection is.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        if !self.is_established() {
+            return self.rebuild(None);
+        }
+        self.wants.restart = true;
+        self.advance(now);
+    }
+
+    /// The connection is beyond repair, or the remote's is gone.
+    pub(crate) fn replace_connection(&mut self) {
+        self.rebuild(None);
+    }
+
+    pub(crate) fn local_candidate(&mut self, now: Duration, candidate: IceCandidate) {
+        match &self.sent {
+            Some(sent) if !self.is_gathering() => {
+                if !sdp::carries(&sent.sdp, &candidate.candidate) {
+                    let candidate = completed(candidate, &sent.sdp);
+                    self.outputs.push_back(Output::Send(Signal::Candidate(Some(candidate))));
+                }
+            }
+            // The description that is about to leave carries it, or it leaves right behind.
+            _ => self.trickle.push(candidate),
+        }
+        self.advance(now);
+    }
+
+    pub(crate) fn gathering_complete(&mut self, now: Duration) {
+        self.gathered = true;
+        self.advance(now);
+    }
+
+    /// A signal of the remote.
+    pub(crate) fn signal(&mut self, now: Duration, signal: Signal) {
+        if self.waiting.len() >= MAX_WAITING_SIGNALS {
+            self.dropped.overflow += 1;
+            return;
+        }
+        self.waiting.push_back(signal);
+        self.advance(now);
+    }
+
+    /// Time passed.
+    pub(crate) fn timeout(&mut self, now: Duration) {
+        if let Phase::OfferSent { until } = self.phase
+            && now >= until
+            && self.running.is_none()
+        {
+            // Once: the owner decides whether and when another follows.
+            self.phase = Phase::OfferSent { until: Duration::MAX };
+            self.outputs.push_back(Output::NoAnswer);
+        }
+        self.advance(now);
+    }
+
+    /// The operation of the last [`Output::Do`] is done.
+    pub(crate) fn done(&mut self, now: Duration, result: Result<Reply, Failure>) {
+        let Some(running) = self.running.take() else { return };
+        match (running, result) {
+            // Its result belongs to a connection that is being replaced.
+            _ if self.phase == Phase::Rebuilding => {}
+            (Running::Offer, Ok(_)) => {
+                self.phase = Phase::OfferGathering { until: now + GATHERING_WAIT };
+            }
+            (Running::Answer, Ok(_)) => {
+                self.phase = Phase::AnswerGathering { until: now + GATHERING_WAIT };
+            }
+            (Running::ReadOffer, Ok(Reply::Description(offer))) => {
+                self.phase = Phase::OfferSent { until: now + ANSWER_WAIT };
+                self.send_description(offer);
+            }
+            (Running::ReadAnswer, Ok(Reply::Description(answer))) => {
+                self.settle(&answer);
+                self.send_description(answer);
+            }
+            (Running::RollBack, Ok(_)) => self.phase = Phase::Stable,
+            (Running::ApplyOffer(offer), Ok(_)) => {
+                self.applied(&offer);
+                self.run(Running::Answer, Op::Answer);
+                self.gathered = false;
+                // Not `advance`: the candidates that follow are taken once the answer is made.
+                return;
+            }
+            (Running::ApplyAnswer(answer), Ok(_)) => {
+                self.applied(&answer);
+                // What was offered is agreed on.
+                self.wants.tracks = false;
+                self.wants.restart = false;
+                self.settle(&answer);
+            }
+            (Running::Candidate(_), Ok(_)) => {}
+            (Running::Candidate(candidate), Err(failure)) => {
+                self.outputs.push_back(Output::CandidateFailed(candidate, failure));
+            }
+            (Running::ApplyOffer(offer), Err(failure)) => {
+                self.outputs.push_back(Output::Failed(failure));
+                // On a used connection it may fit a new one: the remote may have begun anew.
+                if self.is_established() {
+                    return self.rebuild(Some(offer));
+                }
+                self.phase = Phase::Stable;
+            }
+            (_, Err(failure)) => {
+                self.outputs.push_back(Output::Failed(failure));
+                return self.rebuild(None);
+            }
+            (_, Ok(_)) => {
+                self.outputs.push_back(Output::Failed(Failure::internal("a reply was missing")));
+                return self.rebuild(None);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// The owner has made a new connection; its channels and tracks are attached.
+    pub(crate) fn rebuilt(&mut self, now: Duration) {
+        if self.phase != Phase::Rebuilding {
+            return;
+        }
+        self.phase = Phase::Stable;
+        self.running = None;
+        if let Some(offer) = self.for_the_next.take() {
+            self.waiting.push_front(Signal::Description(offer));
+        }
+        self.advance(now);
+    }
+
+    fn rebuild(&mut self, offer: Option<SessionDescription>) {
+        if self.phase != Phase::Rebuilding {
+            self.phase = Phase::Rebuilding;
+            self.outputs.push_back(Output::Rebuild);
+        }
+        if offer.is_some() {
+            self.for_the_next = offer;
+        }
+        self.fingerprint = None;
+        self.max_message_size = None;
+        self.candidates = RemoteCandidates::default();
+        self.wants = Wants::default();
+        self.sent = None;
+        self.trickle.clear();
+        self.gathered = false;
+        // The operation under way answers into the void.
+        self.running = None;
+    }
+
+    fn is_gathering(&self) -> bool {
+        matches!(self.phase, Phase::OfferGathering { .. } | Phase::AnswerGathering { .. })
+            || matches!(
+                self.running,
+                Some(Running::Offer | Running::Answer | Running::ApplyOffer(_) | Running::RollBack)
+            )
+    }
+
+    fn run(&mut self, running: Running, op: Op) {
+        self.running = Some(running);
+        self.outputs.push_back(Output::Do(op));
+    }
+
+    /// Starts whatever can be started now.
+    fn advance(&mut self, now: Duration) {
+        while self.running.is_none() && self.step(now) {}
+    }
+
+    /// Whether something changed.
+    fn step(&mut self, now: Duration) -> bool {
+        match self.phase {
+            Phase::Rebuilding => false,
+            Phase::OfferGathering { until } => {
+                if self.offer_waits() {
+                    // Nobody has seen ours: theirs is taken, whoever is polite.
+                    self.run(Running::RollBack, Op::RollBack);
+                } else if self.gathered || now >= until {
+                    self.run(Running::ReadOffer, Op::LocalDescription);
+                } else {
+                    return false;
+                }
+                true
+            }
+            Phase::AnswerGathering { until } => {
+                if self.gathered || now >= until {
+                    self.run(Running::ReadAnswer, Op::LocalDescription);
+                    true
+                } else {
+                    matches!(self.waiting.front(), Some(Signal::Candidate(_))) && self.take()
+                }
+            }
+            Phase::OfferSent { .. } if self.wants.restart && self.waiting.is_empty() => {
+                // Its answer is not waited for any longer.
+                self.run(Running::RollBack, Op::RollBack);
+                true
+            }
+            Phase::OfferSent { .. } => self.take(),
+            Phase::Stable if self.waiting.is_empty() && self.wants.anything() => {
+                self.gathered = false;
+                let ice_restart = std::mem::take(&mut self.wants.restart);
+                self.run(Running::Offer, Op::Offer { ice_restart });
+                true
+            }
+            Phase::Stable => self.take(),
+        }
+    }
+
+    fn offer_waits(&self) -> bool {
+        self.waiting.iter().any(|signal| {
+            matches!(signal, Signal::Description(description)
+                if description.kind == DescriptionKind::Offer)
+        })
+    }
+
+    /// Takes the next signal of the remote; whether there was one.
+    fn take(&mut self) -> bool {
+        match self.waiting.pop_front() {
+            None => return false,
+            Some(Signal::Candidate(candidate)) => {
+                if let Some(candidate) = self.candidates.take(candidate, self.is_established()) {
+                    self.run(Running::Candidate(candidate.clone()), Op::AddCandidate(candidate));
+                }
+            }
+            Some(Signal::Description(description)) => match SdpFacts::read(&description.sdp) {
+                None => self.outputs.push_back(Output::Failed(Failure::too_large())),
+                Some(facts) => match description.kind {
+                    DescriptionKind::Offer => self.take_offer(description, &facts),
+                    DescriptionKind::Answer => self.take_answer(description, &facts),
+                },
+            },
+        }
+        true
+    }
+
+    fn has_new_key(&self, facts: &SdpFacts) -> bool {
+        self.fingerprint.is_some() && self.fingerprint != facts.fingerprint
+    }
+
+    fn take_offer(&mut self, offer: SessionDescription, facts: &SdpFacts) {
+        if self.has_new_key(facts) {
+            return self.rebuild(Some(offer));
+        }
+        if matches!(self.phase, Phase::OfferSent { .. }) {
+            if self.polite {
+                // First ours is taken back, then this one is taken again.
+                self.waiting.push_front(Signal::Description(offer));
+                self.run(Running::RollBack, Op::RollBack);
+            } else {
+                self.dropped.ignored_offers += 1;
+                self.candidates.ignore(facts.ice_ufrag.clone());
+            }
+            return;
+        }
+        self.candidates.begin(facts);
+        self.run(Running::ApplyOffer(offer.clone()), Op::ApplyRemote(offer));
+    }
+
+    fn take_answer(&mut self, answer: SessionDescription, facts: &SdpFacts) {
+        if !matches!(self.phase, Phase::OfferSent { .. }) {
+            self.dropped.stale_answers += 1;
+            let other = facts.ice_ufrag.is_some() && !self.candidates.is_of(facts);
+            if other && self.is_established() && self.resyncs < MAX_RESYNCS {
+                // The remote goes by an offer that we have taken back: both begin anew.
+                self.resyncs += 1;
+                self.wants.restart = true;
+            }
+            return;
+        }
+        if self.has_new_key(facts) {
+            return self.rebuild(None);
+        }
+        self.candidates.begin(facts);
+        self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));
+    }
+
+    fn applied(&mut self, description: &SessionDescription) {
+        let Some(facts) = SdpFacts::read(&description.sdp) else { return };
+        self.fingerprint = facts.fingerprint;
+        self.max_message_size = facts.max_message_size;
+        for candidate in self.candidates.early() {
+            self.waiting.push_front(Signal::Candidate(Some(candidate)));
+        }
+    }
+
+    /// Offer and answer are complete.
+    fn settle(&mut self, answer: &SessionDescription) {
+        self.phase = Phase::Stable;
+        // A restart that we wanted too has happened with the remote's.
+        self.wants.restart = false;
+        self.wants.has_data = SdpFacts::read(&answer.sdp).is_some_and(|facts| facts.has_data);
+        self.outputs.push_back(Output::Negotiated);
+    }
+
+    fn send_description(&mut self, description: SessionDescription) {
+        self.outputs.push_back(Output::Send(Signal::Description(description.clone())));
+        for candidate in std::mem::take(&mut self.trickle) {
+            if !sdp::carries(&description.sdp, &candidate.candidate) {
+                let candidate = completed(candidate, &description.sdp);
+                self.outputs.push_back(Output::Send(Signal::Candidate(Some(candidate))));
+            }
+        }
+        self.sent = Some(description);
+    }
+}
+
+/// Fills in what browsers want to know of a candidate. All m-lines share the first one's transport.
+fn completed(candidate: IceCandidate, local_sdp: &str) -> IceCandidate {
+    let facts = SdpFacts::read(local_sdp).unwrap_or_default();
+    IceCandidate {
+        candidate: candidate.candidate,
+        sdp_mid: facts.mids.into_iter().next().or(Some(String::from("0"))),
+        sdp_m_line_index: Some(0),
+        username_fragment: facts.ice_ufrag,
+    }
+}

@@ -1,0 +1,258 @@
+//! Two negotiations, two engines that forbid what WebRTC forbids, and a line between them that a script
+//! delays, reorders against the operations, and cuts.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::*;
+
+/// An engine's signalling state and sessions, as far as a negotiation can tell. Panics when it is misused.
+#[derive(Debug)]
+struct Engine {
+    /// Its key; a new one per connection.
+    key: u32,
+    generation: u32,
+    local: Option<u32>,
+    remote: Option<(u32, u32)>,
+    pending_local: Option<u32>,
+    pending_remote: bool,
+    name: char,
+}
+
+impl Engine {
+    fn new(name: char, key: u32) -> Self {
+        let (local, remote, pending_local) = (None, None, None);
+        Self { key, generation: 0, local, remote, pending_local, pending_remote: false, name }
+    }
+
+    fn sdp(&self, generation: u32) -> String {
+        format!(
+            "a=fingerprint:{}{}\nm=application 9 x\na=ice-ufrag:{}{}g{}\na=mid:0\n",
+            self.name, self.key, self.name, self.key, generation
+        )
+    }
+
+    fn read(sdp: &str) -> (u32, u32) {
+        let fragment = SdpFacts::read(sdp).unwrap().ice_ufrag.unwrap();
+        let (key, generation) = fragment[1..].split_once('g').unwrap();
+        (key.parse().unwrap(), generation.parse().unwrap())
+    }
+
+    fn run(&mut self, op: &Op) -> Reply {
+        let stable = self.pending_local.is_none() && !self.pending_remote;
+        match op {
+            Op::Offer { ice_restart } => {
+                assert!(stable, "offer while not stable");
+                if *ice_restart || self.local.is_none() {
+                    self.generation += 1;
+                }
+                self.pending_local = Some(self.generation);
+            }
+            Op::RollBack => {
+                self.pending_local.take().expect("nothing to roll back");
+            }
+            Op::ApplyRemote(description) => {
+                let remote = Self::read(&description.sdp);
+                match description.kind {
+                    DescriptionKind::Offer => {
+                        assert!(stable, "an offer applied while not stable");
+                        self.pending_remote = true;
+                        self.remote = Some(remote);
+                    }
+                    DescriptionKind::Answer => {
+                        self.local = Some(self.pending_local.take().expect("an answer to nothing"));
+                        self.remote = Some(remote);
+                    }
+                }
+            }
+            Op::Answer => {
+                assert!(std::mem::take(&mut self.pending_remote), "nothing to answer");
+                self.generation += 1;
+                self.local = Some(self.generation);
+            }
+            Op::AddCandidate(_) => assert!(self.remote.is_some(), "a candidate too early"),
+            Op::LocalDescription => {
+                let (kind, generation) = match self.pending_local {
+                    Some(generation) => (DescriptionKind::Offer, generation),
+                    None => (DescriptionKind::Answer, self.local.expect("no description")),
+                };
+                let sdp = self.sdp(generation);
+                return Reply::Description(SessionDescription { kind, sdp });
+            }
+        }
+        Reply::Nothing
+    }
+}
+
+#[derive(Debug)]
+struct Side {
+    negotiation: Negotiation,
+    engine: Engine,
+    op: Option<Op>,
+    rebuilding: bool,
+    no_answer: bool,
+    sent: u32,
+}
+
+impl Side {
+    fn new(name: char, polite: bool, key: u32) -> Self {
+        let (negotiation, engine) = (Negotiation::new(polite), Engine::new(name, key));
+        Self { negotiation, engine, op: None, rebuilding: false, no_answer: false, sent: 0 }
+    }
+}
+
+/// What a script can do, one byte each; the lowest bit says to which side.
+pub(super) struct World {
+    now: Duration,
+    sides: [Side; 2],
+    /// Signals under way from each side.
+    lines: [VecDeque<Signal>; 2],
+    keys: u32,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let sides = [Side::new('a', true, 1), Side::new('b', false, 2)];
+        Self { now: Duration::ZERO, sides, lines: Default::default(), keys: 2 }
+    }
+
+    fn collect(&mut self, at: usize) {
+        while let Some(output) = self.sides[at].negotiation.poll_output() {
+            let side = &mut self.sides[at];
+            match output {
+                Output::Do(op) => {
+                    assert!(side.op.is_none(), "two operations at once");
+                    side.op = Some(op);
+                }
+                Output::Send(signal) => {
+                    side.sent += 1;
+                    self.lines[at].push_back(signal);
+                }
+                Output::Rebuild => {
+                    side.rebuilding = true;
+                    side.op = None;
+                }
+                Output::NoAnswer => side.no_answer = true,
+                Output::Negotiated | Output::CandidateFailed(..) => {}
+                Output::Failed(failure) => panic!("{failure:?}"),
+            }
+        }
+    }
+
+    /// One operation of the engine, or the making of a new connection.
+    fn work(&mut self, at: usize) -> bool {
+        let side = &mut self.sides[at];
+        if std::mem::take(&mut side.rebuilding) {
+            self.keys += 1;
+            side.engine = Engine::new(side.engine.name, self.keys);
+            side.negotiation.data_wanted(self.now);
+            side.negotiation.rebuilt(self.now);
+        } else if let Some(op) = side.op.take() {
+            let reply = side.engine.run(&op);
+            side.negotiation.done(self.now, Ok(reply));
+        } else {
+            return false;
+        }
+        self.collect(at);
+        true
+    }
+
+    fn deliver(&mut self, to: usize) -> bool {
+        let Some(signal) = self.lines[1 - to].pop_front() else { return false };
+        self.sides[to].negotiation.signal(self.now, signal);
+        self.collect(to);
+        true
+    }
+
+    fn each(&mut self, at: usize, action: impl FnOnce(&mut Negotiation, Duration)) {
+        action(&mut self.sides[at].negotiation, self.now);
+        self.collect(at);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for at in 0..2 {
+            self.each(at, Negotiation::timeout);
+        }
+    }
+
+    pub(super) fn act(&mut self, byte: u8) {
+        let at = usize::from(byte & 1);
+        match (byte >> 1) % 16 {
+            0..=3 => drop(self.work(at)),
+            4..=6 => drop(self.deliver(at)),
+            7 => self.each(at, Negotiation::data_wanted),
+            8 => self.each(at, Negotiation::gathering_complete),
+            9 => self.each(at, Negotiation::restart),
+            10 => self.pass(GATHERING_WAIT),
+            11 => self.each(at, |negotiation, now| {
+                let candidate = format!("candidate:{now:?} 1 udp 1 127.0.0.1 9 typ host");
+                negotiation.local_candidate(now, IceCandidate { candidate, ..Default::default() });
+            }),
+            // The line breaks: what was under way is lost.
+            12 => self.lines[at].clear(),
+            // The app of one side begins anew under the same id.
+            13 => self.each(at, |negotiation, _| negotiation.replace_connection()),
+            14 => self.each(at, Negotiation::tracks_changed),
+            _ => self.pass(ANSWER_WAIT),
+        }
+    }
+
+    /// Everything under way arrives and is done, a few times over.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let moved = self.work(0) | self.work(1) | self.deliver(0) | self.deliver(1);
+            if moved {
+                continue;
+            }
+            let next = |side: &Side| side.negotiation.next_deadline();
+            let deadline = self.sides.iter().filter_map(next).min();
+            match deadline.filter(|deadline| *deadline <= self.now + ANSWER_WAIT) {
+                Some(deadline) => self.pass(deadline.saturating_sub(self.now)),
+                None => return,
+            }
+        }
+        panic!("it does not come to rest: {:?}", self.sides);
+    }
+
+    fn connected(&self) -> bool {
+        let [one, two] = &self.sides;
+        let knows = |x: &Engine, y: &Engine| x.remote == y.local.map(|local| (y.key, local));
+        knows(&one.engine, &two.engine) && knows(&two.engine, &one.engine)
+    }
+
+    /// Whatever happened: with what a lost path and an unanswered offer lead to, both end connected.
+    pub(super) fn end(&mut self) {
+        self.each(0, Negotiation::data_wanted);
+        self.settle();
+        for round in 0..12 {
+            if self.connected() && self.sides.iter().all(|side| !side.negotiation.awaits_answer()) {
+                return;
+            }
+            let before: u32 = self.sides.iter().map(|side| side.sent).sum();
+            // No path is found: the ladder of either side restarts.
+            self.each(round % 2, Negotiation::restart);
+            self.settle();
+            let after: u32 = self.sides.iter().map(|side| side.sent).sum();
+            assert!(after - before < 40, "a restart cost {} signals", after - before);
+        }
+        panic!("not connected: {:#?}", self.sides);
+    }
+
+    pub(super) fn signals(&self) -> u32 {
+        self.sides.iter().map(|side| side.sent).sum()
+    }
+
+    pub(super) fn both_want_data(&mut self) {
+        self.each(0, Negotiation::data_wanted);
+        self.each(1, Negotiation::data_wanted);
+    }
+}
+
+pub(super) fn run(script: &[u8]) {
+    let mut world = World::new();
+    for byte in script {
+        world.act(*byte);
+    }
+    world.end();
+}

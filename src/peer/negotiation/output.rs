@@ -1,0 +1,68 @@
+//! What goes in and out of a negotiation.
+
+use crate::wire::{IceCandidate, SessionDescription};
+
+/// What two peers tell each other to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Description(SessionDescription),
+    /// `None` is the end of a generation's candidates.
+    Candidate(Option<IceCandidate>),
+}
+
+/// An operation of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Offer { ice_restart: bool },
+    Answer,
+    RollBack,
+    ApplyRemote(SessionDescription),
+    AddCandidate(IceCandidate),
+    LocalDescription,
+}
+
+/// What an operation gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Nothing,
+    Description(SessionDescription),
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Stable code.
+    pub(crate) code: &'static str,
+    /// One line for people.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(super) fn too_large() -> Self {
+        let message = "the remote's description is too large to be one".to_owned();
+        Self { code: "remote_description_too_large", message }
+    }
+
+    pub(super) fn internal(what: &str) -> Self {
+        Self { code: "internal", message: what.to_owned() }
+    }
+}
+
+/// What the owner shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Do it and report with `done`, before anything else is done.
+    Do(Op),
+    /// Send it to the remote.
+    Send(Signal),
+    /// Close the connection, make a new one, and report with `rebuilt`. What was running is forgotten.
+    Rebuild,
+    /// Both descriptions are agreed on.
+    Negotiated,
+    /// The offer was not answered in time.
+    NoAnswer,
+    /// An operation failed; the negotiation goes on as well as it can.
+    Failed(Failure),
+    /// A candidate of the remote could not be used.
+    CandidateFailed(IceCandidate, Failure),
+}

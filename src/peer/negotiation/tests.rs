@@ -1,0 +1,128 @@
+use super::model::{World, run};
+use super::*;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_happens_both_end_connected(script in proptest::collection::vec(any::<u8>(), 0..200)) {
+        run(&script);
+    }
+}
+
+#[test]
+fn every_order_of_the_first_steps_connects() {
+    // All scripts of six steps among work, delivery, a wish for data and gathered candidates, on both sides.
+    const STEPS: [u8; 8] = [0, 1, 8, 9, 14, 15, 16, 17];
+    for script in 0..STEPS.len().pow(6) {
+        let mut rest = script;
+        let mut steps = [0; 6];
+        for step in &mut steps {
+            *step = STEPS[rest % STEPS.len()];
+            rest /= STEPS.len();
+        }
+        run(&steps);
+    }
+}
+
+#[test]
+fn a_pair_without_glare_needs_two_signals_and_with_it_three() {
+    let mut world = World::new();
+    world.end();
+    assert_eq!(world.signals(), 2);
+    let mut world = World::new();
+    world.both_want_data();
+    world.end();
+    assert!(world.signals() <= 3, "{}", world.signals());
+}
+
+fn offer(key: &str, fragment: &str) -> Signal {
+    let sdp = format!("a=fingerprint:{key}\nm=application 9 x\na=ice-ufrag:{fragment}\na=mid:0\n");
+    Signal::Description(SessionDescription { kind: DescriptionKind::Offer, sdp })
+}
+
+fn outputs(negotiation: &mut Negotiation) -> Vec<Output> {
+    std::iter::from_fn(|| negotiation.poll_output()).collect()
+}
+
+const NOW: Duration = Duration::ZERO;
+
+/// A negotiation that has answered an offer with the key `k` and fragment `f`.
+fn answered(polite: bool) -> Negotiation {
+    let mut negotiation = Negotiation::new(polite);
+    negotiation.signal(NOW, offer("k", "f"));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.gathering_complete(NOW);
+    let sdp = "m=application 9 x\na=mid:7\na=ice-ufrag:ours\n".to_owned();
+    let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
+    negotiation.done(NOW, Ok(Reply::Description(answer)));
+    outputs(&mut negotiation);
+    negotiation
+}
+
+#[test]
+fn a_new_key_means_a_new_connection_that_answers() {
+    let mut negotiation = answered(false);
+    negotiation.signal(NOW, offer("other", "x"));
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    negotiation.rebuilt(NOW);
+    let first = outputs(&mut negotiation).remove(0);
+    assert!(matches!(first, Output::Do(Op::ApplyRemote(_))));
+}
+
+#[test]
+fn a_late_candidate_leaves_with_all_its_fields() {
+    let mut negotiation = answered(true);
+    let candidate = "candidate:1 1 udp 1 127.0.0.1 9 typ host".to_owned();
+    negotiation.local_candidate(NOW, IceCandidate { candidate, ..Default::default() });
+    let sent = outputs(&mut negotiation).remove(0);
+    let Output::Send(Signal::Candidate(Some(candidate))) = sent else { panic!("{sent:?}") };
+    assert_eq!(candidate.sdp_mid.as_deref(), Some("7"));
+    assert_eq!(candidate.sdp_m_line_index, Some(0));
+    assert_eq!(candidate.username_fragment.as_deref(), Some("ours"));
+}
+
+#[test]
+fn the_impolite_ignores_a_colliding_offer_and_its_candidates() {
+    let mut negotiation = answered(false);
+    negotiation.restart(NOW);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.gathering_complete(NOW);
+    let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:mine\n".to_owned();
+    let ours = SessionDescription { kind: DescriptionKind::Offer, sdp };
+    negotiation.done(NOW, Ok(Reply::Description(ours)));
+    outputs(&mut negotiation);
+    negotiation.signal(NOW, offer("k", "collides"));
+    let candidate = "candidate:1 1 udp 1 127.0.0.1 9 typ host".to_owned();
+    negotiation
+        .signal(NOW, Signal::Candidate(Some(IceCandidate { candidate, ..Default::default() })));
+    assert_eq!(outputs(&mut negotiation), []);
+    assert_eq!(negotiation.dropped().ignored_offers, 1);
+    assert_eq!(negotiation.dropped().candidates, 1);
+}
+
+#[test]
+fn an_offer_that_nobody_answers_is_told_once() {
+    let mut negotiation = Negotiation::new(true);
+    negotiation.data_wanted(NOW);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.gathering_complete(NOW);
+    let ours = SessionDescription { kind: DescriptionKind::Offer, sdp: String::new() };
+    negotiation.done(NOW, Ok(Reply::Description(ours)));
+    outputs(&mut negotiation);
+    assert_eq!(negotiation.next_deadline(), Some(ANSWER_WAIT));
+    negotiation.timeout(ANSWER_WAIT);
+    negotiation.timeout(ANSWER_WAIT * 2);
+    assert_eq!(outputs(&mut negotiation), [Output::NoAnswer]);
+}
+
+#[test]
+fn a_flood_of_signals_is_bounded() {
+    let mut negotiation = Negotiation::new(true);
+    for n in 0..10_000 {
+        negotiation.signal(NOW, offer("k", &n.to_string()));
+    }
+    assert!(negotiation.dropped().overflow > 9_000);
+}
