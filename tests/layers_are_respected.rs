@@ -12,6 +12,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("credential", &["wire", "diagnosis"]),
     ("platform", &["diagnosis"]),
+    ("rtc", &["wire", "platform"]),
+    ("peer", &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc"]),
     ("signalling", &["wire", "credential", "diagnosis", "events", "platform"]),
 ];
 
@@ -19,9 +21,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &str)] = &[
     ("uniffi", "src/ffi"),
     ("webrtc", "src/rtc"),
+    ("rtc::rtp_transceiver", "src/rtc"),
+    ("rtc::peer_connection", "src/rtc"),
     ("jsonwebtoken", "src/credential"),
     ("tokio_tungstenite", "src/signalling"),
-    ("tokio_rustls", "src/signalling"),
+
 ];
 
 /// Modules of the crate that the code names but may not.

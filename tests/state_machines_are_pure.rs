@@ -15,6 +15,10 @@ const PURE: &[&str] = &[
     "src/signalling/requests.rs",
     "src/signalling/subscriptions.rs",
     "src/signalling/session",
+    "src/rtc/sdp.rs",
+    "src/peer/negotiation",
+    "src/peer/ice_restart.rs",
+    "src/peer/roster.rs",
 ];
 
 /// What they must not name.

@@ -1,1 +1,3 @@
+mod ice_restart;
 mod negotiation;
+mod roster;

@@ -1,0 +1,255 @@
+//! When to look for a path anew, pure.
+//!
+//! Invariant: from the loss of a path to its return there are at most nine restarts on a fixed schedule,
+//! and then one [`Output::Exhausted`]. A path that returns, and a network that changed, start the count anew.
+
+use std::time::Duration;
+
+/// Pause before each restart, from the one before (JavaScript SDK 1.2.0): together 121 s.
+pub(crate) const LADDER: [Duration; 9] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(30),
+    Duration::from_secs(30),
+    Duration::from_secs(30),
+];
+/// How long a restart may take before the ladder goes on: an answer to come (JavaScript SDK 1.2.0), or an
+/// agreed path to be found.
+pub(crate) const ATTEMPT_WAIT: Duration = Duration::from_secs(15);
+/// The polite side lets the other one begin, or both offers collide each time a path is lost.
+pub(crate) const POLITE_DELAY: Duration = Duration::from_millis(250);
+
+/// What the owner shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Negotiate a restart.
+    Restart,
+    /// Nothing more will be tried by itself.
+    Exhausted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is a path, or nothing was ever negotiated.
+    Resting,
+    /// No path. `rung` restarts were made or skipped; the next is due at `due`.
+    Climbing {
+        rung: usize,
+        due: Duration,
+    },
+    /// All were made; the last one has until then.
+    Last {
+        until: Duration,
+    },
+    Exhausted,
+}
+
+/// The ladder of one remote.
+#[derive(Debug)]
+pub(crate) struct IceRestart {
+    polite: bool,
+    state: State,
+    /// Since when a restart waits for its answer or its path.
+    attempt: Option<Duration>,
+    /// Whether signals reach the service: restarts are of no use otherwise.
+    signalling: bool,
+    output: Option<Output>,
+}
+
+impl IceRestart {
+    pub(crate) fn new(polite: bool) -> Self {
+        let (state, attempt) = (State::Resting, None);
+        Self { polite, state, attempt, signalling: true, output: None }
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.output.take()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Climbing { due, .. } if self.signalling => Some(due),
+            State::Last { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Whether a path is being looked for.
+    pub(crate) fn is_climbing(&self) -> bool {
+        matches!(self.state, State::Climbing { .. } | State::Last { .. })
+    }
+
+    /// The path is lost, or a connection could not be made.
+    pub(crate) fn lost(&mut self, now: Duration) {
+        if self.state == State::Resting {
+            let due = if self.polite { now + POLITE_DELAY } else { now };
+            self.state = State::Climbing { rung: 0, due };
+            self.attempt = None;
+        } else {
+            // The attempt under way has failed: the next one need not wait for it.
+            self.attempt = None;
+        }
+        self.timeout(now);
+    }
+
+    /// An offer of either side was answered: its path has some time.
+    pub(crate) fn negotiated(&mut self, now: Duration) {
+        if self.is_climbing() {
+            self.attempt = Some(now);
+        }
+    }
+
+    /// There is a path.
+    pub(crate) fn found(&mut self) {
+        self.state = State::Resting;
+        self.attempt = None;
+        self.output = None;
+    }
+
+    /// The device is on another network: at once, and with a fresh count.
+    pub(crate) fn network_changed(&mut self, now: Duration) {
+        self.state = State::Climbing { rung: 0, due: now };
+        self.attempt = None;
+        self.timeout(now);
+    }
+
+    /// Signals reach the service, or no longer do.
+    pub(crate) fn signalling(&mut self, now: Duration, up: bool) {
+        self.signalling = up;
+        if up && let State::Climbing { rung, due } = self.state {
+            // Time without signalling is not held against the ladder.
+            self.state = State::Climbing { rung, due: due.max(now) };
+        }
+        self.timeout(now);
+    }
+
+    /// Time passed.
+    pub(crate) fn timeout(&mut self, now: Duration) {
+        match self.state {
+            State::Climbing { rung, due } if self.signalling && now >= due => {
+                let busy = self.attempt.is_some_and(|since| now < since + ATTEMPT_WAIT);
+                if !busy {
+                    self.attempt = Some(now);
+                    self.output = Some(Output::Restart);
+                }
+                self.state = match LADDER.get(rung + 1) {
+                    Some(pause) => State::Climbing { rung: rung + 1, due: now + *pause },
+                    None => State::Last { until: now + ATTEMPT_WAIT },
+                };
+            }
+            State::Last { until } if now >= until => {
+                self.state = State::Exhausted;
+                self.output = Some(Output::Exhausted);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Runs to the end; `fails_after` is how long an attempt takes to fail.
+    fn climb(mut ladder: IceRestart, fails_after: Option<Duration>) -> (Vec<u64>, Duration) {
+        let (mut restarts, mut now) = (Vec::new(), Duration::ZERO);
+        let mut failure = None;
+        loop {
+            match ladder.poll_output() {
+                Some(Output::Restart) => {
+                    restarts.push(u64::try_from(now.as_millis()).unwrap());
+                    failure = fails_after.map(|after| now + after);
+                }
+                Some(Output::Exhausted) => return (restarts, now),
+                None => {
+                    let due = ladder.next_deadline().unwrap();
+                    match failure.filter(|failure| *failure <= due) {
+                        Some(at) => {
+                            now = at;
+                            failure = None;
+                            ladder.lost(now);
+                        }
+                        None => {
+                            now = due;
+                            ladder.timeout(now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn lost(polite: bool) -> IceRestart {
+        let mut ladder = IceRestart::new(polite);
+        ladder.lost(Duration::ZERO);
+        ladder
+    }
+
+    #[test]
+    fn nine_restarts_over_121_seconds_and_one_end() {
+        let (restarts, end) = climb(lost(false), Some(Duration::from_millis(500)));
+        assert_eq!(restarts, [0, 1_000, 3_000, 7_000, 15_000, 31_000, 61_000, 91_000, 121_000]);
+        assert_eq!(end, 136 * SECOND);
+    }
+
+    #[test]
+    fn an_unanswered_restart_is_waited_for_and_the_end_is_the_same() {
+        let (restarts, end) = climb(lost(false), None);
+        assert_eq!(restarts, [0, 15_000, 31_000, 61_000, 91_000, 121_000]);
+        assert_eq!(end, 136 * SECOND);
+    }
+
+    #[test]
+    fn the_polite_side_lets_the_other_begin() {
+        let mut ladder = lost(true);
+        assert_eq!(ladder.poll_output(), None);
+        assert_eq!(ladder.next_deadline(), Some(POLITE_DELAY));
+        ladder.negotiated(POLITE_DELAY / 2);
+        ladder.timeout(POLITE_DELAY);
+        assert_eq!(ladder.poll_output(), None, "the other's restart is under way");
+        ladder.found();
+        assert_eq!(ladder.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_path_that_returns_gives_a_fresh_budget() {
+        let mut ladder = lost(false);
+        for _ in 0..6 {
+            assert_eq!(ladder.poll_output(), Some(Output::Restart));
+            let due = ladder.next_deadline().unwrap();
+            ladder.lost(due);
+        }
+        ladder.found();
+        ladder.lost(200 * SECOND);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        assert_eq!(ladder.next_deadline(), Some(201 * SECOND));
+    }
+
+    #[test]
+    fn another_network_restarts_at_once_even_after_the_end() {
+        let mut ladder = lost(false);
+        ladder.state = State::Exhausted;
+        ladder.network_changed(9 * SECOND);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        let mut healthy = IceRestart::new(true);
+        healthy.network_changed(SECOND);
+        assert_eq!(healthy.poll_output(), Some(Output::Restart));
+    }
+
+    #[test]
+    fn without_signalling_the_ladder_waits() {
+        let mut ladder = IceRestart::new(false);
+        ladder.signalling(Duration::ZERO, false);
+        ladder.lost(SECOND);
+        assert_eq!((ladder.poll_output(), ladder.next_deadline()), (None, None));
+        ladder.signalling(60 * SECOND, true);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        assert_eq!(ladder.next_deadline(), Some(61 * SECOND));
+    }
+}
