@@ -25,7 +25,6 @@ const OWNED: &[(&str, &str)] = &[
     ("rtc::peer_connection", "src/rtc"),
     ("jsonwebtoken", "src/credential"),
     ("tokio_tungstenite", "src/signalling"),
-
 ];
 
 /// Modules of the crate that the code names but may not.

@@ -4,6 +4,7 @@
 
 mod close_codes;
 mod http;
+mod peer;
 mod server_errors;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::fmt;
 
 pub use close_codes::of_close_code;
 pub use http::of_http_refusal;
+pub use peer::{of_ice_server_error, of_negotiation_error};
 pub use server_errors::of_server_error;
 
 /// Why something failed and what mends it, in words for the person who has to.

@@ -17,11 +17,18 @@ use tokio::sync::Notify;
 
 /// Events that may wait for one subscriber.
 pub const EVENT_QUEUE: usize = 1_024;
+/// Bytes of payload that may wait for one subscriber, in events that say their [`size`](Event::size).
+pub const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 
 /// What can travel through a [`Hub`].
 pub trait Event: Clone + Send + fmt::Debug + 'static {
     /// Says that the subscriber was too slow and lost so many events.
     fn lagged(missed: u64) -> Self;
+
+    /// Bytes of its payload, if they are worth counting.
+    fn size(&self) -> usize {
+        0
+    }
 }
 
 /// All subscribers of one source.
@@ -32,6 +39,7 @@ pub(crate) struct Hub<E> {
 }
 
 struct State<E> {
+    ended: bool,
     subscribers: Vec<Weak<Queue<E>>>,
     /// Events from before the first subscriber; `None` once there was one.
     backlog: Option<Waiting<E>>,
@@ -45,27 +53,39 @@ struct Queue<E> {
 
 struct Waiting<E> {
     events: VecDeque<E>,
+    bytes: usize,
     missed: u64,
     ended: bool,
 }
 
 impl<E> Default for Waiting<E> {
     fn default() -> Self {
-        Self { events: VecDeque::new(), missed: 0, ended: false }
+        Self { events: VecDeque::new(), bytes: 0, missed: 0, ended: false }
     }
 }
 
-impl<E> Waiting<E> {
+impl<E: Event> Waiting<E> {
     fn is_full(&self) -> bool {
-        self.events.len() >= EVENT_QUEUE
+        self.events.len() >= EVENT_QUEUE || self.bytes >= EVENT_QUEUE_BYTES
+    }
+
+    fn push(&mut self, event: E) {
+        self.bytes += event.size();
+        self.events.push_back(event);
+    }
+
+    fn pop(&mut self) -> Option<E> {
+        let event = self.events.pop_front()?;
+        self.bytes -= event.size();
+        Some(event)
     }
 
     fn push_lossy(&mut self, event: E) {
         if self.is_full() {
-            self.events.pop_front();
+            self.pop();
             self.missed += 1;
         }
-        self.events.push_back(event);
+        self.push(event);
     }
 }
 
@@ -90,7 +110,7 @@ impl<E> fmt::Debug for Hub<E> {
 
 impl<E> Hub<E> {
     fn new(backlog: Option<Waiting<E>>) -> Self {
-        let state = State { subscribers: Vec::new(), backlog };
+        let state = State { ended: false, subscribers: Vec::new(), backlog };
         Self { state: Mutex::new(state), room: Arc::new(Notify::new()) }
     }
 
@@ -106,7 +126,8 @@ impl<E> Hub<E> {
     /// A new subscriber; it sees what is published from now on, and the backlog if it is the first.
     pub(crate) fn subscribe(&self) -> Events<E> {
         let mut state = self.lock();
-        let waiting = state.backlog.take().unwrap_or_default();
+        let mut waiting = state.backlog.take().unwrap_or_default();
+        waiting.ended = state.ended;
         let queue = Arc::new(Queue {
             waiting: Mutex::new(waiting),
             waker: AtomicWaker::new(),
@@ -118,9 +139,15 @@ impl<E> Hub<E> {
         Events { queue }
     }
 
+    /// Whether anybody ever subscribed.
+    pub(crate) fn was_subscribed(&self) -> bool {
+        self.lock().backlog.is_none()
+    }
+
     /// No event will follow; what waits is still delivered.
     pub(crate) fn end(&self) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.ended = true;
         for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
             queue.update(|waiting| waiting.ended = true);
         }
@@ -163,10 +190,10 @@ impl<E: Event> Hub<E> {
             return false;
         }
         if let Some(backlog) = &mut state.backlog {
-            backlog.events.push_back(event.clone());
+            backlog.push(event.clone());
         }
         for queue in &queues {
-            queue.update(|waiting| waiting.events.push_back(event.clone()));
+            queue.update(|waiting| waiting.push(event.clone()));
         }
         true
     }
@@ -247,7 +274,7 @@ impl<E: Event> Events<E> {
             let missed = std::mem::take(&mut waiting.missed);
             return (Some(E::lagged(missed)), false);
         }
-        let event = waiting.events.pop_front();
+        let event = waiting.pop();
         if event.is_some() {
             self.queue.room.notify_waiters();
         }

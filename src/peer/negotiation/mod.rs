@@ -153,6 +153,14 @@ impl Negotiation {
         dropped
     }
 
+    /// Whether nothing is under way or wanted.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Stable
+            && self.running.is_none()
+            && self.waiting.is_empty()
+            && !self.wants.anything()
+    }
+
     /// Whether our offer waits for its answer.
     pub(crate) fn awaits_answer(&self) -> bool {
         matches!(self.phase, Phase::OfferSent { .. })

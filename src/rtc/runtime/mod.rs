@@ -41,7 +41,7 @@ use crate::wire::IceServer;
 pub(crate) use addresses::{AddressSource, LocalAddresses};
 pub(crate) use pace::Pace;
 use servers::Servers;
-pub(crate) use sockets::SocketBinder;
+pub use sockets::SocketBinder;
 
 /// What all connections of a client share.
 #[derive(Default)]

@@ -1,0 +1,89 @@
+//! Why peers do not connect.
+
+use super::Diagnosis;
+
+/// What a failure of a STUN or TURN server means, by its stable code and the STUN error code (RFC 8656
+/// section 18.1).
+///
+/// ```
+/// use metered_realtime::diagnosis::of_ice_server_error;
+/// assert!(of_ice_server_error("turn_unauthorized", 401).cause.contains("refused"));
+/// ```
+pub fn of_ice_server_error(code: &str, error_code: u16) -> Diagnosis {
+    let (cause, fix) = match (code, error_code) {
+        ("turn_unauthorized", _) => (
+            "The TURN server refused the username and credential: wrong, or expired.",
+            "Use the credentials of the last welcome or fetch new ones; do not keep them longer than they live. Check that both belong to this server.",
+        ),
+        ("turn_refused", 486) => (
+            "The TURN server has no further allocation for this username.",
+            "Close connections that are not needed, or raise the plan's limit.",
+        ),
+        ("turn_refused", _) => (
+            "The TURN server answered with an error.",
+            "Look at the STUN error code (RFC 8656 section 18): 437 and 442 point at the server's configuration, 508 at its capacity.",
+        ),
+        ("turn_unreachable", _) => (
+            "No TCP connection to the TURN server could be made.",
+            "Check host and port. If a firewall blocks it, offer turns: on port 443 as well, which almost every network lets through.",
+        ),
+        ("turn_tls", _) => (
+            "The TLS handshake with the TURN server failed: an untrusted or expired certificate, or another host's.",
+            "Give the server a certificate for the host in its URL from a public authority, or add your own authority to the TLS options.",
+        ),
+        ("turn_closed", _) => (
+            "The TURN server closed its TCP or TLS connection.",
+            "Look at the server's log; an idle timeout shorter than a minute breaks calls.",
+        ),
+        ("ice_server_unresolved", _) => (
+            "The server's name was not found.",
+            "Check the host in the URL, and whether the device has a working DNS.",
+        ),
+        ("ice_server_timeout", _) => (
+            "The server did not answer: it is down, or UDP to it is blocked.",
+            "Check host and port. If UDP is blocked, offer turn:…?transport=tcp and turns: on port 443 as well.",
+        ),
+        ("turn_credentials_missing", _) => (
+            "A TURN URL came without username or credential, so it cannot be used.",
+            "Give both with every turn: and turns: URL.",
+        ),
+        ("ice_url_unusable", _) => (
+            "An ICE server's URL cannot be used.",
+            "Write it as stun:host:port, turn:host:port?transport=udp, turn:host:port?transport=tcp or turns:host:port.",
+        ),
+        _ => ("A STUN or TURN server does not serve.", "Check its URL and its log."),
+    };
+    Diagnosis::new(cause, fix)
+}
+
+/// What a failure of the negotiation with a remote means, by its stable code.
+///
+/// ```
+/// use metered_realtime::diagnosis::of_negotiation_error;
+/// assert!(of_negotiation_error("no_turn_server").fix.contains("TURN"));
+/// ```
+pub fn of_negotiation_error(code: &str) -> Diagnosis {
+    let (cause, fix) = match code {
+        "ice_restart_exhausted" => (
+            "No path to the remote was found within about two minutes: most often both are behind networks that let no direct path through, and no relay worked.",
+            "Look at the ice-candidate-error events: they name each TURN server that failed. Without any TURN server, enable TURN for the key or pass iceServers. network_changed and the remote's own attempts try again.",
+        ),
+        "no_turn_server" => (
+            "Only relayed connections are allowed (iceTransportPolicy relay), and there is no TURN server that can be used.",
+            "Enable TURN for the key, pass iceServers with turn: or turns: URLs and credentials, or allow all candidates.",
+        ),
+        "remote_description_too_large" => (
+            "The remote sent a description that is too large to be one.",
+            "It is not a client that can be talked to; its message was dropped.",
+        ),
+        "signal_refused" => (
+            "The service refused to hand a signal to the remote.",
+            "Look at the error's code: action_not_permitted means that the key or token lacks the action send, which calls need.",
+        ),
+        _ => (
+            "A step of the negotiation failed; the connection is made anew by itself.",
+            "If it repeats, report it with a trace log; credentials are never in it.",
+        ),
+    };
+    Diagnosis::new(cause, fix)
+}

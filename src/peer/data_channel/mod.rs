@@ -1,0 +1,365 @@
+//! A data channel's handle, and the task that reads it.
+//!
+//! The handle speaks to whatever channel of the engine carries it now: a durable channel gets a new one when
+//! the connection is made anew. Its reader slows the remote down while a subscriber is slow, so that nothing
+//! is lost; before the first subscriber it keeps the newest messages.
+
+mod options;
+mod reader;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+
+use super::error::DataChannelError;
+use crate::events::{self, Event, Hub};
+use crate::rtc::engine::{Channel, ChannelInit};
+
+pub use crate::rtc::engine::ChannelMessage;
+pub use options::{DEFAULT_MAX_BUFFERED_AMOUNT, DEFAULT_MAX_QUEUED_SENDS, DataChannelOptions};
+pub(crate) use reader::read;
+
+/// Bytes of a message that every WebRTC implementation takes (RFC 8841 section 6.1).
+pub(crate) const UNIVERSAL_MESSAGE_BYTES: usize = 65_536;
+/// The event of the transport is the rule; a look now and then is the exception's.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Where a channel stands (W3C `RTCDataChannelState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyState {
+    /// Not open yet; a durable channel is here again after a reset.
+    Connecting,
+    /// Messages pass.
+    Open,
+    /// Being closed.
+    Closing,
+    /// Closed for good.
+    Closed,
+}
+
+impl ReadyState {
+    /// The W3C's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Open => "open",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Something that happened on a channel.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum DataChannelEvent {
+    /// Messages pass from now on. A durable channel opens again after each reset.
+    Open,
+    /// A message came.
+    Message(ChannelMessage),
+    /// So little waits in the transport that more can be given.
+    BufferedAmountLow,
+    /// The transport reported a fault; `Close` follows if it is final.
+    Error,
+    /// Closed for good. The last event.
+    Close,
+    /// So many messages from before the first subscription were dropped: more than the queue holds.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl Event for DataChannelEvent {
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A subscription to a channel's events. While it is not read the remote is slowed down: drop it when it is
+/// not needed.
+pub type DataChannelEvents = events::Events<DataChannelEvent>;
+
+/// What handles, reader and the remote's actor share.
+pub(crate) struct Shared {
+    id: String,
+    init: ChannelInit,
+    options: DataChannelOptions,
+    /// Whether we opened it.
+    ours: bool,
+    state: watch::Sender<ReadyState>,
+    /// Whether it was ever open: one that was not has nothing to lose.
+    opened: AtomicBool,
+    /// What carries it now.
+    link: watch::Sender<Option<Arc<dyn Channel>>>,
+    /// The app closed it, or its remote is gone.
+    closing: watch::Sender<bool>,
+    hub: Hub<DataChannelEvent>,
+    /// Held by the send whose turn it is; fair, so that sends leave in order.
+    turn: tokio::sync::Mutex<()>,
+    queued: AtomicUsize,
+    low: Notify,
+    /// Bytes of a message that the remote takes.
+    remote_limit: Arc<AtomicUsize>,
+}
+
+/// A data channel to one remote: text and bytes, reliable or not.
+///
+/// Handles are cheap clones of one channel. It is closed by [`close`](Self::close), by the remote, with the
+/// connection (unless durable), and with the peer; dropping handles does not close it.
+#[derive(Clone)]
+pub struct DataChannel {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for DataChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataChannel")
+            .field("id", &self.shared.id)
+            .field("state", &self.ready_state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        id: String,
+        init: ChannelInit,
+        options: DataChannelOptions,
+        ours: bool,
+        remote_limit: Arc<AtomicUsize>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            init,
+            options,
+            ours,
+            state: watch::Sender::new(ReadyState::Connecting),
+            opened: AtomicBool::new(false),
+            link: watch::Sender::new(None),
+            closing: watch::Sender::new(false),
+            hub: Hub::with_backlog(),
+            turn: tokio::sync::Mutex::new(()),
+            queued: AtomicUsize::new(0),
+            low: Notify::new(),
+            remote_limit,
+        })
+    }
+
+    pub(crate) fn handle(self: &Arc<Self>) -> DataChannel {
+        DataChannel { shared: Arc::clone(self) }
+    }
+
+    pub(crate) fn init(&self) -> &ChannelInit {
+        &self.init
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.state.borrow() == ReadyState::Closed
+    }
+
+    /// Whether it shall be opened again on the next connection.
+    pub(crate) fn survives(&self) -> bool {
+        let worth_it = self.options.durable || !self.opened.load(Ordering::Relaxed);
+        self.ours && worth_it && !*self.closing.borrow() && !self.is_closed()
+    }
+
+    /// The engine's channel that carries it from now on.
+    pub(crate) async fn attach(&self, channel: Arc<dyn Channel>) {
+        let threshold = u32::try_from(self.options.low_threshold()).unwrap_or(u32::MAX);
+        if let Err(error) = channel.set_low_threshold(threshold).await {
+            tracing::debug!(%error, "a channel was gone before it was attached");
+        }
+        self.link.send_replace(Some(channel));
+    }
+
+    /// Nothing carries it any more. Whether it survives; if not it is closed.
+    pub(crate) fn detach(&self) -> bool {
+        self.link.send_replace(None);
+        let survives = self.survives();
+        if !survives {
+            self.closing.send_replace(true);
+        }
+        survives
+    }
+}
+
+/// Counts a send that waits, until it is dropped.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl DataChannel {
+    /// Tells this channel from others of the same peer, also over resets.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// The label.
+    pub fn label(&self) -> &str {
+        &self.shared.init.label
+    }
+
+    /// The subprotocol's name; empty if there is none.
+    pub fn protocol(&self) -> &str {
+        &self.shared.init.protocol
+    }
+
+    /// Whether messages arrive in order.
+    pub fn ordered(&self) -> bool {
+        self.shared.init.ordered
+    }
+
+    /// How often a lost message is sent again; `None` until it arrives.
+    pub fn max_retransmits(&self) -> Option<u16> {
+        self.shared.init.max_retransmits
+    }
+
+    /// Whether it outlives its connection.
+    pub fn durable(&self) -> bool {
+        self.shared.options.durable
+    }
+
+    /// Where it stands.
+    pub fn ready_state(&self) -> ReadyState {
+        *self.shared.state.borrow()
+    }
+
+    /// Its state, now and at each change.
+    pub fn watch_ready_state(&self) -> watch::Receiver<ReadyState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Events. The first subscription gets what came before it.
+    pub fn events(&self) -> DataChannelEvents {
+        self.shared.hub.subscribe()
+    }
+
+    /// Bytes handed to the transport that the remote has not acknowledged.
+    pub async fn buffered_amount(&self) -> usize {
+        let link = self.shared.link.borrow().clone();
+        match link {
+            Some(channel) => channel.buffered_amount().await.unwrap_or(0),
+            None => 0,
+        }
+    }
+
+    /// Bytes of a message that the remote takes: 64 KiB unless its description says more.
+    pub fn max_message_size(&self) -> usize {
+        self.shared.remote_limit.load(Ordering::Relaxed)
+    }
+
+    /// Sends text. See [`send`](Self::send).
+    pub async fn send_text(&self, text: impl Into<String>) -> Result<(), DataChannelError> {
+        self.send(ChannelMessage::Text(text.into())).await
+    }
+
+    /// Sends bytes. See [`send`](Self::send).
+    pub async fn send_bytes(&self, bytes: impl Into<Bytes>) -> Result<(), DataChannelError> {
+        self.send(ChannelMessage::Binary(bytes.into())).await
+    }
+
+    /// Sends a message; done when it is handed to the transport.
+    ///
+    /// Waits until the channel is open and while `max_buffered_amount` bytes wait in the transport. Sends
+    /// leave in the order of their calls. Dropping the future takes the message back if it has not left.
+    pub async fn send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
+        let shared = &self.shared;
+        self.check(&message)?;
+        let cap = shared.options.max_queued_sends;
+        let queued = shared.queued.fetch_add(1, Ordering::Relaxed);
+        let _queued = Queued(&shared.queued);
+        if queued >= cap {
+            return Err(DataChannelError::Overflow { queued, cap });
+        }
+        let _turn = shared.turn.lock().await;
+        let (mut link, mut state) = (shared.link.subscribe(), shared.state.subscribe());
+        let mut closing = shared.closing.subscribe();
+        loop {
+            if *closing.borrow_and_update() || shared.is_closed() {
+                return Err(DataChannelError::Closed);
+            }
+            let channel = link.borrow_and_update().clone();
+            let open = *state.borrow_and_update() == ReadyState::Open;
+            if let Some(channel) = channel.filter(|_| open) {
+                let low = shared.low.notified();
+                if self.has_room(&*channel, message.len()).await {
+                    // It was not open when it was checked; the remote's limit is known now.
+                    self.check(&message)?;
+                    match channel.send(&message).await {
+                        Ok(()) => return Ok(()),
+                        // The channel went away under us: a durable one comes back.
+                        Err(_) if shared.survives() => {}
+                        Err(_) => return Err(DataChannelError::Closed),
+                    }
+                } else {
+                    tokio::select! {
+                        () = low => {}
+                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                        _ = closing.changed() => {}
+                    }
+                    continue;
+                }
+            }
+            // The senders live as long as `shared`.
+            tokio::select! {
+                _ = link.changed() => {}
+                _ = state.changed() => {}
+                _ = closing.changed() => {}
+            }
+        }
+    }
+
+    /// Sends now, or says why not: it is not open, or the transport has no room.
+    pub async fn try_send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
+        self.check(&message)?;
+        match self.ready_state() {
+            ReadyState::Open => {}
+            ReadyState::Connecting => return Err(DataChannelError::NotOpen),
+            _ => return Err(DataChannelError::Closed),
+        }
+        let full = DataChannelError::Full;
+        // Sends that wait come first.
+        let Ok(_turn) = self.shared.turn.try_lock() else { return Err(full) };
+        let link = self.shared.link.borrow().clone();
+        let Some(channel) = link else { return Err(DataChannelError::NotOpen) };
+        if !self.has_room(&*channel, message.len()).await {
+            return Err(full);
+        }
+        channel.send(&message).await.map_err(|_| DataChannelError::Closed)
+    }
+
+    async fn has_room(&self, channel: &dyn Channel, len: usize) -> bool {
+        // A channel that is gone has room: its send says what happened.
+        let buffered = channel.buffered_amount().await.unwrap_or(0);
+        buffered == 0 || buffered + len <= self.shared.options.max_buffered_amount
+    }
+
+    fn check(&self, message: &ChannelMessage) -> Result<(), DataChannelError> {
+        let size = message.len();
+        let cap = self.max_message_size().min(self.shared.options.max_buffered_amount);
+        if size > cap { Err(DataChannelError::TooLarge { size, cap }) } else { Ok(()) }
+    }
+
+    /// Closes the channel on both sides. Messages that the transport has still arrive.
+    pub fn close(&self) {
+        self.shared.closing.send_replace(true);
+    }
+}

@@ -1,0 +1,297 @@
+//! Why something of a peer failed: cause and fix, as everywhere.
+
+use std::borrow::Cow;
+
+use crate::diagnosis::{Diagnosis, of_ice_server_error, of_negotiation_error};
+use crate::peer::state::PeerState;
+use crate::rtc::engine::IceServerError;
+use crate::signalling::{ConnectError, OptionsError, RequestError};
+
+/// Why a call of [`MeteredPeer`](super::MeteredPeer) or [`RemotePeer`](super::RemotePeer) was not done.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The peer's state does not allow it.
+    #[error("{method} is not possible in state {current_state}")]
+    State {
+        /// The method.
+        method: &'static str,
+        /// The state.
+        current_state: PeerState,
+    },
+    /// An argument that cannot be.
+    #[error("{what}")]
+    InvalidArgument {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Data to ourselves.
+    #[error("a peer cannot send to itself")]
+    SelfSend,
+    /// No connection to the service.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The service refused a request, or did not answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The remote has left.
+    #[error("the remote has left")]
+    RemoteGone,
+    /// The data channel cannot be as asked.
+    #[error(transparent)]
+    DataChannel(#[from] DataChannelError),
+    /// The WebRTC engine refused.
+    #[error("{message}")]
+    Engine {
+        /// Stable code.
+        code: &'static str,
+        /// What was asked and its reason.
+        message: String,
+    },
+}
+
+impl PeerError {
+    /// The error's class, as the JavaScript SDK names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::State { .. } => "MeteredPeerStateError",
+            Self::InvalidArgument { .. } | Self::SelfSend => "MeteredPeerSendError",
+            Self::Connect(error) => error.name(),
+            Self::Request(error) if error.name() == "OversizedPayloadError" => {
+                "MeteredPeerOversizedError"
+            }
+            Self::Request(error) => error.name(),
+            Self::DataChannel(error) => error.name(),
+            Self::RemoteGone => "RemotePeerClosedError",
+            Self::Engine { .. } => "EngineError",
+        }
+    }
+
+    /// Stable code.
+    pub fn code(&self) -> Cow<'_, str> {
+        match self {
+            Self::State { method: "send" | "send_to", .. } => "not_joined".into(),
+            Self::State { .. } => "invalid_state".into(),
+            Self::InvalidArgument { .. } => "invalid_args".into(),
+            Self::SelfSend => "self_send".into(),
+            Self::Connect(error) => error.code(),
+            Self::Request(error) => error.code().to_owned().into(),
+            Self::RemoteGone => "remote_gone".into(),
+            Self::DataChannel(error) => error.code().into(),
+            Self::Engine { code, .. } => (*code).into(),
+        }
+    }
+
+    /// Cause and fix.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::State { method, current_state } => Diagnosis::new(
+                format!("{method} was called in state {current_state}."),
+                "Await join first. While reconnecting, wait for the state joined. After close, make a new peer.",
+            ),
+            Self::InvalidArgument { what } => {
+                Diagnosis::new(*what, "Correct the argument; nothing was sent.")
+            }
+            Self::SelfSend => Diagnosis::new(
+                "The target is our own id.",
+                "Send to one of remote_peers; what this peer sends it knows already.",
+            ),
+            Self::Connect(error) => error.diagnosis(),
+            Self::Request(error) => error.diagnosis(),
+            Self::RemoteGone => Diagnosis::new(
+                "The remote has left the room, so its connection is closed.",
+                "Wait for peer-joined: a peer that returns comes with a new handle.",
+            ),
+            Self::DataChannel(error) => error.diagnosis(),
+            Self::Engine { code, .. } => of_negotiation_error(code),
+        }
+    }
+}
+
+/// Options of a peer that cannot be.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerOptionsError {
+    /// Those of its signalling client.
+    #[error(transparent)]
+    Signalling(#[from] OptionsError),
+    /// A peer cannot keep its room without resubscribing.
+    #[error("auto_resubscribe must be on for a peer")]
+    AutoResubscribe,
+    /// TLS options for TURN servers.
+    #[error(transparent)]
+    Tls(#[from] crate::platform::tls::TlsConfigError),
+}
+
+impl PeerOptionsError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signalling(error) => error.code(),
+            Self::AutoResubscribe => "auto_resubscribe_required",
+            Self::Tls(error) => error.code(),
+        }
+    }
+
+    /// Cause and fix.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Signalling(error) => error.diagnosis(),
+            Self::AutoResubscribe => Diagnosis::new(
+                "Without its subscription a peer would not know who is in the room after a reconnect.",
+                "Leave auto_resubscribe on, or use SignallingClient.",
+            ),
+            Self::Tls(error) => error.diagnosis(),
+        }
+    }
+}
+
+/// Why something of a data channel failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataChannelError {
+    /// The channel is closed.
+    #[error("the data channel is closed")]
+    Closed,
+    /// The channel is not open yet; only `try_send` says so.
+    #[error("the data channel is not open yet")]
+    NotOpen,
+    /// The transport has no room now; only `try_send` says so.
+    #[error("the transport has no room now")]
+    Full,
+    /// The message has more bytes than the remote takes, or than may ever wait.
+    #[error("the message has {size} bytes, and {cap} are allowed")]
+    TooLarge {
+        /// Bytes of the message.
+        size: usize,
+        /// Bytes that a message may have.
+        cap: usize,
+    },
+    /// Too many sends wait already.
+    #[error("{queued} sends wait already, and {cap} may")]
+    Overflow {
+        /// Sends that wait.
+        queued: usize,
+        /// Sends that may wait.
+        cap: usize,
+    },
+    /// An option outside its range.
+    #[error("the option {option} cannot be so")]
+    InvalidOption {
+        /// Which.
+        option: &'static str,
+    },
+}
+
+impl DataChannelError {
+    /// The error's class, as the JavaScript SDK names it where it has it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Overflow { .. } | Self::Full => "DataChannelOverflowError",
+            Self::TooLarge { .. } => "OversizedPayloadError",
+            Self::InvalidOption { .. } => "InvalidArgumentError",
+            Self::Closed | Self::NotOpen => "InvalidStateError",
+        }
+    }
+
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Closed => "data_channel_closed",
+            Self::NotOpen => "data_channel_not_open",
+            Self::Full => "data_channel_full",
+            Self::TooLarge { .. } => "oversized_payload",
+            Self::Overflow { .. } => "data_channel_overflow",
+            Self::InvalidOption { .. } => "option_out_of_range",
+        }
+    }
+
+    /// Cause and fix.
+    pub fn diagnosis(&self) -> Diagnosis {
+        let (cause, fix) = match self {
+            Self::Closed => (
+                "The channel was closed by either side, or with its connection.",
+                "Open a new one; after connection-reset do so for each channel, or open them durable.",
+            ),
+            Self::NotOpen => (
+                "The channel is still being opened.",
+                "Wait for its open event, or use send, which waits.",
+            ),
+            Self::Full => (
+                "max_buffered_amount bytes wait in the transport.",
+                "Wait for buffered-amount-low, or use send, which waits.",
+            ),
+            Self::TooLarge { .. } => (
+                "The message is larger than the remote takes (64 KiB unless its description says more) or than max_buffered_amount.",
+                "Split it: 16 KiB pieces suit every network.",
+            ),
+            Self::Overflow { .. } => (
+                "The app sends faster than the network carries, and does not await its sends.",
+                "Await each send, or watch buffered_amount.",
+            ),
+            Self::InvalidOption { .. } => (
+                "A data channel cannot be made with this option.",
+                "max_retransmits and max_packet_life_time exclude each other; sizes and counts are above 0; the low threshold is at most max_buffered_amount; a label has up to 65,535 bytes.",
+            ),
+        };
+        Diagnosis::new(cause, fix)
+    }
+}
+
+/// A step of the negotiation with a remote failed. The SDK goes on by itself, but for the one named
+/// `IceRestartExhaustedError`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NegotiationError {
+    /// `NegotiationError` or `IceRestartExhaustedError`, as the JavaScript SDK names them.
+    pub name: &'static str,
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// Cause and fix.
+    pub diagnosis: Diagnosis,
+}
+
+impl NegotiationError {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        let name = match code {
+            "ice_restart_exhausted" => "IceRestartExhaustedError",
+            _ => "NegotiationError",
+        };
+        let diagnosis = of_negotiation_error(code);
+        Self { name, code: code.to_owned(), message: message.into(), diagnosis }
+    }
+
+    /// The service did not hand a signal over.
+    pub(crate) fn refused(error: &RequestError) -> Self {
+        Self {
+            name: "NegotiationError",
+            code: error.code().to_owned(),
+            message: format!("a signal could not be sent: {error}"),
+            diagnosis: error.diagnosis(),
+        }
+    }
+}
+
+/// A STUN or TURN server does not serve (W3C `RTCPeerConnectionIceErrorEvent`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceCandidateError {
+    /// The server's URL; never its credentials. Empty if a candidate of the remote was at fault.
+    pub url: String,
+    /// Stable code, such as `turn_unauthorized`, `turn_unreachable`, `turn_tls`, `ice_server_timeout`.
+    pub code: &'static str,
+    /// STUN error code 300 to 699, or 701 if the server could not be reached.
+    pub error_code: u16,
+    /// One line for people.
+    pub reason: String,
+    /// Cause and fix.
+    pub diagnosis: Diagnosis,
+}
+
+impl From<IceServerError> for IceCandidateError {
+    fn from(error: IceServerError) -> Self {
+        let diagnosis = of_ice_server_error(error.code, error.error_code);
+        let IceServerError { url, code, error_code, reason } = error;
+        Self { url, code, error_code, reason, diagnosis }
+    }
+}

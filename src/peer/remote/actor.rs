@@ -1,0 +1,529 @@
+//! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::channels::Channels;
+use super::event::{RemoteEvent, RemoteTrack};
+use super::signals::Signals;
+use super::{Command, Shared};
+use crate::peer::data_channel::{DataChannel, DataChannelOptions};
+use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
+use crate::peer::ice_restart::{self, IceRestart};
+use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply, Signal};
+use crate::peer::state::RemoteState;
+use crate::peer::track_metadata::TrackMetadataCache;
+use crate::rtc::RtcError;
+use crate::rtc::engine::{
+    Connection, ConnectionConfig, ConnectionEvent, Engine, IceState, RemoteTrackInfo,
+};
+use crate::signalling::{RequestError, SignallingClient};
+use crate::wire::{IceServer, TrackMetadata};
+
+/// What the room tells the actor.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The remote signals.
+    Signal(Signal),
+    /// The remote says something of a track.
+    TrackMetadata(TrackMetadata),
+    /// The service gave other ICE servers.
+    IceServers(Vec<IceServer>),
+    /// The connection to the service is there, or gone.
+    Signalling(bool),
+    /// The remote is still there after a reconnect of ours.
+    Survived,
+    /// Our id is another one, so to the remote we are another peer.
+    OwnId(String),
+    /// The device is on another network.
+    NetworkChanged,
+    /// The app is in the foreground again: what was lost is looked for at once.
+    Foreground,
+}
+
+/// What all remotes of a room share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) client: SignallingClient,
+}
+
+pub(crate) struct RemoteActor {
+    context: Context,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Ends when the room lets the remote go.
+    inputs: mpsc::Receiver<Input>,
+    config: ConnectionConfig,
+    epoch: Instant,
+    negotiation: Negotiation,
+    ladder: IceRestart,
+    link: Option<Link>,
+    channels: Channels,
+    signals: Signals,
+    metadata: TrackMetadataCache,
+    /// Tracks of each stream that was announced.
+    streams: HashMap<String, usize>,
+    /// Connections that are being closed.
+    closing: JoinSet<()>,
+    /// Whether a connection was ever up: what follows is a return.
+    was_connected: bool,
+}
+
+/// A connection and what it tells.
+struct Link {
+    connection: Arc<dyn Connection>,
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+}
+
+/// What woke the actor.
+enum Wake {
+    Input(Option<Input>),
+    Command(Option<Command>),
+    Event(ConnectionEvent),
+    SignalFailed(RequestError),
+    Deadline,
+}
+
+impl RemoteActor {
+    pub(crate) fn new(
+        context: Context,
+        shared: Arc<Shared>,
+        commands: mpsc::UnboundedReceiver<Command>,
+        inputs: mpsc::Receiver<Input>,
+        config: ConnectionConfig,
+    ) -> Self {
+        let polite = shared.details().polite;
+        let signals = Signals::new(context.client.clone(), shared.id.clone());
+        Self {
+            context,
+            shared,
+            commands,
+            inputs,
+            config,
+            epoch: Instant::now(),
+            negotiation: Negotiation::new(polite),
+            ladder: IceRestart::new(polite),
+            link: None,
+            channels: Channels::new(),
+            signals,
+            metadata: TrackMetadataCache::default(),
+            streams: HashMap::new(),
+            closing: JoinSet::new(),
+            was_connected: false,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Runs until the room lets the remote go; leaves nothing behind.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.settle().await;
+            match self.wake().await {
+                Wake::Input(None) => break,
+                Wake::Input(Some(input)) => self.input(input),
+                // The handles are gone; the room still holds the remote.
+                Wake::Command(None) => {}
+                Wake::Command(Some(command)) => self.command(command).await,
+                Wake::Event(event) => self.event(event).await,
+                Wake::SignalFailed(error) => self.signal_failed(&error),
+                Wake::Deadline => {
+                    let now = self.now();
+                    self.negotiation.timeout(now);
+                    self.ladder.timeout(now);
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::OpenChannel { reply, .. } = command {
+                // The caller may have gone as well.
+                drop(reply.send(Err(PeerError::RemoteGone)));
+            }
+        }
+        self.channels.close().await;
+        self.unlink();
+        while self.closing.join_next().await.is_some() {}
+        self.shared.set_state(RemoteState::Closed, "the remote left or the peer was closed");
+        self.shared.hub.end();
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let deadline = [self.negotiation.next_deadline(), self.ladder.next_deadline()];
+        let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
+        let Self { inputs, commands, link, signals, closing, .. } = self;
+        let event = async {
+            match link {
+                Some(link) => match link.events.recv().await {
+                    Some(event) => event,
+                    None => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        let timer = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        while closing.try_join_next().is_some() {}
+        tokio::select! {
+            biased;
+            event = event => Wake::Event(event),
+            input = inputs.recv() => Wake::Input(input),
+            command = commands.recv() => Wake::Command(command),
+            error = signals.failed() => Wake::SignalFailed(error),
+            () = timer => Wake::Deadline,
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Signal(signal) => self.negotiation.signal(now, signal),
+            Input::TrackMetadata(said) => self.metadata.note(said),
+            Input::IceServers(servers) => self.config.ice_servers = servers,
+            Input::Signalling(up) => self.ladder.signalling(now, up),
+            // What was under way when the line broke may be lost.
+            Input::Survived if self.negotiation.awaits_answer() => self.restart(now),
+            Input::Survived => {}
+            Input::OwnId(own) => {
+                let polite = own.as_bytes() < self.shared.id.as_bytes();
+                self.shared.details().polite = polite;
+                self.negotiation = Negotiation::new(polite);
+                self.ladder = IceRestart::new(polite);
+                if self.link.is_some() || self.channels.want_connection() {
+                    self.negotiation.replace_connection();
+                }
+            }
+            Input::NetworkChanged if self.link.is_some() => self.ladder.network_changed(now),
+            Input::NetworkChanged => {}
+            Input::Foreground => {
+                if self.ladder.is_climbing() {
+                    self.ladder.network_changed(now);
+                }
+            }
+        }
+    }
+
+    /// A restart of the path; of the connection if there is nothing to restart.
+    fn restart(&mut self, now: Duration) {
+        if let Some(link) = &self.link {
+            link.connection.hurry();
+        }
+        if self.was_connected {
+            let reason = "the path is looked for anew";
+            self.shared.set_state(RemoteState::Reconnecting, reason);
+        }
+        self.negotiation.restart(now);
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::OpenChannel { label, options, reply } => {
+                let result = self.open_channel(&label, options).await;
+                // Without a caller the channel stays: the remote may have seen it.
+                drop(reply.send(result));
+            }
+            Command::Stats(reply) => {
+                let stats = match &self.link {
+                    Some(link) => link.connection.stats().await,
+                    None => Default::default(),
+                };
+                drop(reply.send(stats));
+            }
+        }
+    }
+
+    async fn open_channel(
+        &mut self,
+        label: &str,
+        options: DataChannelOptions,
+    ) -> Result<DataChannel, PeerError> {
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let (code, message) = (connect_code(&error), error.to_string());
+                self.shared.fail(NegotiationError::new(code, &message));
+                return Err(PeerError::Engine { code, message });
+            }
+        };
+        let channel = self.channels.open(&*connection, label, options).await?;
+        let now = self.now();
+        self.negotiation.data_wanted(now);
+        self.shared_connecting();
+        Ok(channel)
+    }
+
+    fn shared_connecting(&self) {
+        if *self.shared.state.borrow() == RemoteState::Idle {
+            self.shared.set_state(RemoteState::Connecting, "there is something to connect for");
+        }
+    }
+
+    /// The connection; a new one if there is none.
+    async fn connection(&mut self) -> Result<Arc<dyn Connection>, RtcError> {
+        if let Some(link) = &self.link {
+            return Ok(Arc::clone(&link.connection));
+        }
+        let (sender, events) = mpsc::unbounded_channel();
+        let connection = self.context.engine.connect(&self.config, sender).await?;
+        connection.hurry();
+        self.link = Some(Link { connection: Arc::clone(&connection), events });
+        Ok(connection)
+    }
+
+    /// Lets the connection go; it is closed beside us.
+    fn unlink(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.closing.spawn(async move { link.connection.close().await });
+        }
+    }
+
+    /// Does what negotiation and ladder want, until they want nothing more.
+    async fn settle(&mut self) {
+        loop {
+            if let Some(output) = self.ladder.poll_output() {
+                self.climb(output).await;
+            } else if let Some(output) = self.negotiation.poll_output() {
+                self.negotiate(output).await;
+            } else {
+                return;
+            }
+        }
+    }
+
+    async fn climb(&mut self, output: ice_restart::Output) {
+        match output {
+            ice_restart::Output::Restart => {
+                if let Some(link) = &self.link
+                    && let Err(error) =
+                        link.connection.set_ice_servers(&self.config.ice_servers).await
+                {
+                    tracing::debug!(%error, "the connection keeps its ICE servers");
+                }
+                let now = self.now();
+                self.restart(now);
+            }
+            ice_restart::Output::Exhausted => {
+                let error = NegotiationError::new(
+                    "ice_restart_exhausted",
+                    "no path to the remote was found in nine attempts",
+                );
+                self.shared.fail(error);
+            }
+        }
+    }
+
+    async fn negotiate(&mut self, output: Output) {
+        match output {
+            Output::Do(op) => {
+                let result = self.operate(op).await;
+                let now = self.now();
+                self.negotiation.done(now, result);
+                self.channels.set_limit(self.negotiation.remote_max_message_size());
+            }
+            Output::Send(signal) => self.signals.send(signal).await,
+            Output::Rebuild => self.rebuild().await,
+            Output::Negotiated => {
+                let now = self.now();
+                self.ladder.negotiated(now);
+            }
+            Output::NoAnswer => {
+                let now = self.now();
+                self.ladder.lost(now);
+            }
+            Output::Failed(failure) => {
+                self.shared.fail(NegotiationError::new(failure.code, failure.message));
+            }
+            Output::CandidateFailed(_, failure) => self.candidate_failed(failure),
+        }
+    }
+
+    fn candidate_failed(&self, failure: Failure) {
+        let error = IceCandidateError {
+            url: String::new(),
+            code: "remote_candidate_unusable",
+            error_code: 0,
+            reason: failure.message,
+            diagnosis: crate::diagnosis::of_negotiation_error(failure.code),
+        };
+        self.shared.hub.publish(&RemoteEvent::IceCandidateError(Arc::new(error)));
+    }
+
+    async fn operate(&mut self, op: Op) -> Result<Reply, Failure> {
+        let failed =
+            |error: RtcError| Failure { code: "negotiation_failed", message: error.to_string() };
+        let connection = self
+            .connection()
+            .await
+            .map_err(|error| Failure { code: connect_code(&error), message: error.to_string() })?;
+        self.shared_connecting();
+        let reply = |()| Reply::Nothing;
+        match op {
+            Op::Offer { ice_restart } => {
+                connection.offer(ice_restart).await.map(Reply::Description)
+            }
+            Op::Answer => connection.answer().await.map(Reply::Description),
+            Op::RollBack => connection.roll_back().await.map(reply),
+            Op::ApplyRemote(description) => connection.apply_remote(description).await.map(reply),
+            Op::AddCandidate(candidate) => connection.add_candidate(candidate).await.map(reply),
+            Op::LocalDescription => match connection.local_description().await {
+                Some(description) => Ok(Reply::Description(description)),
+                None => Err(RtcError::of("local_description", "None")),
+            },
+        }
+        .map_err(failed)
+    }
+
+    /// A new connection in the old one's place; the app hears of it if it had any use for the old one.
+    async fn rebuild(&mut self) {
+        let used = self.channels.detach() | !self.streams.is_empty();
+        self.unlink();
+        for (stream_id, _) in std::mem::take(&mut self.streams) {
+            self.shared.hub.publish(&RemoteEvent::StreamRemoved { stream_id });
+        }
+        if self.was_connected {
+            self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");
+        }
+        let now = self.now();
+        if self.channels.want_connection() {
+            match self.connection().await {
+                Ok(connection) => {
+                    if self.channels.reopen(&*connection).await {
+                        self.negotiation.data_wanted(now);
+                    }
+                }
+                Err(error) => {
+                    let code = connect_code(&error);
+                    self.shared.fail(NegotiationError::new(code, error.to_string()));
+                }
+            }
+        }
+        self.negotiation.rebuilt(now);
+        if self.negotiation.is_idle() {
+            let reason = "the connection ended and nothing needs another";
+            self.shared.set_state(RemoteState::Idle, reason);
+        }
+        if used {
+            self.shared.hub.publish(&RemoteEvent::ConnectionReset);
+        }
+    }
+
+    async fn event(&mut self, event: ConnectionEvent) {
+        let now = self.now();
+        match event {
+            // What must be negotiated is known here; the engine's wish comes late and too often.
+            ConnectionEvent::NegotiationNeeded => {}
+            ConnectionEvent::Candidate(candidate) => {
+                self.negotiation.local_candidate(now, candidate);
+            }
+            ConnectionEvent::GatheringComplete => self.negotiation.gathering_complete(now),
+            ConnectionEvent::Ice(state) => self.ice(now, state),
+            ConnectionEvent::Connected => {
+                self.was_connected = true;
+                self.ladder.found();
+                if let Some(link) = &self.link {
+                    link.connection.relax();
+                }
+                self.shared.set_state(RemoteState::Connected, "a path was found");
+            }
+            ConnectionEvent::TransportClosed { .. } => self.transport_closed(),
+            ConnectionEvent::Channel(channel) => {
+                if self.channels.is_full() {
+                    // Already gone is as good as closed.
+                    drop(channel.close().await);
+                } else {
+                    let channel = self.channels.adopt(channel).await;
+                    self.shared.hub.publish(&RemoteEvent::DataChannel(channel));
+                }
+            }
+            ConnectionEvent::Track(info) => self.track(info),
+            ConnectionEvent::IceServerError(error) => {
+                let error = Arc::new(IceCandidateError::from(error));
+                self.shared.hub.publish(&RemoteEvent::IceCandidateError(error));
+            }
+        }
+    }
+
+    fn ice(&mut self, now: Duration, state: IceState) {
+        match state {
+            IceState::Checking => {}
+            IceState::Connected => {
+                self.ladder.found();
+                if self.was_connected {
+                    self.shared.set_state(RemoteState::Connected, "a path was found");
+                }
+                if let Some(link) = &self.link {
+                    link.connection.relax();
+                }
+            }
+            IceState::Disconnected => {
+                if self.was_connected {
+                    let reason = "nothing was heard on the path for 3 s";
+                    self.shared.set_state(RemoteState::Reconnecting, reason);
+                }
+            }
+            IceState::Failed => {
+                if self.was_connected {
+                    self.shared.set_state(RemoteState::Reconnecting, "the path is lost");
+                }
+                self.ladder.lost(now);
+            }
+        }
+    }
+
+    /// The remote closed its side: it begins anew, or leaves.
+    fn transport_closed(&mut self) {
+        self.negotiation.replace_connection();
+    }
+
+    fn track(&mut self, info: RemoteTrackInfo) {
+        let metadata = self.metadata.of_track(&info.track_id, &info.stream_ids, info.kind);
+        let RemoteTrackInfo { track_id, stream_ids, kind, codec } = info;
+        for stream_id in &stream_ids {
+            let tracks = self.streams.entry(stream_id.clone()).or_insert(0);
+            *tracks += 1;
+            if *tracks == 1 {
+                let metadata = self.metadata.of_stream(stream_id).or_else(|| metadata.clone());
+                let stream_id = stream_id.clone();
+                self.shared.hub.publish(&RemoteEvent::StreamAdded { stream_id, metadata });
+            }
+        }
+        let track = RemoteTrack { track_id, kind, codec, stream_ids, metadata };
+        self.shared.hub.publish(&RemoteEvent::Track(Arc::new(track)));
+    }
+
+    fn signal_failed(&self, error: &RequestError) {
+        let known = matches!(
+            error,
+            // The line broke: after the reconnect the room says who is still there.
+            RequestError::NotConnected { .. } | RequestError::Disconnected { .. }
+        ) || error.code() == "peer_not_found";
+        if known {
+            tracing::debug!(code = error.code(), sent = self.signals.sent(), "a signal was lost");
+        } else {
+            self.shared.fail(NegotiationError::refused(error));
+        }
+    }
+}
+
+fn connect_code(error: &RtcError) -> &'static str {
+    match error.reason.as_str() {
+        "NoTurnServer" => "no_turn_server",
+        _ => "connection_failed",
+    }
+}

@@ -1,0 +1,219 @@
+//! One remote of a room: its handle, and the actor that owns its connection.
+//!
+//! ```text
+//!   RemotePeer (handles) ──commands──▶ RemoteActor ◀──signals, network── RoomActor
+//!          ▲                           │   │   ▲
+//!          └── events, state ──────────┘   │   └── Negotiation, IceRestart (pure)
+//!                                          └── engine::Connection, its events, data channels
+//! ```
+//!
+//! The room starts the actor when the remote joins and awaits its end when it leaves. The actor awaits
+//! everything of its own before it ends: the connection, the readers of channels, signals on their way.
+
+mod actor;
+mod channels;
+mod event;
+mod signals;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::data_channel::{DataChannel, DataChannelOptions};
+use super::error::{NegotiationError, PeerError};
+use super::state::{History, RemoteState, StateChange};
+use crate::events::Hub;
+use crate::rtc::stats::ConnectionStats;
+use crate::signalling::SignallingClient;
+use crate::wire::Json;
+
+pub(crate) use actor::{Context, Input, RemoteActor};
+pub use event::{RemoteEvent, RemoteEvents, RemoteTrack};
+
+/// What the handle asks of the actor.
+pub(crate) enum Command {
+    OpenChannel {
+        label: String,
+        options: DataChannelOptions,
+        reply: oneshot::Sender<Result<DataChannel, PeerError>>,
+    },
+    Stats(oneshot::Sender<ConnectionStats>),
+}
+
+/// What handles and actor share.
+pub(crate) struct Shared {
+    id: String,
+    metadata: Option<Json>,
+    state: watch::Sender<RemoteState>,
+    hub: Hub<RemoteEvent>,
+    details: Mutex<Details>,
+    commands: mpsc::UnboundedSender<Command>,
+    client: SignallingClient,
+    rtc: bool,
+}
+
+struct Details {
+    polite: bool,
+    last_error: Option<Arc<NegotiationError>>,
+    history: History<RemoteState>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        id: String,
+        metadata: Option<Json>,
+        polite: bool,
+        rtc: bool,
+        client: SignallingClient,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Command>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let details = Details { polite, last_error: None, history: History::default() };
+        let shared = Arc::new(Self {
+            id,
+            metadata,
+            state: watch::Sender::new(RemoteState::Idle),
+            hub: Hub::with_backlog(),
+            details: Mutex::new(details),
+            commands,
+            client,
+            rtc,
+        });
+        (shared, receiver)
+    }
+
+    pub(crate) fn handle(self: &Arc<Self>) -> RemotePeer {
+        RemotePeer { shared: Arc::clone(self) }
+    }
+
+    fn details(&self) -> MutexGuard<'_, Details> {
+        self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_state(&self, to: RemoteState, reason: &'static str) {
+        let mut from = to;
+        self.state.send_if_modified(|state| {
+            // Closed is final, whatever the actor still sees.
+            let changes = *state != to && *state != RemoteState::Closed;
+            if changes {
+                from = std::mem::replace(state, to);
+            }
+            changes
+        });
+        if from != to {
+            self.details().history.note(from, to, reason);
+            self.hub.publish(&RemoteEvent::StateChange { from, to });
+        }
+    }
+
+    fn fail(&self, error: NegotiationError) {
+        let error = Arc::new(error);
+        self.details().last_error = Some(Arc::clone(&error));
+        self.hub.publish(&RemoteEvent::NegotiationError(error));
+    }
+}
+
+/// Another peer in the room. Handles are cheap clones; they always speak to the present connection.
+#[derive(Clone)]
+pub struct RemotePeer {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for RemotePeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemotePeer")
+            .field("id", &self.shared.id)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for RemotePeer {
+    /// As the JavaScript SDK's `toJSON`: id, metadata, state.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            metadata: Option<&'a Json>,
+            state: RemoteState,
+        }
+        Shape { id: self.id(), metadata: self.metadata(), state: self.state() }
+            .serialize(serializer)
+    }
+}
+
+impl RemotePeer {
+    /// Its id in the room.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// Its token's `peerMetadata`, if there is any. Always an object.
+    pub fn metadata(&self) -> Option<&Json> {
+        self.shared.metadata.as_ref()
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> RemoteState {
+        *self.shared.state.borrow()
+    }
+
+    /// The state, now and at each change.
+    pub fn watch_state(&self) -> watch::Receiver<RemoteState> {
+        self.shared.state.subscribe()
+    }
+
+    /// The latest changes of the state with their times and reasons, the oldest first; at most 64.
+    pub fn state_history(&self) -> Vec<StateChange<RemoteState>> {
+        self.shared.details().history.all()
+    }
+
+    /// Whether we give way when both sides offer at once: our id is the lower one, by its bytes.
+    pub fn polite(&self) -> bool {
+        self.shared.details().polite
+    }
+
+    /// The last failure of a negotiation.
+    pub fn last_error(&self) -> Option<Arc<NegotiationError>> {
+        self.shared.details().last_error.clone()
+    }
+
+    /// Events. The first subscription gets what came before it, such as a channel that the remote opened.
+    pub fn events(&self) -> RemoteEvents {
+        self.shared.hub.subscribe()
+    }
+
+    /// Sends data to this peer by way of the service. See [`MeteredPeer::send_to`](super::MeteredPeer).
+    pub async fn send<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), PeerError> {
+        if self.state() == RemoteState::Closed {
+            return Err(PeerError::RemoteGone);
+        }
+        Ok(self.shared.client.send(&self.shared.id, data).await?)
+    }
+
+    /// Opens a data channel; the connection is made for it if there is none. Done when the channel exists:
+    /// its `Open` event says when messages pass, and `send` waits for that.
+    pub async fn open_data_channel(
+        &self,
+        label: &str,
+        options: DataChannelOptions,
+    ) -> Result<DataChannel, PeerError> {
+        if !self.shared.rtc {
+            let what = "connections are switched off for this peer";
+            return Err(PeerError::InvalidArgument { what });
+        }
+        let (reply, result) = oneshot::channel();
+        let command = Command::OpenChannel { label: label.to_owned(), options, reply };
+        self.shared.commands.send(command).map_err(|_| PeerError::RemoteGone)?;
+        result.await.unwrap_or(Err(PeerError::RemoteGone))
+    }
+
+    /// Figures of the connection; zeros without one.
+    pub async fn stats(&self) -> Result<ConnectionStats, PeerError> {
+        let (reply, result) = oneshot::channel();
+        self.shared.commands.send(Command::Stats(reply)).map_err(|_| PeerError::RemoteGone)?;
+        result.await.map_err(|_| PeerError::RemoteGone)
+    }
+}

@@ -1,0 +1,127 @@
+//! The remotes of a room: their actors, and what reaches them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::peer::event::PeerEvent;
+use crate::peer::metered_peer::Shared;
+use crate::peer::remote::{self, Input, RemoteActor};
+use crate::peer::state::RemoteState;
+use crate::rtc::engine::ConnectionConfig;
+use crate::wire::{IceServer, PresencePeer};
+
+/// What may wait for a remote's actor. It is busy for milliseconds at most: who fills this is not negotiating.
+const INPUT_QUEUE: usize = 1_024;
+
+struct Entry {
+    shared: Arc<remote::Shared>,
+    /// `None` if connections are off.
+    inputs: Option<mpsc::Sender<Input>>,
+    /// Our id when it was told.
+    own: String,
+}
+
+pub(super) struct Remotes {
+    shared: Arc<Shared>,
+    entries: BTreeMap<String, Entry>,
+    actors: JoinSet<()>,
+    own: String,
+    service_servers: Vec<IceServer>,
+}
+
+impl Remotes {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            entries: BTreeMap::new(),
+            actors: JoinSet::new(),
+            own: String::new(),
+            service_servers: Vec::new(),
+        }
+    }
+
+    pub(super) fn tidy(&mut self) {
+        while self.actors.try_join_next().is_some() {}
+    }
+
+    pub(super) fn set_own_id(&mut self, own: &str) {
+        own.clone_into(&mut self.own);
+    }
+
+    fn ice_servers(&self) -> Vec<IceServer> {
+        self.service_servers.iter().chain(&self.shared.ice_servers).cloned().collect()
+    }
+
+    pub(super) fn set_service_servers(&mut self, servers: Vec<IceServer>) {
+        if servers != self.service_servers {
+            self.service_servers = servers;
+            let all = self.ice_servers();
+            self.tell_all(|| Input::IceServers(all.clone()));
+        }
+    }
+
+    pub(super) fn join(&mut self, peer: PresencePeer) {
+        let PresencePeer { peer_id: id, metadata } = peer;
+        let polite = self.own.as_bytes() < id.as_bytes();
+        let client = self.shared.client.clone();
+        let rtc = self.shared.rtc;
+        let (remote, commands) = remote::Shared::new(id.clone(), metadata, polite, rtc, client);
+        let inputs = rtc.then(|| {
+            let (inputs, receiver) = mpsc::channel(INPUT_QUEUE);
+            let config = ConnectionConfig {
+                ice_servers: self.ice_servers(),
+                ice_transport_policy: self.shared.ice_transport_policy,
+            };
+            let context = self.shared.context.clone();
+            let actor = RemoteActor::new(context, Arc::clone(&remote), commands, receiver, config);
+            self.actors.spawn(actor.run());
+            inputs
+        });
+        let handle = remote.handle();
+        self.shared.details().remotes.insert(id.clone(), handle.clone());
+        self.entries.insert(id, Entry { shared: remote, inputs, own: self.own.clone() });
+        self.shared.hub.publish(&PeerEvent::PeerJoined(handle));
+    }
+
+    pub(super) fn leave(&mut self, id: &str) {
+        let Some(entry) = self.entries.remove(id) else { return };
+        self.shared.details().remotes.remove(id);
+        entry.shared.set_state(RemoteState::Closed, "the remote left the room");
+        self.shared.hub.publish(&PeerEvent::PeerLeft(entry.shared.handle()));
+    }
+
+    /// A remote is still there after our reconnect; if our id is another one, we are a stranger to it.
+    pub(super) fn survived(&mut self, id: &str) {
+        let own = self.own.clone();
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let changed = std::mem::replace(&mut entry.own, own.clone()) != own;
+        self.tell(id, if changed { Input::OwnId(own) } else { Input::Survived });
+    }
+
+    pub(super) fn tell(&self, id: &str, input: Input) {
+        let Some(inputs) = self.entries.get(id).and_then(|entry| entry.inputs.as_ref()) else {
+            return;
+        };
+        if inputs.try_send(input).is_err() {
+            self.shared.details().counters.signals_overflow += 1;
+        }
+    }
+
+    pub(super) fn tell_all(&self, input: impl Fn() -> Input) {
+        for id in self.entries.keys() {
+            self.tell(id, input());
+        }
+    }
+
+    /// Ends every actor and awaits it.
+    pub(super) async fn close(&mut self) {
+        for entry in std::mem::take(&mut self.entries).into_values() {
+            entry.shared.set_state(RemoteState::Closed, "the peer was closed");
+        }
+        self.shared.details().remotes.clear();
+        while self.actors.join_next().await.is_some() {}
+    }
+}

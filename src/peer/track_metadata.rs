@@ -1,0 +1,95 @@
+//! What remotes say of their tracks, remembered until the tracks come.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::wire::{Json, TrackMetadata};
+
+/// Entries per remote, the oldest forgotten first (JavaScript SDK 1.2.0).
+const MAX_ENTRIES: usize = 512;
+
+/// The metadata of one remote's tracks.
+#[derive(Debug, Default)]
+pub(crate) struct TrackMetadataCache {
+    entries: HashMap<String, TrackMetadata>,
+    order: VecDeque<String>,
+}
+
+impl TrackMetadataCache {
+    /// A message of the remote: sets, or clears without metadata.
+    pub(crate) fn note(&mut self, said: TrackMetadata) {
+        let id = said.track_id.clone();
+        if said.metadata.is_none() {
+            self.entries.remove(&id);
+            self.order.retain(|known| *known != id);
+            return;
+        }
+        if self.entries.insert(id.clone(), said).is_none() {
+            if self.order.len() >= MAX_ENTRIES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.entries.remove(&oldest);
+            }
+            self.order.push_back(id);
+        }
+    }
+
+    /// By the track's id; else by stream and kind if only one entry can be meant, because some browsers mint
+    /// track ids of their own.
+    pub(crate) fn of_track(&self, id: &str, streams: &[String], kind: &str) -> Option<Json> {
+        if let Some(entry) = self.entries.get(id) {
+            return entry.metadata.clone();
+        }
+        let mut meant = self.entries.values().filter(|entry| {
+            entry.kind.as_deref() == Some(kind)
+                && entry.stream_id.as_ref().is_some_and(|stream| streams.contains(stream))
+        });
+        let only = meant.next()?;
+        if meant.next().is_some() { None } else { only.metadata.clone() }
+    }
+
+    /// What any track of a stream says; a stream's metadata is stamped on each of its tracks.
+    pub(crate) fn of_stream(&self, stream: &str) -> Option<Json> {
+        let mut meant = self.order.iter().filter_map(|id| self.entries.get(id));
+        meant.find(|entry| entry.stream_id.as_deref() == Some(stream))?.metadata.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(id: &str, stream: &str, value: Option<&str>) -> TrackMetadata {
+        TrackMetadata {
+            track_id: id.into(),
+            metadata: value.map(|value| Json::parse(value).unwrap()),
+            stream_id: Some(stream.into()),
+            kind: Some("video".into()),
+        }
+    }
+
+    #[test]
+    fn a_track_with_an_id_of_its_own_is_found_by_its_stream_unless_two_could_be_meant() {
+        let mut cache = TrackMetadataCache::default();
+        cache.note(said("t", "s", Some("{}")));
+        let streams = ["s".to_owned()];
+        assert!(cache.of_track("t", &[], "audio").is_some());
+        assert!(cache.of_track("minted", &streams, "video").is_some());
+        assert!(cache.of_track("minted", &streams, "audio").is_none());
+        assert!(cache.of_stream("s").is_some());
+        cache.note(said("u", "s", Some("{}")));
+        assert!(cache.of_track("minted", &streams, "video").is_none());
+        cache.note(said("u", "s", None));
+        assert!(cache.of_track("minted", &streams, "video").is_some());
+    }
+
+    #[test]
+    fn a_flood_forgets_the_oldest() {
+        let mut cache = TrackMetadataCache::default();
+        for n in 0..10_000 {
+            cache.note(said(&n.to_string(), "s", Some("{}")));
+        }
+        assert_eq!((cache.entries.len(), cache.order.len()), (MAX_ENTRIES, MAX_ENTRIES));
+        assert!(cache.of_track("0", &[], "video").is_none());
+        assert!(cache.of_track("9999", &[], "video").is_some());
+    }
+}
