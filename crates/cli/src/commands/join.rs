@@ -9,7 +9,7 @@ use metered_realtime::wire::{Json, PresencePeer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::commands::rpc::events::{payload, source_event};
+use crate::commands::rpc::events::source_event;
 use crate::commands::serve::terminated;
 use crate::connection::Connection;
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD, NOTE, printable};
@@ -131,7 +131,7 @@ impl Chat {
         self.remember(event);
         let last = matches!(event, Event::Disconnected(lost) if !lost.will_reconnect);
         if self.json {
-            let (kind, payload) = source_event(event).unwrap_or((event.name(), payload(event)));
+            let (kind, payload) = source_event(event);
             output::say_json(&json!({ "type": kind, "payload": payload }))?;
             return Ok(last);
         }

@@ -2,6 +2,7 @@
 
 use metered_realtime::credential::CredentialError;
 use metered_realtime::diagnosis::Diagnosis;
+use metered_realtime::peer::{DataChannelError, PeerError, PeerOptionsError};
 use metered_realtime::signalling::{ConnectError, OptionsError, RequestError};
 use metered_realtime::wire::BuildError;
 use serde_json::{Map, Value, json};
@@ -49,17 +50,24 @@ impl RpcError {
         Self { code: -32000, message, data }
     }
 
-    /// A method that needs a client, before there is one.
-    pub(super) fn no_client() -> Self {
+    /// A method that needs a client or peer, before there is one.
+    pub(super) fn no_client(object: &str) -> Self {
         Self::sdk(
             "InvalidStateError",
             "no_client",
-            "there is no client".into(),
+            format!("there is no {object} yet"),
             &Diagnosis::new(
-                "No client was created in this session.",
-                "Call signalling.create first.",
+                "Nothing was created in this session that could do this.",
+                "Call signalling.create or peer.create first.",
             ),
         )
+    }
+
+    /// An id that no event has named.
+    pub(super) fn unknown(field: &str, id: &str) -> Self {
+        let mut error = Self::params(format_args!("{field} is unknown"));
+        error.data.insert(field.to_owned(), id.into());
+        error
     }
 
     fn set(mut self, field: &str, value: impl Into<Value>) -> Self {
@@ -115,6 +123,46 @@ impl From<RequestError> for RpcError {
             RequestError::Preflight(error) => made.set("preflight", error.code()),
             _ => made,
         }
+    }
+}
+
+impl From<PeerError> for RpcError {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Connect(error) => return error.into(),
+            PeerError::DataChannel(error) => return error.into(),
+            PeerError::Request(error) if error.name() != "OversizedPayloadError" => {
+                return error.into();
+            }
+            _ => {}
+        }
+        let made = Self::sdk(error.name(), &error.code(), error.to_string(), &error.diagnosis());
+        match &error {
+            PeerError::State { method, current_state } => {
+                made.set("currentState", current_state.as_str()).set("method", *method)
+            }
+            PeerError::Request(RequestError::Build(BuildError::Oversized {
+                size, cap, ..
+            })) => made.set("size", *size).set("cap", *cap),
+            _ => made,
+        }
+    }
+}
+
+impl From<DataChannelError> for RpcError {
+    fn from(error: DataChannelError) -> Self {
+        let made = Self::sdk(error.name(), error.code(), error.to_string(), &error.diagnosis());
+        match error {
+            DataChannelError::TooLarge { size, cap } => made.set("size", size).set("cap", cap),
+            DataChannelError::Overflow { queued, cap } => made.set("size", queued).set("cap", cap),
+            _ => made,
+        }
+    }
+}
+
+impl From<PeerOptionsError> for RpcError {
+    fn from(error: PeerOptionsError) -> Self {
+        Self::sdk("InvalidArgumentError", error.code(), error.to_string(), &error.diagnosis())
     }
 }
 

@@ -6,8 +6,11 @@
 mod error;
 pub(crate) mod events;
 mod input;
-mod methods;
 mod options;
+mod peer_methods;
+mod session;
+mod signalling_methods;
+mod sources;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,13 +18,13 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use metered_realtime::signalling::Event;
 use serde_json::{Value, json};
 use tokio::io::{AsyncWriteExt, Stdout};
 
 use self::error::RpcError;
 use self::input::{Input, Lines};
-use self::methods::{Reply, Session};
+use self::session::{Reply, Session};
+use self::sources::SourceEvent;
 use crate::commands::serve::terminated;
 use crate::output::{Failure, unwritable};
 
@@ -119,8 +122,12 @@ impl Server {
         };
         // A notification is done and not answered (JSON-RPC 2.0 section 4.1).
         let id = known_id.unwrap_or(Value::Null);
-        if method == "signalling.create" {
-            let result = self.session.create(params).await;
+        let created = match method.as_str() {
+            "signalling.create" => Some(self.session.create_client(params.clone()).await),
+            "peer.create" => Some(self.session.create_peer(params.clone()).await),
+            _ => None,
+        };
+        if let Some(result) = created {
             return self.reply(&id, result).await;
         }
         let reply = self.session.call(id, &method, &params);
@@ -145,11 +152,10 @@ impl Server {
         Ok(())
     }
 
-    async fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        self.session.note(event);
-        let Some((kind, payload)) = events::source_event(event) else { return Ok(()) };
+    async fn event(&mut self, event: &SourceEvent) -> Result<(), Failure> {
+        let (source, kind, payload) = events::described(event);
         let t = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        let params = json!({ "source": "signalling", "type": kind, "payload": payload, "t": t });
+        let params = json!({ "source": source, "type": kind, "payload": payload, "t": t });
         self.write(&json!({ "jsonrpc": "2.0", "method": "event", "params": params })).await
     }
 

@@ -1,9 +1,13 @@
-//! The options of `signalling.create`.
+//! The options of `signalling.create` and `peer.create`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use metered_realtime::peer::{IceTransportPolicy, LocalAddresses, PeerOptions};
 use metered_realtime::signalling::{ReconnectOptions, SignallingOptions};
+use metered_realtime::wire::IceServer;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,11 +28,17 @@ pub(super) struct Options {
     auto_resubscribe: Option<bool>,
     origin: Option<String>,
     log_level: Option<LogLevel>,
-    /// For peers; a signalling client takes and does not need them.
-    #[serde(rename = "iceServers")]
-    _ice_servers: Option<Vec<metered_realtime::wire::IceServer>>,
-    #[serde(rename = "iceTransportPolicy")]
-    _ice_transport_policy: Option<IcePolicy>,
+    /// PEM files of further roots to trust, for the service and for TURN over TLS.
+    #[serde(default)]
+    extra_roots: Vec<PathBuf>,
+    /// For peers, as all that follows; a signalling client takes and does not need them.
+    #[serde(default)]
+    ice_servers: Vec<IceServer>,
+    #[serde(default)]
+    ice_transport_policy: IceTransportPolicy,
+    #[serde(default)]
+    no_rtc: bool,
+    local_addresses: Option<Vec<IpAddr>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -40,13 +50,6 @@ enum LogLevel {
     Info,
     Debug,
     Trace,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum IcePolicy {
-    All,
-    Relay,
 }
 
 #[derive(Deserialize)]
@@ -72,9 +75,22 @@ fn ms(name: &str, value: f64) -> Result<Duration, RpcError> {
 }
 
 impl Options {
-    pub(super) fn read(params: Value) -> Result<SignallingOptions, RpcError> {
-        let options: Self = serde_json::from_value(params).map_err(RpcError::params)?;
-        options.build()
+    pub(super) fn signalling(params: Value) -> Result<SignallingOptions, RpcError> {
+        serde_json::from_value::<Self>(params).map_err(RpcError::params)?.build()
+    }
+
+    pub(super) fn peer(params: Value) -> Result<PeerOptions, RpcError> {
+        let mut given: Self = serde_json::from_value(params).map_err(RpcError::params)?;
+        let ice_servers = std::mem::take(&mut given.ice_servers);
+        let (ice_transport_policy, rtc) = (given.ice_transport_policy, !given.no_rtc);
+        let local_addresses = given.local_addresses.take();
+        let mut options = PeerOptions::new(given.build()?);
+        options.ice_servers = ice_servers;
+        options.ice_transport_policy = ice_transport_policy;
+        options.rtc = rtc;
+        options.local_addresses =
+            local_addresses.map(|all| Arc::new(move || all.clone()) as Arc<dyn LocalAddresses>);
+        Ok(options)
     }
 
     fn build(self) -> Result<SignallingOptions, RpcError> {
@@ -108,6 +124,11 @@ impl Options {
         }
         options.auto_resubscribe = self.auto_resubscribe.unwrap_or(true);
         options.origin = self.origin;
+        for path in &self.extra_roots {
+            let pem = std::fs::read_to_string(path)
+                .map_err(|error| RpcError::params(format_args!("extraRoots: {}", error.kind())))?;
+            options.tls.extra_roots_pem.push(pem);
+        }
         if let Some(level) = self.log_level {
             crate::output::set_trace_level(match level {
                 LogLevel::Off => "off",
