@@ -91,17 +91,21 @@ export class Inbox {
   #waiting = [];
   #readers = [];
 
-  put(type, payload) {
-    const reader = this.#readers.findIndex((r) => r.type === type && r.fits(payload));
+  put(type, payload, source) {
+    const reader = this.#readers.findIndex((r) => r.type === type && r.fits(payload, source));
     if (reader >= 0) return this.#readers.splice(reader, 1)[0].resolve(payload);
-    this.#waiting.push({ type, payload });
+    this.#waiting.push({ type, payload, source });
   }
 
   /** The first event of this type that fits, past or future; it is taken out. */
   next(type, fits = () => true) {
-    const at = this.#waiting.findIndex((entry) => entry.type === type && fits(entry.payload));
+    const at = this.#waiting.findIndex((entry) => entry.type === type && fits(entry.payload, entry.source));
     if (at >= 0) return Promise.resolve(this.#waiting.splice(at, 1)[0].payload);
     return within(new Promise((resolve) => this.#readers.push({ type, fits, resolve })), type);
+  }
+
+  history() {
+    return this.#waiting.map(({ source, type, payload }) => `${source} ${type} ${JSON.stringify(payload)}`);
   }
 
   has(type) {
@@ -115,17 +119,30 @@ export class Ours {
   #pending = new Map();
   inbox = new Inbox();
 
-  static async create(options) {
+  static create(options) {
+    return Ours.#start("signalling.create", options);
+  }
+
+  /** A peer instead of a signalling client. */
+  static peer(options) {
+    return Ours.#start("peer.create", options);
+  }
+
+  static async #start(method, options) {
     const ours = new Ours();
     const { child, lines } = start(["rpc"]);
     ours.child = child;
     lines.on("line", (line) => ours.#line(JSON.parse(line)));
-    await ours.call("signalling.create", { reconnect: { initialDelayMs: 50, maxDelayMs: 500 }, ...options });
+    await ours.call(method, { reconnect: { initialDelayMs: 50, maxDelayMs: 500 }, ...options });
     return ours;
   }
 
   #line(message) {
-    if (message.method === "event") return this.inbox.put(message.params.type, message.params.payload);
+    if (message.method === "event") {
+      const { source, type, payload } = message.params;
+      this.inbox.put(type, payload, source);
+      return;
+    }
     const { resolve, reject } = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if ("error" in message) reject(Object.assign(new Error(message.error.message), message.error));
@@ -141,6 +158,15 @@ export class Ours {
 
   next(type, fits) {
     return this.inbox.next(type, fits);
+  }
+
+  /** The next event of one source, with what else came if it does not. */
+  async nextOf(source, type, fits = () => true) {
+    try {
+      return await this.inbox.next(type, (payload, from) => from === source && fits(payload));
+    } catch (error) {
+      throw new Error(`${error.message} of ${source}\n${this.inbox.history().join("\n")}`);
+    }
   }
 
   async stop() {

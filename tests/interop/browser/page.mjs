@@ -1,0 +1,115 @@
+// Runs in the page: the official SDK's peer, and an inbox of everything it tells. Functions of `room` are called
+// by the tests; channels and remotes are named by strings because objects cannot leave the page.
+
+import { MeteredPeer } from "/sdk.mjs";
+
+const events = [];
+const waiting = [];
+const channels = new Map();
+const connections = [];
+let peer;
+
+const note = (source, type, payload) => {
+  const entry = { source, type, payload };
+  const at = waiting.findIndex((reader) => reader.fits(entry));
+  if (at >= 0) waiting.splice(at, 1)[0].resolve(entry);
+  else events.push(entry);
+};
+
+const matches = (source, type) => (entry) => (!source || entry.source === source) && entry.type === type;
+
+// To look inside a remote's connection: the SDK keeps it to itself.
+const Native = window.RTCPeerConnection;
+window.RTCPeerConnection = class extends Native {
+  constructor(...args) {
+    super(...args);
+    connections.push(this);
+  }
+};
+
+function adopt(id, channel) {
+  channels.set(id, channel);
+  channel.binaryType = "arraybuffer";
+  for (const type of ["open", "close"]) channel.addEventListener(type, () => note(`channel:${id}`, type, {}));
+  channel.addEventListener("message", ({ data }) => {
+    note(`channel:${id}`, "message", typeof data === "string" ? { text: data } : { bytes: data.byteLength, sum: sum(data) });
+  });
+  if (channel.readyState === "open") note(`channel:${id}`, "open", {});
+}
+
+const sum = (buffer) => new Uint8Array(buffer).reduce((total, byte) => (total * 31 + byte) % 65_521, 7);
+
+function watch(remote) {
+  const source = `remote:${remote.id}`;
+  for (const type of ["state-change", "connection-reset"]) remote.on(type, (payload) => note(source, type, payload ?? {}));
+  for (const type of ["negotiation-error", "ice-candidate-error"]) {
+    remote.on(type, (payload) => note(source, type, { message: String(payload?.err?.message ?? payload?.message ?? payload) }));
+  }
+  remote.on("track", ({ track }) => note(source, "track", { kind: track.kind }));
+  remote.on("data-channel", ({ channel }) => {
+    const id = `${remote.id}/${channel.label}`;
+    adopt(id, channel);
+    const { label, protocol, ordered, maxRetransmits } = channel;
+    note(source, "data-channel", { id, label, protocol, ordered, maxRetransmits });
+  });
+}
+
+const remote = (id) => {
+  const found = [...peer.remotePeers].find((candidate) => candidate.id === id);
+  if (!found) throw new Error(`no remote ${id}`);
+  return found;
+};
+
+window.room = {
+  async join(channel, { url, token, iceServers, relay, autoChannel }) {
+    peer = new MeteredPeer({
+      url,
+      tokenProvider: async () => token,
+      reconnect: { initialDelayMs: 50, maxDelayMs: 500 },
+      rtcPeerConnectionFactory: (config) =>
+        new RTCPeerConnection({
+          ...config,
+          ...(iceServers ? { iceServers } : {}),
+          ...(relay ? { iceTransportPolicy: "relay" } : {}),
+        }),
+    });
+    for (const type of ["joined", "left", "state-change", "data"]) peer.on(type, (payload) => note("peer", type, payload ?? {}));
+    peer.on("error", ({ err, error }) => note("peer", "error", { name: (err ?? error)?.name }));
+    peer.on("peer-joined", ({ peer: joined }) => {
+      watch(joined);
+      note("peer", "peer-joined", { id: joined.id, metadata: joined.metadata });
+      if (autoChannel) window.room.open(joined.id, autoChannel);
+    });
+    peer.on("peer-left", ({ peer: gone }) => note("peer", "peer-left", { id: gone.id }));
+    await peer.join(channel);
+  },
+  open(id, label, options) {
+    const name = `${id}/${label}`;
+    adopt(name, remote(id).pc.createDataChannel(label, options));
+    return name;
+  },
+  send: (id, text) => channels.get(id).send(text),
+  sendBytes: (id, length) => {
+    const bytes = Uint8Array.from({ length }, (_, n) => n % 251);
+    channels.get(id).send(bytes);
+    return sum(bytes.buffer);
+  },
+  state: (id) => remote(id).state,
+  async addMedia() {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
+    peer.addStream(stream, { from: "page" });
+  },
+  restartIce: () => connections.filter((pc) => pc.connectionState !== "closed").forEach((pc) => pc.restartIce()),
+  localTypes: async () => {
+    const types = new Set();
+    for (const pc of connections) for (const report of (await pc.getStats()).values()) if (report.type === "local-candidate") types.add(report.candidateType);
+    return [...types];
+  },
+  close: () => peer.close(),
+  next: (source, type) => {
+    const at = events.findIndex(matches(source, type));
+    if (at >= 0) return events.splice(at, 1)[0].payload;
+    return new Promise((resolve) => waiting.push({ fits: matches(source, type), resolve: (entry) => resolve(entry.payload) }));
+  },
+  history: () => events.map(({ source, type, payload }) => `${source} ${type} ${JSON.stringify(payload)}`),
+};
