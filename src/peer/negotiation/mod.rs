@@ -162,7 +162,7 @@ impl Negotiation {
     }
 
     /// Whether our offer waits for its answer.
-    pub(crate) fn awaits_answer(&self) -> bool {
+    pub(crate) fn expects_answer(&self) -> bool {
         matches!(self.phase, Phase::OfferSent { .. })
     }
 

@@ -198,7 +198,7 @@ impl RemoteActor {
             Input::IceServers(servers) => self.config.ice_servers = servers,
             Input::Signalling(up) => self.ladder.signalling(now, up),
             // What was under way when the line broke may be lost.
-            Input::Survived if self.negotiation.awaits_answer() => self.restart(now),
+            Input::Survived if self.negotiation.expects_answer() => self.restart(now),
             Input::Survived => {}
             Input::OwnId(own) => {
                 let polite = own.as_bytes() < self.shared.id.as_bytes();

@@ -105,6 +105,14 @@ window.room = {
     for (const pc of connections) for (const report of (await pc.getStats()).values()) if (report.type === "local-candidate") types.add(report.candidateType);
     return [...types];
   },
+  debug: async () => {
+    const out = [];
+    for (const pc of connections) {
+      out.push({ sig: pc.signalingState, ice: pc.iceConnectionState, conn: pc.connectionState, local: pc.localDescription?.sdp, remote: pc.remoteDescription?.sdp });
+      for (const report of (await pc.getStats()).values()) if (/candidate|transport/.test(report.type)) out.push(report);
+    }
+    return out;
+  },
   close: () => peer.close(),
   next: (source, type) => {
     const at = events.findIndex(matches(source, type));
