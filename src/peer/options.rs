@@ -97,6 +97,12 @@ impl PeerOptions {
             }
         };
         let tls = Some(tls::client_config(&self.signalling.tls)?);
-        Ok(NetworkContext { binder: self.socket_binder.clone(), addresses, tls })
+        Ok(NetworkContext {
+            binder: self.socket_binder.clone(),
+            addresses,
+            tls,
+            #[cfg(test)]
+            simulation: None,
+        })
     }
 }

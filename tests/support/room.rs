@@ -1,4 +1,5 @@
 //! Peers in a room, and waiting for what they tell.
+#![allow(dead_code, unreachable_pub)] // each test file uses a part
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

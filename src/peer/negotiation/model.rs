@@ -226,7 +226,8 @@ impl World {
         self.each(0, Negotiation::data_wanted);
         self.settle();
         for round in 0..12 {
-            if self.connected() && self.sides.iter().all(|side| !side.negotiation.expects_answer()) {
+            if self.connected() && self.sides.iter().all(|side| !side.negotiation.expects_answer())
+            {
                 return;
             }
             let before: u32 = self.sides.iter().map(|side| side.sent).sum();

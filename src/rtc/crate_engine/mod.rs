@@ -87,7 +87,7 @@ impl Engine for CrateEngine {
         let mut media = MediaEngine::default();
         media.register_default_codecs().map_err(fail)?;
         let registry = register_default_interceptors(Registry::new(), &mut media).map_err(fail)?;
-        let connection = PeerConnectionBuilder::new()
+        let building = PeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new()
                     .with_ice_servers(servers)
@@ -100,9 +100,9 @@ impl Engine for CrateEngine {
             .with_runtime(Arc::clone(&runtime) as _)
             .with_handler(Arc::clone(&handler) as _)
             .with_udp_addrs(vec![runtime.local_addresses()])
-            .build()
-            .await
-            .map_err(fail)?;
+            .build();
+        // It is some KiB large; on the heap it does not weigh on every future around it.
+        let connection = Box::pin(building).await.map_err(fail)?;
         Ok(Arc::new(CrateConnection::new(Box::new(connection), runtime, handler, policy)))
     }
 }

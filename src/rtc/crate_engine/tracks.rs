@@ -34,8 +34,8 @@ impl Tracks {
             None => None,
         };
         let info = RemoteTrackInfo {
-            track_id: track.track_id().await.to_string(),
-            stream_ids: vec![track.stream_id().await.to_string()],
+            track_id: track.track_id().await,
+            stream_ids: vec![track.stream_id().await],
             kind,
             codec: codec.unwrap_or_default(),
         };

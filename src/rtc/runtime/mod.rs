@@ -7,6 +7,7 @@
 //! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
 //!   can be read ([`watch`]), because the crate keeps a refusal to itself.
+//! - `simulated`: for tests, a network inside the process with delay, loss, reordering, rate and partitions.
 //! - [`addresses`]: which local addresses are used, asked anew whenever sockets are bound.
 //!
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
@@ -15,9 +16,9 @@ mod addresses;
 mod carrier;
 mod pace;
 mod servers;
-mod sockets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod simulated;
+mod sockets;
 mod watch;
 
 use std::fmt;
@@ -51,6 +52,9 @@ pub(crate) struct NetworkContext {
     pub(crate) addresses: AddressSource,
     /// Whom to trust as a TURN server over TLS; the default trusts the platform's roots.
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+    /// Carries everything instead of the machine's network.
+    #[cfg(test)]
+    pub(crate) simulation: Option<Arc<simulated::SimulatedNetwork>>,
 }
 
 impl fmt::Debug for NetworkContext {
@@ -106,6 +110,15 @@ impl ConnectionRuntime {
         self.network.addresses.local()
     }
 
+    fn carry(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        #[cfg(test)]
+        if let Some(network) = &self.network.simulation {
+            return Ok(Arc::new(network.socket(socket.local_addr()?)));
+        }
+        sockets::prepare(&socket, self.network.binder.as_deref())?;
+        TokioRuntime.wrap_udp_socket(socket)
+    }
+
     /// Ends every task that was started for the connection. Call it after the connection's own close.
     pub(crate) async fn shutdown(&self) {
         self.servers.shutdown().await;
@@ -146,8 +159,7 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        sockets::prepare(&socket, self.network.binder.as_deref())?;
-        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        let inner = self.carry(socket)?;
         let pace = Arc::clone(&self.pace);
         Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, Arc::clone(&self.servers))?))
     }

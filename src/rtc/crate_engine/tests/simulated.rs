@@ -1,0 +1,178 @@
+//! Connections over a simulated network, in virtual time: durations are exact to a tick of the driver.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::support::*;
+use crate::rtc::engine::{Channel, ChannelMessage, ConnectionConfig, ConnectionEvent, IceState};
+use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
+use crate::rtc::runtime::{AddressSource, NetworkContext};
+
+type Address = Arc<Mutex<IpAddr>>;
+
+fn address(last: u8) -> Address {
+    Arc::new(Mutex::new([127, 0, 0, last].into()))
+}
+
+async fn side(network: &Arc<SimulatedNetwork>, address: &Address) -> Side {
+    let at = Arc::clone(address);
+    let context = NetworkContext {
+        addresses: AddressSource::Given(Arc::new(move || vec![*at.lock().unwrap()])),
+        simulation: Some(Arc::clone(network)),
+        ..NetworkContext::default()
+    };
+    Side::with(context, ConnectionConfig::default()).await
+}
+
+/// Two sides at .1 and .2 with an open channel.
+struct Talk {
+    one: Side,
+    two: Side,
+    channel: Arc<dyn Channel>,
+    other: Arc<dyn Channel>,
+    took: Duration,
+}
+
+impl Talk {
+    async fn over(network: &Arc<SimulatedNetwork>) -> Self {
+        let (one, two) = (address(1), address(2));
+        Self::between(network, &one, &two).await
+    }
+
+    async fn between(network: &Arc<SimulatedNetwork>, one: &Address, two: &Address) -> Self {
+        let (mut one, mut two) = (side(network, one).await, side(network, two).await);
+        let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+        let began = Instant::now();
+        negotiate(&mut one, &mut two, false).await;
+        opened(&*channel).await;
+        let took = began.elapsed();
+        let other = two.channel().await;
+        Self { one, two, channel, other, took }
+    }
+
+    async fn say(&self, n: u32) {
+        self.channel.send(&ChannelMessage::Text(n.to_string())).await.unwrap();
+    }
+
+    async fn hear(&self, n: u32) {
+        assert_eq!(message(&*self.other).await, ChannelMessage::Text(n.to_string()));
+    }
+
+    async fn end(self) {
+        self.one.connection.close().await;
+        self.two.connection.close().await;
+    }
+}
+
+fn is(state: IceState) -> impl Fn(&ConnectionEvent) -> bool {
+    move |event| matches!(event, ConnectionEvent::Ice(found) if *found == state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn set_up_takes_a_few_round_trips_and_no_tick() {
+    for delay in [1, 25, 100, 300] {
+        let delay = Duration::from_millis(delay);
+        let network = SimulatedNetwork::new(Path { delay, ..Path::default() }, 1);
+        let talk = Talk::over(&network).await;
+        // Seven round trips: one of ICE, three of DTLS (the crate asks for a cookie), two of SCTP, and the
+        // channel's own. What is on top is the driver's.
+        let most = delay * 2 * 7 + Duration::from_millis(50);
+        assert!(talk.took <= most, "{:?} at {delay:?} each way", talk.took);
+        talk.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_lost_delayed_or_reordered_arrives_in_order() {
+    for (seed, loss) in [(1, 0.0), (2, 0.05), (3, 0.2)] {
+        let path = Path {
+            delay: Duration::from_millis(50),
+            jitter: Duration::from_millis(40),
+            loss,
+            ..Path::default()
+        };
+        let network = SimulatedNetwork::new(path, seed);
+        let talk = Talk::over(&network).await;
+        for n in 0..100 {
+            talk.say(n).await;
+        }
+        for n in 0..100 {
+            talk.hear(n).await;
+        }
+        talk.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_narrow_path_is_filled_and_not_flooded() {
+    let path = Path { rate: Some(100_000), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let talk = Talk::over(&network).await;
+    let began = Instant::now();
+    let chunk = ChannelMessage::Binary(vec![7; 16_384].into());
+    for _ in 0..32 {
+        talk.channel.send(&chunk).await.unwrap();
+    }
+    for _ in 0..32 {
+        assert_eq!(message(&*talk.other).await, chunk);
+    }
+    // 512 KiB over 100 kB/s need 5.2 s; congestion control may cost as much again, not more.
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(5) && took < Duration::from_secs(12), "{took:?}");
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_path_is_noticed_after_three_seconds_and_given_up_after_six() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let mut talk = Talk::over(&network).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    network.set_all(Path { up: false, ..Path::default() });
+    let began = Instant::now();
+    talk.one.until(is(IceState::Disconnected)).await;
+    let noticed = began.elapsed();
+    talk.one.until(is(IceState::Failed)).await;
+    let failed = began.elapsed();
+    let within = |took: Duration, wanted: u64| {
+        let wanted = Duration::from_secs(wanted);
+        took + Duration::from_secs(1) >= wanted && took <= wanted + Duration::from_secs(1)
+    };
+    assert!(within(noticed, 3) && within(failed, 6), "{noticed:?} {failed:?}");
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_silence_heals_by_itself_and_loses_nothing() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let mut talk = Talk::over(&network).await;
+    network.set_all(Path { up: false, ..Path::default() });
+    for n in 0..20 {
+        talk.say(n).await;
+    }
+    talk.one.until(is(IceState::Disconnected)).await;
+    network.set_all(Path::default());
+    talk.one.until(is(IceState::Connected)).await;
+    for n in 0..20 {
+        talk.hear(n).await;
+    }
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_finds_the_way_from_a_new_address() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let (one, two) = (address(1), address(2));
+    let mut talk = Talk::between(&network, &one, &two).await;
+    network.part([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+    *one.lock().unwrap() = [127, 0, 0, 3].into();
+    talk.say(1).await;
+    let began = Instant::now();
+    negotiate(&mut talk.one, &mut talk.two, true).await;
+    talk.hear(1).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    talk.end().await;
+}
