@@ -3,6 +3,11 @@
 //! Invariant: a peer is joined before anything of it is delivered, and leaves once. The service marks
 //! snapshots by their place alone; the signalling client tells them from changes (`Presence::snapshot`).
 //! After a reconnect the first snapshot is reconciled: departures first, then survivors, then newcomers.
+//!
+//! A peer that the service no longer lists while we are connected to it has most likely lost its socket and
+//! comes back: it is departing for a while, and its connection goes on. So a lost socket of the other side,
+//! or a restart of the service, ends no call. The owner says whether it is connected, and after its return
+//! whether it is still the same.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -21,6 +26,11 @@ pub(crate) const HOLD_FOR: Duration = Duration::from_secs(5);
 const MAX_HELD_PER_PEER: usize = 32;
 /// Such senders.
 const MAX_HELD_PEERS: usize = 64;
+/// How long a peer that we are connected to may be missing: some attempts to reconnect.
+pub(crate) const DEPARTING_FOR: Duration = Duration::from_secs(10);
+/// After so long the service is asked for the room's snapshot: a departure that belonged to an older socket
+/// of the peer is put right by it.
+pub(crate) const DEPARTING_DOUBT: Duration = Duration::from_secs(3);
 /// Earlier ids of our own that the service may still list.
 const MAX_FORMER_IDS: usize = 32;
 
@@ -33,11 +43,15 @@ pub(crate) enum Output<T> {
     Survived(String),
     /// A peer went.
     Left(String),
+    /// The service no longer lists a peer that we are connected to. Say [`Roster::gone`] when that ends.
+    Departing(String),
+    /// It is listed again. Say [`Roster::same`] or [`Roster::gone`].
+    Returned(String),
     /// Data of a peer that has joined.
     Deliver { from: String, data: T },
     /// The room is known again after a reconnect.
     Reconciled,
-    /// Ask for the snapshot again.
+    /// Ask for the snapshot.
     Resubscribe,
     /// No snapshot came, however often it was asked for.
     ReconcileTimeout,
@@ -58,6 +72,12 @@ struct Held<T> {
     data: Vec<T>,
 }
 
+#[derive(Debug)]
+enum Departing {
+    Missing { since: Duration, doubted: bool },
+    Returned(PresencePeer),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Presence is applied as it comes.
@@ -74,6 +94,8 @@ pub(crate) struct Roster<T> {
     own: String,
     former: VecDeque<String>,
     remotes: BTreeMap<String, Option<Json>>,
+    /// Of the remotes.
+    departing: BTreeMap<String, Departing>,
     held: BTreeMap<String, Held<T>>,
     phase: Phase,
     dropped: Dropped,
@@ -86,6 +108,7 @@ impl<T> Roster<T> {
             own: own.to_owned(),
             former: VecDeque::new(),
             remotes: BTreeMap::new(),
+            departing: BTreeMap::new(),
             held: BTreeMap::new(),
             phase: Phase::Live,
             dropped: Dropped::default(),
@@ -110,7 +133,14 @@ impl<T> Roster<T> {
             Phase::Reconciling { until, .. } => Some(until),
             _ => None,
         };
-        self.held.values().map(|held| held.until).chain(reconcile).min()
+        let departing = self.departing.values().filter_map(|departing| match departing {
+            Departing::Missing { since, doubted: false } => Some(*since + DEPARTING_DOUBT),
+            Departing::Missing { since, doubted: true } => Some(*since + DEPARTING_FOR),
+            Departing::Returned(_) => None,
+        });
+        // Without a connection nobody can be seen to return.
+        let departing = departing.filter(|_| self.phase != Phase::Away);
+        self.held.values().map(|held| held.until).chain(reconcile).chain(departing).min()
     }
 
     /// The connection is lost; it will be made anew.
@@ -126,6 +156,11 @@ impl<T> Roster<T> {
             }
             self.former.push_back(std::mem::replace(&mut self.own, own.to_owned()));
         }
+        for departing in self.departing.values_mut() {
+            if let Departing::Missing { since, .. } = departing {
+                *since = now;
+            }
+        }
         // An id of ours that comes back is no ghost.
         self.former.retain(|id| id != own);
         if self.remotes.is_empty() {
@@ -136,27 +171,29 @@ impl<T> Roster<T> {
         }
     }
 
-    /// Presence of the room's channel.
+    /// Presence of the room's channel. `connected` tells to which remotes we are.
     pub(crate) fn presence(
         &mut self,
+        now: Duration,
         snapshot: bool,
         joined: &[PresencePeer],
         left: &[PresencePeer],
+        connected: impl Fn(&str) -> bool,
     ) {
         let reconcile = matches!(self.phase, Phase::Reconciling { .. });
         if reconcile && snapshot {
             let there: HashSet<&str> = joined.iter().map(|peer| peer.peer_id.as_str()).collect();
-            let gone: Vec<String> =
+            let missing: Vec<String> =
                 self.remotes.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
-            for id in gone {
-                self.leave(&id);
+            for id in missing {
+                self.depart(now, &id, &connected);
             }
-            for id in self.remotes.keys() {
+            for id in self.remotes.keys().filter(|id| !self.departing.contains_key(*id)) {
                 self.outputs.push_back(Output::Survived(id.clone()));
             }
         }
         for peer in left {
-            self.leave(&peer.peer_id);
+            self.depart(now, &peer.peer_id, &connected);
         }
         for peer in joined {
             self.join(peer);
@@ -169,6 +206,11 @@ impl<T> Roster<T> {
 
     fn join(&mut self, peer: &PresencePeer) {
         let id = &peer.peer_id;
+        if let Some(departing @ Departing::Missing { .. }) = self.departing.get_mut(id) {
+            *departing = Departing::Returned(peer.clone());
+            self.outputs.push_back(Output::Returned(id.clone()));
+            return;
+        }
         if *id == self.own || self.former.contains(id) || self.remotes.contains_key(id) {
             return;
         }
@@ -183,9 +225,47 @@ impl<T> Roster<T> {
         }
     }
 
+    fn depart(&mut self, now: Duration, id: &str, connected: impl Fn(&str) -> bool) {
+        if !self.remotes.contains_key(id) {
+            return;
+        }
+        match self.departing.get(id) {
+            Some(Departing::Missing { .. }) => {}
+            Some(Departing::Returned(_)) => self.leave(id),
+            None if connected(id) => {
+                let missing = Departing::Missing { since: now, doubted: false };
+                self.departing.insert(id.to_owned(), missing);
+                self.outputs.push_back(Output::Departing(id.to_owned()));
+            }
+            None => self.leave(id),
+        }
+    }
+
     fn leave(&mut self, id: &str) {
+        self.departing.remove(id);
         if self.remotes.remove(id).is_some() {
             self.outputs.push_back(Output::Left(id.to_owned()));
+        }
+    }
+
+    /// A departing peer is not connected any more, or is another one since its return.
+    pub(crate) fn gone(&mut self, id: &str) {
+        let returned = match self.departing.remove(id) {
+            None => return,
+            Some(Departing::Missing { .. }) => None,
+            Some(Departing::Returned(peer)) => Some(peer),
+        };
+        self.leave(id);
+        if let Some(peer) = returned {
+            self.join(&peer);
+        }
+    }
+
+    /// A peer that returned is the one that it was.
+    pub(crate) fn same(&mut self, id: &str) {
+        if let Some(Departing::Returned(peer)) = self.departing.remove(id) {
+            self.remotes.insert(id.to_owned(), peer.metadata);
+            self.outputs.push_back(Output::Survived(id.to_owned()));
         }
     }
 
@@ -218,6 +298,7 @@ impl<T> Roster<T> {
             keep
         });
         self.dropped.data += lost;
+        self.doubt(now);
         if let Phase::Reconciling { until, asked } = self.phase
             && now >= until
         {
@@ -230,6 +311,32 @@ impl<T> Roster<T> {
                 self.phase = Phase::Live;
                 self.outputs.push_back(Output::ReconcileTimeout);
             }
+        }
+    }
+}
+
+impl<T> Roster<T> {
+    /// What is missing too long has left; what is missing for a while is asked for.
+    fn doubt(&mut self, now: Duration) {
+        if self.phase == Phase::Away {
+            return;
+        }
+        let mut left = Vec::new();
+        let mut ask = false;
+        for (id, departing) in &mut self.departing {
+            let Departing::Missing { since, doubted } = departing else { continue };
+            if now >= *since + DEPARTING_FOR {
+                left.push(id.clone());
+            } else if !*doubted && now >= *since + DEPARTING_DOUBT {
+                *doubted = true;
+                ask = true;
+            }
+        }
+        for id in left {
+            self.leave(&id);
+        }
+        if ask && self.phase == Phase::Live {
+            self.outputs.push_back(Output::Resubscribe);
         }
     }
 }
@@ -254,7 +361,7 @@ mod tests {
 
     fn room(ids: &[&str]) -> Roster<u8> {
         let mut roster = Roster::new("me");
-        roster.presence(true, &peers(ids), &[]);
+        roster.presence(NOW, true, &peers(ids), &[], |_| false);
         outputs(&mut roster);
         roster
     }
@@ -262,17 +369,17 @@ mod tests {
     #[test]
     fn peers_come_once_and_go_once() {
         let mut roster = Roster::new("me");
-        roster.presence(true, &peers(&["a", "me"]), &[]);
-        roster.presence(false, &peers(&["a"]), &peers(&["stranger"]));
-        roster.presence(false, &[], &peers(&["a"]));
-        roster.presence(false, &[], &peers(&["a"]));
+        roster.presence(NOW, true, &peers(&["a", "me"]), &[], |_| false);
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["stranger"]), |_| false);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| false);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| false);
         assert_eq!(outputs(&mut roster), [joined("a"), Output::Left("a".into())]);
     }
 
     #[test]
     fn one_frame_that_says_both_means_a_new_session() {
         let mut roster = room(&["a"]);
-        roster.presence(false, &peers(&["a"]), &peers(&["a"]));
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_| false);
         assert_eq!(outputs(&mut roster), [Output::Left("a".into()), joined("a")]);
     }
 
@@ -281,7 +388,7 @@ mod tests {
         let mut roster = room(&["a", "b"]);
         roster.away();
         roster.back(NOW, "me2");
-        roster.presence(true, &peers(&["c", "b", "me", "me2"]), &[]);
+        roster.presence(NOW, true, &peers(&["c", "b", "me", "me2"]), &[], |_| false);
         let wanted = [
             Output::Left("a".into()),
             Output::Survived("b".into()),
@@ -296,8 +403,8 @@ mod tests {
         let mut roster = room(&["a"]);
         roster.away();
         roster.back(NOW, "me");
-        roster.presence(false, &peers(&["b"]), &[]);
-        roster.presence(true, &peers(&["a", "b"]), &[]);
+        roster.presence(NOW, false, &peers(&["b"]), &[], |_| false);
+        roster.presence(NOW, true, &peers(&["a", "b"]), &[], |_| false);
         let wanted = [
             joined("b"),
             Output::Survived("a".into()),
@@ -328,6 +435,78 @@ mod tests {
     }
 
     #[test]
+    fn a_connected_peer_that_loses_its_socket_stays_and_is_asked_for() {
+        let mut roster = room(&["a", "b"]);
+        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |id| id == "a");
+        let departing = Output::Departing("a".into());
+        assert_eq!(outputs(&mut roster), [departing, Output::Left("b".into())]);
+        assert!(roster.contains("a"));
+        assert_eq!(roster.next_deadline(), Some(DEPARTING_DOUBT));
+        roster.timeout(DEPARTING_DOUBT);
+        assert_eq!(outputs(&mut roster), [Output::Resubscribe]);
+        // The departure was that of an older socket: the snapshot lists the peer.
+        roster.presence(DEPARTING_DOUBT, true, &peers(&["a"]), &[], |_| true);
+        assert_eq!(outputs(&mut roster), [Output::Returned("a".into())]);
+        roster.same("a");
+        assert_eq!(outputs(&mut roster), [Output::Survived("a".into())]);
+        assert_eq!(roster.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_departing_peer_leaves_after_a_while_or_with_its_connection() {
+        let mut roster = room(&["a", "b"]);
+        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |_| true);
+        outputs(&mut roster);
+        roster.gone("b");
+        roster.gone("b");
+        assert_eq!(outputs(&mut roster), [Output::Left("b".into())]);
+        roster.timeout(DEPARTING_DOUBT);
+        assert_eq!(roster.next_deadline(), Some(DEPARTING_FOR));
+        roster.timeout(DEPARTING_FOR);
+        assert_eq!(outputs(&mut roster), [Output::Resubscribe, Output::Left("a".into())]);
+        assert!(!roster.contains("a"));
+    }
+
+    #[test]
+    fn a_peer_that_returns_as_another_leaves_and_joins() {
+        let mut roster = room(&["a"]);
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_| true);
+        roster.gone("a");
+        let wanted = [
+            Output::Departing("a".into()),
+            Output::Returned("a".into()),
+            Output::Left("a".into()),
+            joined("a"),
+        ];
+        assert_eq!(outputs(&mut roster), wanted);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
+        roster.presence(NOW, false, &peers(&["a"]), &[], |_| true);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
+        let last = outputs(&mut roster).pop();
+        assert_eq!(last, Some(Output::Left("a".into())), "gone again before it was known");
+    }
+
+    #[test]
+    fn when_the_service_restarts_all_who_are_connected_stay() {
+        let mut roster = room(&["a", "b"]);
+        roster.away();
+        roster.back(NOW, "me");
+        roster.presence(NOW, true, &[], &[], |_| true);
+        let departing = |id: &str| Output::Departing(id.into());
+        assert_eq!(outputs(&mut roster), [departing("a"), departing("b"), Output::Reconciled]);
+        roster.away();
+        assert_eq!(roster.next_deadline(), None, "nobody can be seen to return");
+        roster.timeout(DEPARTING_FOR * 2);
+        roster.back(DEPARTING_FOR * 2, "me");
+        roster.presence(DEPARTING_FOR * 2, true, &peers(&["b"]), &[], |_| true);
+        roster.same("b");
+        let wanted =
+            [Output::Returned("b".into()), Output::Reconciled, Output::Survived("b".into())];
+        assert_eq!(outputs(&mut roster), wanted);
+        assert_eq!(roster.next_deadline(), Some(DEPARTING_FOR * 2 + DEPARTING_DOUBT));
+    }
+
+    #[test]
     fn an_empty_room_is_reconciled_at_once() {
         let mut roster = room(&[]);
         roster.away();
@@ -340,11 +519,11 @@ mod tests {
         let mut roster = room(&[]);
         roster.data(NOW, "a", 1);
         roster.data(NOW, "b", 2);
-        roster.presence(false, &peers(&["a"]), &[]);
+        roster.presence(NOW, false, &peers(&["a"]), &[], |_| false);
         let wanted = [joined("a"), Output::Deliver { from: "a".into(), data: 1 }];
         assert_eq!(outputs(&mut roster), wanted);
         roster.timeout(HOLD_FOR);
-        roster.presence(false, &peers(&["b"]), &[]);
+        roster.presence(NOW, false, &peers(&["b"]), &[], |_| false);
         assert_eq!(outputs(&mut roster), [joined("b")]);
         assert_eq!(roster.dropped().data, 1);
     }
@@ -368,7 +547,7 @@ mod tests {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut roster = room(&ids);
         assert_eq!(roster.dropped().peers, 1_000 - MAX_REMOTES as u64);
-        roster.presence(false, &peers(&["late"]), &peers(&["p0000"]));
+        roster.presence(NOW, false, &peers(&["late"]), &peers(&["p0000"]), |_| false);
         assert_eq!(outputs(&mut roster), [Output::Left("p0000".into()), joined("late")]);
     }
 }

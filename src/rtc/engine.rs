@@ -68,6 +68,8 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     fn hurry(&self);
     /// Nothing is about to happen: its timers run economically.
     fn relax(&self);
+    /// Datagrams that came so far: whether the remote is still there.
+    fn received(&self) -> u64;
     /// Figures of now.
     async fn stats(&self) -> ConnectionStats;
     /// Ends everything that belongs to the connection: tasks, sockets, relays. The remote is told.

@@ -44,6 +44,34 @@ pub(crate) enum Input {
     NetworkChanged,
     /// The app is in the foreground again: what was lost is looked for at once.
     Foreground,
+    /// The service no longer lists the remote, while we are connected to it.
+    Departing,
+    /// It is listed again.
+    Returned,
+}
+
+/// Whether a remote that the service lost is still the one that it was.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) id: String,
+    /// The serial that the room gave the actor.
+    pub(crate) serial: u64,
+    pub(crate) same: bool,
+    /// Signals that the actor had taken when it judged.
+    pub(crate) signals: u64,
+}
+
+/// A remote that the service lost is heard or signals within this after its return, or it is another one: a
+/// path is checked every second.
+const SAME_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// The service lost the remote, and our connection to it goes on.
+#[derive(Debug)]
+enum Departure {
+    /// Whether nothing is heard of it any more.
+    Missing { lost: bool },
+    /// Listed again; what was received and signalled before, and until when more shall be.
+    Returned { received: u64, signals: u64, due: Duration },
 }
 
 /// What all remotes of a room share.
@@ -71,6 +99,10 @@ pub(crate) struct RemoteActor {
     streams: HashMap<String, usize>,
     /// Connections that are being closed.
     closing: JoinSet<()>,
+    verdicts: (mpsc::UnboundedSender<Verdict>, u64),
+    departure: Option<Departure>,
+    /// Signals of the remote that were taken.
+    signals_taken: u64,
     /// Whether a connection was ever up: what follows is a return.
     was_connected: bool,
 }
@@ -97,6 +129,7 @@ impl RemoteActor {
         commands: mpsc::UnboundedReceiver<Command>,
         inputs: mpsc::Receiver<Input>,
         config: ConnectionConfig,
+        verdicts: (mpsc::UnboundedSender<Verdict>, u64),
     ) -> Self {
         let polite = shared.details().polite;
         let signals = Signals::new(context.client.clone(), shared.id.clone());
@@ -115,6 +148,9 @@ impl RemoteActor {
             metadata: TrackMetadataCache::default(),
             streams: HashMap::new(),
             closing: JoinSet::new(),
+            verdicts,
+            departure: None,
+            signals_taken: 0,
             was_connected: false,
         }
     }
@@ -141,6 +177,7 @@ impl RemoteActor {
                     self.ladder.timeout(now);
                 }
             }
+            self.judge();
         }
         self.end().await;
     }
@@ -161,7 +198,11 @@ impl RemoteActor {
     }
 
     async fn wake(&mut self) -> Wake {
-        let deadline = [self.negotiation.next_deadline(), self.ladder.next_deadline()];
+        let verdict = match self.departure {
+            Some(Departure::Returned { due, .. }) => Some(due),
+            _ => None,
+        };
+        let deadline = [self.negotiation.next_deadline(), self.ladder.next_deadline(), verdict];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
         let Self { inputs, commands, link, signals, closing, .. } = self;
         let event = async {
@@ -181,7 +222,6 @@ impl RemoteActor {
         };
         while closing.try_join_next().is_some() {}
         tokio::select! {
-            biased;
             event = event => Wake::Event(event),
             input = inputs.recv() => Wake::Input(input),
             command = commands.recv() => Wake::Command(command),
@@ -193,7 +233,10 @@ impl RemoteActor {
     fn input(&mut self, input: Input) {
         let now = self.now();
         match input {
-            Input::Signal(signal) => self.negotiation.signal(now, signal),
+            Input::Signal(signal) => {
+                self.signals_taken += 1;
+                self.negotiation.signal(now, signal);
+            }
             Input::TrackMetadata(said) => self.metadata.note(said),
             Input::IceServers(servers) => self.config.ice_servers = servers,
             Input::Signalling(up) => self.ladder.signalling(now, up),
@@ -216,7 +259,47 @@ impl RemoteActor {
                     self.ladder.network_changed(now);
                 }
             }
+            Input::Departing => {
+                let lost = self.shared.state() != RemoteState::Connected;
+                self.departure = Some(Departure::Missing { lost });
+            }
+            Input::Returned => {
+                let (received, signals) = (self.received(), self.signals_taken);
+                let due = now + SAME_WITHIN;
+                self.departure = Some(Departure::Returned { received, signals, due });
+            }
         }
+    }
+
+    fn received(&self) -> u64 {
+        self.link.as_ref().map_or(0, |link| link.connection.received())
+    }
+
+    /// Nothing is heard of the remote any more, or its connection ended.
+    fn unheard(&mut self) {
+        if let Some(Departure::Missing { lost }) = &mut self.departure {
+            *lost = true;
+        }
+    }
+
+    /// Tells the room what became of a remote that the service lost, as soon as that is known.
+    fn judge(&mut self) {
+        let same = match self.departure {
+            Some(Departure::Missing { lost: true }) => false,
+            Some(Departure::Returned { received, signals, due }) => {
+                let seen = self.received() > received || self.signals_taken > signals;
+                if !seen && self.now() < due {
+                    return;
+                }
+                seen
+            }
+            _ => return,
+        };
+        self.departure = None;
+        let id = self.shared.id.clone();
+        let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
+        // Without the room the remote is let go anyway.
+        drop(verdicts.send(Verdict { id, serial, same, signals: self.signals_taken }));
     }
 
     /// A restart of the path; of the connection if there is nothing to restart.
@@ -391,6 +474,7 @@ impl RemoteActor {
 
     /// A new connection in the old one's place; the app hears of it if it had any use for the old one.
     async fn rebuild(&mut self) {
+        self.unheard();
         let used = self.channels.detach() | !self.streams.is_empty();
         self.unlink();
         for (stream_id, _) in std::mem::take(&mut self.streams) {
@@ -472,12 +556,14 @@ impl RemoteActor {
                 }
             }
             IceState::Disconnected => {
+                self.unheard();
                 if self.was_connected {
                     let reason = "nothing was heard on the path for 3 s";
                     self.shared.set_state(RemoteState::Reconnecting, reason);
                 }
             }
             IceState::Failed => {
+                self.unheard();
                 if self.was_connected {
                     self.shared.set_state(RemoteState::Reconnecting, "the path is lost");
                 }

@@ -29,7 +29,7 @@ use crate::rtc::stats::ConnectionStats;
 use crate::signalling::SignallingClient;
 use crate::wire::Json;
 
-pub(crate) use actor::{Context, Input, RemoteActor};
+pub(crate) use actor::{Context, Input, RemoteActor, Verdict};
 pub use event::{RemoteEvent, RemoteEvents, RemoteTrack};
 
 /// What the handle asks of the actor.
@@ -85,6 +85,10 @@ impl Shared {
 
     pub(crate) fn handle(self: &Arc<Self>) -> RemotePeer {
         RemotePeer { shared: Arc::clone(self) }
+    }
+
+    pub(crate) fn state(&self) -> RemoteState {
+        *self.state.borrow()
     }
 
     fn details(&self) -> MutexGuard<'_, Details> {
@@ -157,7 +161,7 @@ impl RemotePeer {
 
     /// Where the connection stands.
     pub fn state(&self) -> RemoteState {
-        *self.shared.state.borrow()
+        self.shared.state()
     }
 
     /// The state, now and at each change.

@@ -15,7 +15,7 @@ use super::error::PeerError;
 use super::event::{Data, DataKind, FatalError, PeerEvent};
 use super::metered_peer::Shared;
 use super::negotiation::Signal;
-use super::remote::Input;
+use super::remote::{Input, Verdict};
 use super::roster::{Output, Roster};
 use super::state::PeerState;
 use crate::diagnosis::{Diagnosis, of_server_error};
@@ -74,6 +74,7 @@ enum Wake {
     Command(Option<Command>),
     Event(Option<Event>),
     Joined(JoinResult),
+    Verdict(Verdict),
     Deadline,
 }
 
@@ -123,6 +124,7 @@ impl RoomActor {
                     self.remotes.tell_all(|| Input::Foreground);
                 }
                 Wake::Joined(result) => self.joined(result).await,
+                Wake::Verdict(verdict) => self.judge(&verdict),
                 Wake::Event(Some(event)) => {
                     if let Some(reason) = self.event(event) {
                         return self.end(&reason, None).await;
@@ -161,11 +163,13 @@ impl RoomActor {
         };
         tokio::select! {
             biased;
+            // A flood of events holds neither a close nor a deadline up.
+            command = commands.recv() => Wake::Command(command),
+            () = timer => Wake::Deadline,
+            verdict = remotes.verdict() => Wake::Verdict(verdict),
             // What came before the acknowledgement is seen before it.
             event = events.next() => Wake::Event(event),
             result = joined => Wake::Joined(result),
-            command = commands.recv() => Wake::Command(command),
-            () = timer => Wake::Deadline,
         }
     }
 
@@ -222,8 +226,10 @@ impl RoomActor {
             Event::Connected(connected) => self.connected(&connected),
             Event::Disconnected(lost) => return self.disconnected(&lost),
             Event::Presence { presence, snapshot } if presence.channel == self.channel => {
+                let now = self.now();
                 if let Some(roster) = &mut self.roster {
-                    roster.presence(snapshot, &presence.joined, &presence.left);
+                    let connected = |id: &str| self.remotes.is_connected(id);
+                    roster.presence(now, snapshot, &presence.joined, &presence.left, connected);
                 }
             }
             Event::Message(message) if message.channel == self.channel => self.message(&message),
@@ -343,6 +349,8 @@ impl RoomActor {
                 Output::Joined(peer) => self.remotes.join(peer),
                 Output::Survived(id) => self.remotes.survived(&id),
                 Output::Left(id) => self.remotes.leave(&id),
+                Output::Departing(id) => self.remotes.tell(&id, Input::Departing),
+                Output::Returned(id) => self.remotes.tell(&id, Input::Returned),
                 Output::Deliver { from, data } => self.deliver(&from, &data),
                 Output::Reconciled => {
                     self.remotes.tell_all(|| Input::Signalling(true));
@@ -364,7 +372,15 @@ impl RoomActor {
         }
     }
 
-    fn deliver(&self, from: &str, direct: &Direct) {
+    /// Whether a peer that the service lost is the one that it was.
+    fn judge(&mut self, verdict: &Verdict) {
+        let Some(same) = self.remotes.weigh(verdict) else { return };
+        if let Some(roster) = &mut self.roster {
+            if same { roster.same(&verdict.id) } else { roster.gone(&verdict.id) }
+        }
+    }
+
+    fn deliver(&mut self, from: &str, direct: &Direct) {
         let input = match PeerPayload::decode(&direct.data) {
             PeerPayload::Description(description) => {
                 Input::Signal(Signal::Description(description))

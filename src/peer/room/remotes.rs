@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::peer::event::PeerEvent;
 use crate::peer::metered_peer::Shared;
-use crate::peer::remote::{self, Input, RemoteActor};
+use crate::peer::remote::{self, Input, RemoteActor, Verdict};
 use crate::peer::state::RemoteState;
 use crate::rtc::engine::ConnectionConfig;
 use crate::wire::{IceServer, PresencePeer};
@@ -22,6 +22,21 @@ struct Entry {
     inputs: Option<mpsc::Sender<Input>>,
     /// Our id when it was told.
     own: String,
+    /// Tells it from others that had the same id.
+    serial: u64,
+    /// Signals of the remote that were handed to the actor.
+    signals: u64,
+}
+
+impl Entry {
+    fn tell(&mut self, shared: &Shared, input: Input) {
+        let Some(inputs) = &self.inputs else { return };
+        let signal = matches!(input, Input::Signal(_));
+        match inputs.try_send(input) {
+            Ok(()) => self.signals += u64::from(signal),
+            Err(_) => shared.details().counters.signals_overflow += 1,
+        }
+    }
 }
 
 pub(super) struct Remotes {
@@ -30,6 +45,8 @@ pub(super) struct Remotes {
     actors: JoinSet<()>,
     own: String,
     service_servers: Vec<IceServer>,
+    serial: u64,
+    verdicts: (mpsc::UnboundedSender<Verdict>, mpsc::UnboundedReceiver<Verdict>),
 }
 
 impl Remotes {
@@ -40,7 +57,29 @@ impl Remotes {
             actors: JoinSet::new(),
             own: String::new(),
             service_servers: Vec::new(),
+            serial: 0,
+            verdicts: mpsc::unbounded_channel(),
         }
+    }
+
+    pub(super) fn is_connected(&self, id: &str) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.shared.state() == RemoteState::Connected)
+    }
+
+    /// What an actor found out about a remote that the service lost.
+    pub(super) async fn verdict(&mut self) -> Verdict {
+        match self.verdicts.1.recv().await {
+            Some(verdict) => verdict,
+            // We hold a sender ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the remote is the same; `None` if the verdict is about an earlier one. A signal that the actor
+    /// had not seen when it judged may belong to the connection that it has by now.
+    pub(super) fn weigh(&self, verdict: &Verdict) -> Option<bool> {
+        let entry = self.entries.get(&verdict.id).filter(|entry| entry.serial == verdict.serial)?;
+        Some(verdict.same || entry.signals != verdict.signals)
     }
 
     pub(super) fn tidy(&mut self) {
@@ -66,6 +105,7 @@ impl Remotes {
     pub(super) fn join(&mut self, peer: PresencePeer) {
         let PresencePeer { peer_id: id, metadata } = peer;
         let polite = self.own.as_bytes() < id.as_bytes();
+        self.serial += 1;
         let client = self.shared.client.clone();
         let rtc = self.shared.rtc;
         let (remote, commands) = remote::Shared::new(id.clone(), metadata, polite, rtc, client);
@@ -76,13 +116,16 @@ impl Remotes {
                 ice_transport_policy: self.shared.ice_transport_policy,
             };
             let context = self.shared.context.clone();
-            let actor = RemoteActor::new(context, Arc::clone(&remote), commands, receiver, config);
+            let verdicts = (self.verdicts.0.clone(), self.serial);
+            let remote = Arc::clone(&remote);
+            let actor = RemoteActor::new(context, remote, commands, receiver, config, verdicts);
             self.actors.spawn(actor.run());
             inputs
         });
         let handle = remote.handle();
         self.shared.details().remotes.insert(id.clone(), handle.clone());
-        self.entries.insert(id, Entry { shared: remote, inputs, own: self.own.clone() });
+        let (own, serial) = (self.own.clone(), self.serial);
+        self.entries.insert(id, Entry { shared: remote, inputs, own, serial, signals: 0 });
         self.shared.hub.publish(&PeerEvent::PeerJoined(handle));
     }
 
@@ -101,18 +144,15 @@ impl Remotes {
         self.tell(id, if changed { Input::OwnId(own) } else { Input::Survived });
     }
 
-    pub(super) fn tell(&self, id: &str, input: Input) {
-        let Some(inputs) = self.entries.get(id).and_then(|entry| entry.inputs.as_ref()) else {
-            return;
-        };
-        if inputs.try_send(input).is_err() {
-            self.shared.details().counters.signals_overflow += 1;
+    pub(super) fn tell(&mut self, id: &str, input: Input) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.tell(&self.shared, input);
         }
     }
 
-    pub(super) fn tell_all(&self, input: impl Fn() -> Input) {
-        for id in self.entries.keys() {
-            self.tell(id, input());
+    pub(super) fn tell_all(&mut self, input: impl Fn() -> Input) {
+        for entry in self.entries.values_mut() {
+            entry.tell(&self.shared, input());
         }
     }
 

@@ -150,6 +150,10 @@ impl Connection for CrateConnection {
         self.runtime.pace().economical();
     }
 
+    fn received(&self) -> u64 {
+        self.runtime.received()
+    }
+
     async fn stats(&self) -> ConnectionStats {
         let now = webrtc::runtime::Runtime::now(&*self.runtime);
         let report = self.connection.get_stats(now, StatsSelector::None).await;

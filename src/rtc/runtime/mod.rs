@@ -26,6 +26,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,7 @@ impl fmt::Debug for NetworkContext {
 pub(crate) struct ConnectionRuntime {
     network: Arc<NetworkContext>,
     pace: Arc<Pace>,
+    received: Arc<AtomicU64>,
     servers: Arc<Servers>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
 }
@@ -86,9 +88,15 @@ impl ConnectionRuntime {
         Arc::new(Self {
             network: Arc::clone(network),
             pace: Arc::new(Pace::default()),
+            received: Arc::default(),
             servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
             tasks: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Datagrams that came over all sockets so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn pace(&self) -> &Pace {
@@ -160,8 +168,9 @@ impl Runtime for ConnectionRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
-        let pace = Arc::clone(&self.pace);
-        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, Arc::clone(&self.servers))?))
+        let (pace, received) = (Arc::clone(&self.pace), Arc::clone(&self.received));
+        let servers = Arc::clone(&self.servers);
+        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, received, servers)?))
     }
 
     fn wrap_tcp_listener(

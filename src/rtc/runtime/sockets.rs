@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -102,6 +102,7 @@ pub(super) struct ConnectionSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     ipv4: bool,
     pace: Arc<Pace>,
+    received: Arc<AtomicU64>,
     servers: Arc<Servers>,
     /// Whether any link exists: without, nothing needs a look.
     linked: AtomicBool,
@@ -119,6 +120,7 @@ impl ConnectionSocket {
     pub(super) fn new(
         inner: Arc<dyn AsyncUdpSocket>,
         pace: Arc<Pace>,
+        received: Arc<AtomicU64>,
         servers: Arc<Servers>,
     ) -> io::Result<Self> {
         let ipv4 = inner.local_addr()?.is_ipv4();
@@ -126,6 +128,7 @@ impl ConnectionSocket {
             inner,
             ipv4,
             pace,
+            received,
             servers,
             linked: AtomicBool::new(false),
             links: Mutex::default(),
@@ -282,6 +285,7 @@ impl AsyncUdpSocket for ConnectionSocket {
         self.inbound.waker.register(cx.waker());
         if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
             self.pace.traffic();
+            self.received.fetch_add(1, Ordering::Relaxed);
             let length = datagram.len().min(bufs[0].len());
             bufs[0][..length].copy_from_slice(&datagram[..length]);
             meta[0] = RecvMeta::default();
@@ -290,6 +294,7 @@ impl AsyncUdpSocket for ConnectionSocket {
         }
         let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
         self.pace.traffic();
+        self.received.fetch_add(received as u64, Ordering::Relaxed);
         if linked {
             for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
                 self.recognise(buf, meta);
