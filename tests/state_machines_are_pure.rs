@@ -17,6 +17,7 @@ const PURE: &[&str] = &[
     "src/signalling/session",
     "src/rtc/sdp.rs",
     "src/peer/negotiation",
+    "src/peer/departure.rs",
     "src/peer/ice_restart.rs",
     "src/peer/roster.rs",
 ];

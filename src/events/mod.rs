@@ -54,19 +54,21 @@ struct Queue<E> {
 struct Waiting<E> {
     events: VecDeque<E>,
     bytes: usize,
+    max_bytes: usize,
     missed: u64,
     ended: bool,
 }
 
 impl<E> Default for Waiting<E> {
     fn default() -> Self {
-        Self { events: VecDeque::new(), bytes: 0, missed: 0, ended: false }
+        let max_bytes = EVENT_QUEUE_BYTES;
+        Self { events: VecDeque::new(), bytes: 0, max_bytes, missed: 0, ended: false }
     }
 }
 
 impl<E: Event> Waiting<E> {
     fn is_full(&self) -> bool {
-        self.events.len() >= EVENT_QUEUE || self.bytes >= EVENT_QUEUE_BYTES
+        self.events.len() >= EVENT_QUEUE || self.bytes >= self.max_bytes
     }
 
     fn push(&mut self, event: E) {
@@ -114,9 +116,9 @@ impl<E> Hub<E> {
         Self { state: Mutex::new(state), room: Arc::new(Notify::new()) }
     }
 
-    /// Keeps up to [`EVENT_QUEUE`] events for the first subscriber.
-    pub(crate) fn with_backlog() -> Self {
-        Self::new(Some(Waiting::default()))
+    /// Keeps up to [`EVENT_QUEUE`] events and about so many bytes for the first subscriber.
+    pub(crate) fn with_backlog(max_bytes: usize) -> Self {
+        Self::new(Some(Waiting { max_bytes, ..Waiting::default() }))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {
@@ -127,6 +129,7 @@ impl<E> Hub<E> {
     pub(crate) fn subscribe(&self) -> Events<E> {
         let mut state = self.lock();
         let mut waiting = state.backlog.take().unwrap_or_default();
+        waiting.max_bytes = EVENT_QUEUE_BYTES;
         waiting.ended = state.ended;
         let queue = Arc::new(Queue {
             waiting: Mutex::new(waiting),
@@ -360,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_first_subscriber_gets_the_backlog_and_the_second_does_not() {
-        let hub = Hub::with_backlog();
+        let hub = Hub::with_backlog(EVENT_QUEUE_BYTES);
         hub.publish(&Test::Number(1));
         let (mut first, mut second) = (hub.subscribe(), hub.subscribe());
         assert_eq!(first.try_next(), Some(Test::Number(1)));
@@ -369,7 +372,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_delivery_waits_for_the_slowest_and_loses_nothing() {
-        let hub = Arc::new(Hub::with_backlog());
+        let hub = Arc::new(Hub::with_backlog(EVENT_QUEUE_BYTES));
         let source = Arc::clone(&hub);
         let all = 3 * EVENT_QUEUE as u64;
         let task = tokio::spawn(async move {

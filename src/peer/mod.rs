@@ -11,10 +11,11 @@
 //!
 //! The pure machines decide, the actors do. Who reconnects: the signalling client its socket, the remote's
 //! actor its connection; a lost socket alone leaves every connection as it is. Which queues there are:
-//! commands per peer, inputs per remote (1,024, then dropped and counted), events per subscriber (1,024 or
+//! commands per peer, inputs per remote (256, then dropped and counted), events per subscriber (1,024 or
 //! 8 MiB, then `Lagged`), messages of a data channel (the same, then the remote is slowed down).
 
 mod data_channel;
+mod departure;
 mod error;
 mod event;
 mod ice_restart;
@@ -40,5 +41,5 @@ pub use error::{
 pub use event::{Data, DataKind, FatalError, PeerEvent, PeerEvents};
 pub use metered_peer::{JoinOptions, MeteredPeer, PeerCounters};
 pub use options::{IceTransportPolicy, LocalAddresses, PeerOptions, SocketBinder};
-pub use remote::{RemoteEvent, RemoteEvents, RemotePeer, RemoteTrack};
+pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemotePeer, RemoteTrack};
 pub use state::{PeerState, RemoteState, StateChange};

@@ -24,6 +24,8 @@ pub(crate) const RECONCILE_RETRIES: u32 = 2;
 pub(crate) const HOLD_FOR: Duration = Duration::from_secs(5);
 /// Data of one such sender.
 const MAX_HELD_PER_PEER: usize = 32;
+/// Bytes of all that is kept.
+const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 /// Such senders.
 const MAX_HELD_PEERS: usize = 64;
 /// How long a peer that we are connected to may be missing: some attempts to reconnect.
@@ -70,6 +72,7 @@ pub(crate) struct Dropped {
 struct Held<T> {
     until: Duration,
     data: Vec<T>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -269,8 +272,8 @@ impl<T> Roster<T> {
         }
     }
 
-    /// Data that a peer sent to us alone.
-    pub(crate) fn data(&mut self, now: Duration, from: &str, data: T) {
+    /// Data of so many bytes that a peer sent to us alone.
+    pub(crate) fn data(&mut self, now: Duration, from: &str, data: T, bytes: usize) {
         if self.remotes.contains_key(from) {
             return self.outputs.push_back(Output::Deliver { from: from.to_owned(), data });
         }
@@ -278,12 +281,17 @@ impl<T> Roster<T> {
             self.dropped.data += 1;
             return;
         }
+        let held_bytes: usize = self.held.values().map(|held| held.bytes).sum();
+        let fits = held_bytes + bytes <= MAX_HELD_BYTES;
         let room = self.held.len() < MAX_HELD_PEERS;
         let until = now + HOLD_FOR;
         match self.held.get_mut(from) {
-            Some(held) if held.data.len() < MAX_HELD_PER_PEER => held.data.push(data),
-            None if room => {
-                self.held.insert(from.to_owned(), Held { until, data: vec![data] });
+            Some(held) if fits && held.data.len() < MAX_HELD_PER_PEER => {
+                held.data.push(data);
+                held.bytes += bytes;
+            }
+            None if fits && room => {
+                self.held.insert(from.to_owned(), Held { until, data: vec![data], bytes });
             }
             _ => self.dropped.data += 1,
         }
@@ -517,8 +525,8 @@ mod tests {
     #[test]
     fn data_waits_for_its_sender_and_not_for_ever() {
         let mut roster = room(&[]);
-        roster.data(NOW, "a", 1);
-        roster.data(NOW, "b", 2);
+        roster.data(NOW, "a", 1, 1);
+        roster.data(NOW, "b", 2, 1);
         roster.presence(NOW, false, &peers(&["a"]), &[], |_| false);
         let wanted = [joined("a"), Output::Deliver { from: "a".into(), data: 1 }];
         assert_eq!(outputs(&mut roster), wanted);
@@ -533,12 +541,21 @@ mod tests {
         let mut roster = room(&[]);
         for sender in 0..1_000 {
             for n in 0..100 {
-                roster.data(NOW, &sender.to_string(), n);
+                roster.data(NOW, &sender.to_string(), n, 1);
             }
         }
         assert_eq!(roster.held.len(), MAX_HELD_PEERS);
         let kept = (MAX_HELD_PEERS * MAX_HELD_PER_PEER) as u64;
         assert_eq!(roster.dropped().data, 100_000 - kept);
+    }
+
+    #[test]
+    fn what_is_kept_for_strangers_is_bounded_by_its_bytes() {
+        let mut roster = room(&[]);
+        for n in 0..100 {
+            roster.data(NOW, &n.to_string(), 0, 256 * 1024);
+        }
+        assert_eq!(roster.dropped().data, 100 - 16);
     }
 
     #[test]

@@ -6,12 +6,21 @@ use crate::wire::{Json, TrackMetadata};
 
 /// Entries per remote, the oldest forgotten first (JavaScript SDK 1.2.0).
 const MAX_ENTRIES: usize = 512;
+/// Bytes of all entries of one remote.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// The metadata of one remote's tracks.
 #[derive(Debug, Default)]
 pub(crate) struct TrackMetadataCache {
     entries: HashMap<String, TrackMetadata>,
     order: VecDeque<String>,
+    bytes: usize,
+}
+
+fn size(said: &TrackMetadata) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let metadata = said.metadata.as_ref().map_or(0, |json| json.as_str().len());
+    said.track_id.len() + metadata + text(&said.stream_id) + text(&said.kind)
 }
 
 impl TrackMetadataCache {
@@ -19,18 +28,23 @@ impl TrackMetadataCache {
     pub(crate) fn note(&mut self, said: TrackMetadata) {
         let id = said.track_id.clone();
         if said.metadata.is_none() {
-            self.entries.remove(&id);
+            self.remove(&id);
             self.order.retain(|known| *known != id);
             return;
         }
-        if self.entries.insert(id.clone(), said).is_none() {
-            if self.order.len() >= MAX_ENTRIES
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.entries.remove(&oldest);
-            }
-            self.order.push_back(id);
+        self.bytes += size(&said);
+        match self.entries.insert(id.clone(), said) {
+            Some(before) => self.bytes -= size(&before),
+            None => self.order.push_back(id),
         }
+        while self.order.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.order.pop_front() else { return };
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        self.bytes -= self.entries.remove(id).as_ref().map_or(0, size);
     }
 
     /// By the track's id; else by stream and kind if only one entry can be meant, because some browsers mint
@@ -91,5 +105,15 @@ mod tests {
         assert_eq!((cache.entries.len(), cache.order.len()), (MAX_ENTRIES, MAX_ENTRIES));
         assert!(cache.of_track("0", &[], "video").is_none());
         assert!(cache.of_track("9999", &[], "video").is_some());
+        let large = format!("\"{}\"", "x".repeat(60_000));
+        for n in 0..1_000 {
+            let metadata = format!("{{\"note\":{large}}}");
+            cache.note(said(&n.to_string(), "s", Some(&metadata)));
+        }
+        assert!(cache.bytes <= MAX_BYTES && cache.order.len() == cache.entries.len());
+        for n in 0..1_000 {
+            cache.note(said(&n.to_string(), "s", None));
+        }
+        assert_eq!((cache.bytes, cache.entries.len()), (0, 0));
     }
 }

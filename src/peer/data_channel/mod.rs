@@ -26,6 +26,9 @@ pub(crate) use reader::read;
 
 /// Bytes of a message that every WebRTC implementation takes (RFC 8841 section 6.1).
 pub(crate) const UNIVERSAL_MESSAGE_BYTES: usize = 65_536;
+/// Bytes of messages from before the first subscription that are kept, the newest: with 256 channels a
+/// remote can make us keep 128 MiB at most.
+const BACKLOG_BYTES: usize = 512 * 1024;
 /// The event of the transport is the rule; a look now and then is the exception's.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -151,7 +154,7 @@ impl Shared {
             opened: AtomicBool::new(false),
             link: watch::Sender::new(None),
             closing: watch::Sender::new(false),
-            hub: Hub::with_backlog(),
+            hub: Hub::with_backlog(BACKLOG_BYTES),
             turn: tokio::sync::Mutex::new(()),
             queued: AtomicUsize::new(0),
             low: Notify::new(),

@@ -12,6 +12,7 @@ mod candidates;
 #[cfg(test)]
 mod model;
 mod output;
+mod rebuilds;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
 use candidates::RemoteCandidates;
 pub(crate) use output::{Failure, Op, Output, Reply, Signal};
+use rebuilds::Rebuilds;
 
 /// How long a description waits for the candidates that it shall carry.
 pub(crate) const GATHERING_WAIT: Duration = Duration::from_millis(100);
@@ -31,6 +33,8 @@ pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// Signals of the remote that wait while the engine is busy. A remote that sends more at once is not
 /// negotiating.
 const MAX_WAITING_SIGNALS: usize = 512;
+/// Bytes of them.
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// Renewed offers because of answers to forgotten ones, per connection: each heals a lost step.
 const MAX_RESYNCS: u32 = 3;
 
@@ -44,6 +48,8 @@ enum Phase {
     OfferSent { until: Duration },
     /// Our answer is made; it has not left.
     AnswerGathering { until: Duration },
+    /// The connection is of no use, and too many were made lately.
+    Cooling { until: Duration },
     /// The owner makes a new connection.
     Rebuilding,
 }
@@ -71,7 +77,7 @@ pub(crate) struct Dropped {
     pub(crate) candidates: u64,
     /// Offers that lost a collision.
     pub(crate) ignored_offers: u64,
-    /// Signals beyond what may wait.
+    /// Signals beyond what may wait, or too large to be any.
     pub(crate) overflow: u64,
 }
 
@@ -97,6 +103,7 @@ pub(crate) struct Negotiation {
     /// Local candidates that no description carried yet.
     trickle: Vec<IceCandidate>,
     resyncs: u32,
+    rebuilds: Rebuilds,
     dropped: Dropped,
 }
 
@@ -133,6 +140,7 @@ impl Negotiation {
             sent: None,
             trickle: Vec::new(),
             resyncs: 0,
+            rebuilds: Rebuilds::default(),
             dropped: Dropped::default(),
         }
     }
@@ -178,6 +186,7 @@ impl Negotiation {
                 Some(until)
             }
             Phase::OfferSent { until } => Some(until).filter(|until| *until < Duration::MAX),
+            Phase::Cooling { until } => Some(until),
             _ => None,
         }
     }
@@ -204,11 +213,14 @@ impl Negotiation {
     }
 
     /// The connection is beyond repair, or the remote's is gone.
-    pub(crate) fn replace_connection(&mut self) {
-        self.rebuild(None);
+    pub(crate) fn replace_connection(&mut self, now: Duration) {
+        self.rebuild_when_due(now, None);
     }
 
     pub(crate) fn local_candidate(&mut self, now: Duration, candidate: IceCandidate) {
+        if self.is_without_connection() {
+            return;
+        }
         match &self.sent {
             Some(sent) if !self.is_gathering() => {
                 if !sdp::carries(&sent.sdp, &candidate.candidate) {
@@ -223,13 +235,36 @@ impl Negotiation {
     }
 
     pub(crate) fn gathering_complete(&mut self, now: Duration) {
+        if self.is_without_connection() {
+            return;
+        }
         self.gathered = true;
         self.advance(now);
     }
 
     /// A signal of the remote.
     pub(crate) fn signal(&mut self, now: Duration, signal: Signal) {
-        if self.waiting.len() >= MAX_WAITING_SIGNALS {
+        if signal.size() > sdp::MAX_SDP_BYTES {
+            self.dropped.overflow += 1;
+            self.outputs.push_back(Output::Failed(Failure::too_large()));
+            return;
+        }
+        if self.is_without_connection()
+            && let Signal::Description(description) = signal
+        {
+            match description.kind {
+                // The latest counts; what came before it belongs to what the remote has given up.
+                DescriptionKind::Offer => {
+                    self.waiting.clear();
+                    self.for_the_next = Some(description);
+                }
+                DescriptionKind::Answer => self.dropped.stale_answers += 1,
+            }
+            return;
+        }
+        let waiting: usize = self.waiting.iter().map(Signal::size).sum();
+        if self.waiting.len() >= MAX_WAITING_SIGNALS || waiting + signal.size() > MAX_WAITING_BYTES
+        {
             self.dropped.overflow += 1;
             return;
         }
@@ -246,6 +281,12 @@ impl Negotiation {
             // Once: the owner decides whether and when another follows.
             self.phase = Phase::OfferSent { until: Duration::MAX };
             self.outputs.push_back(Output::NoAnswer);
+        }
+        if let Phase::Cooling { until } = self.phase
+            && now >= until
+        {
+            self.phase = Phase::Rebuilding;
+            self.outputs.push_back(Output::Rebuild);
         }
         self.advance(now);
     }
@@ -293,17 +334,17 @@ impl Negotiation {
                 self.outputs.push_back(Output::Failed(failure));
                 // On a used connection it may fit a new one: the remote may have begun anew.
                 if self.is_established() {
-                    return self.rebuild(Some(offer));
+                    return self.rebuild_when_due(now, Some(offer));
                 }
                 self.phase = Phase::Stable;
             }
             (_, Err(failure)) => {
                 self.outputs.push_back(Output::Failed(failure));
-                return self.rebuild(None);
+                return self.rebuild_when_due(now, None);
             }
             (_, Ok(_)) => {
                 self.outputs.push_back(Output::Failed(Failure::internal("a reply was missing")));
-                return self.rebuild(None);
+                return self.rebuild_when_due(now, None);
             }
         }
         self.advance(now);
@@ -322,11 +363,32 @@ impl Negotiation {
         self.advance(now);
     }
 
+    fn is_without_connection(&self) -> bool {
+        matches!(self.phase, Phase::Cooling { .. } | Phase::Rebuilding)
+    }
+
+    /// The remote or a failure wants it: not too often.
+    fn rebuild_when_due(&mut self, now: Duration, offer: Option<SessionDescription>) {
+        if self.is_without_connection() {
+            return self.forget_connection(offer);
+        }
+        let due = self.rebuilds.next(now);
+        if due <= now {
+            return self.rebuild(offer);
+        }
+        self.phase = Phase::Cooling { until: due };
+        self.forget_connection(offer);
+    }
+
     fn rebuild(&mut self, offer: Option<SessionDescription>) {
         if self.phase != Phase::Rebuilding {
             self.phase = Phase::Rebuilding;
             self.outputs.push_back(Output::Rebuild);
         }
+        self.forget_connection(offer);
+    }
+
+    fn forget_connection(&mut self, offer: Option<SessionDescription>) {
         if offer.is_some() {
             self.for_the_next = offer;
         }
@@ -362,7 +424,7 @@ impl Negotiation {
     /// Whether something changed.
     fn step(&mut self, now: Duration) -> bool {
         match self.phase {
-            Phase::Rebuilding => false,
+            Phase::Cooling { .. } | Phase::Rebuilding => false,
             Phase::OfferGathering { until } => {
                 if self.offer_waits() {
                     // Nobody has seen ours: theirs is taken, whoever is polite.
@@ -379,7 +441,7 @@ impl Negotiation {
                     self.run(Running::ReadAnswer, Op::LocalDescription);
                     true
                 } else {
-                    matches!(self.waiting.front(), Some(Signal::Candidate(_))) && self.take()
+                    matches!(self.waiting.front(), Some(Signal::Candidate(_))) && self.take(now)
                 }
             }
             Phase::OfferSent { .. } if self.wants.restart && self.waiting.is_empty() => {
@@ -387,14 +449,14 @@ impl Negotiation {
                 self.run(Running::RollBack, Op::RollBack);
                 true
             }
-            Phase::OfferSent { .. } => self.take(),
+            Phase::OfferSent { .. } => self.take(now),
             Phase::Stable if self.waiting.is_empty() && self.wants.anything() => {
                 self.gathered = false;
                 let ice_restart = std::mem::take(&mut self.wants.restart);
                 self.run(Running::Offer, Op::Offer { ice_restart });
                 true
             }
-            Phase::Stable => self.take(),
+            Phase::Stable => self.take(now),
         }
     }
 
@@ -406,7 +468,7 @@ impl Negotiation {
     }
 
     /// Takes the next signal of the remote; whether there was one.
-    fn take(&mut self) -> bool {
+    fn take(&mut self, now: Duration) -> bool {
         match self.waiting.pop_front() {
             None => return false,
             Some(Signal::Candidate(candidate)) => {
@@ -417,7 +479,7 @@ impl Negotiation {
             Some(Signal::Description(description)) => match SdpFacts::read(&description.sdp) {
                 None => self.outputs.push_back(Output::Failed(Failure::too_large())),
                 Some(facts) => match description.kind {
-                    DescriptionKind::Offer => self.take_offer(description, &facts),
+                    DescriptionKind::Offer => self.take_offer(now, description, &facts),
                     DescriptionKind::Answer => self.take_answer(description, &facts),
                 },
             },
@@ -429,9 +491,9 @@ impl Negotiation {
         self.fingerprint.is_some() && self.fingerprint != facts.fingerprint
     }
 
-    fn take_offer(&mut self, offer: SessionDescription, facts: &SdpFacts) {
+    fn take_offer(&mut self, now: Duration, offer: SessionDescription, facts: &SdpFacts) {
         if self.has_new_key(facts) {
-            return self.rebuild(Some(offer));
+            return self.rebuild_when_due(now, Some(offer));
         }
         if matches!(self.phase, Phase::OfferSent { .. }) {
             if self.polite {
@@ -460,6 +522,7 @@ impl Negotiation {
             return;
         }
         if self.has_new_key(facts) {
+            // At once: it answers our own offer, so it comes no more often than that.
             return self.rebuild(None);
         }
         self.candidates.begin(facts);

@@ -192,7 +192,7 @@ impl World {
             // The line breaks: what was under way is lost.
             12 => self.lines[at].clear(),
             // The app of one side begins anew under the same id.
-            13 => self.each(at, |negotiation, _| negotiation.replace_connection()),
+            13 => self.each(at, Negotiation::replace_connection),
             14 => self.each(at, Negotiation::tracks_changed),
             _ => self.pass(ANSWER_WAIT),
         }

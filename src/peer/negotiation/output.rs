@@ -10,6 +10,20 @@ pub(crate) enum Signal {
     Candidate(Option<IceCandidate>),
 }
 
+impl Signal {
+    /// Bytes of its text.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Description(description) => description.sdp.len(),
+            Self::Candidate(candidate) => candidate.as_ref().map_or(0, |candidate| {
+                let fragment = candidate.username_fragment.as_ref().map_or(0, String::len);
+                let mid = candidate.sdp_mid.as_ref().map_or(0, String::len);
+                candidate.candidate.len() + fragment + mid
+            }),
+        }
+    }
+}
+
 /// An operation of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {

@@ -126,3 +126,49 @@ fn a_flood_of_signals_is_bounded() {
     }
     assert!(negotiation.dropped().overflow > 9_000);
 }
+
+#[test]
+fn signals_that_wait_are_bounded_by_their_bytes_and_a_bomb_is_none() {
+    let large = |bytes| {
+        let sdp = "a".repeat(bytes);
+        Signal::Description(SessionDescription { kind: DescriptionKind::Offer, sdp })
+    };
+    let mut negotiation = Negotiation::new(true);
+    negotiation.signal(NOW, large(sdp::MAX_SDP_BYTES + 1));
+    let [Output::Failed(failure)] = &outputs(&mut negotiation)[..] else { panic!("not refused") };
+    assert_eq!(failure.code, "remote_description_too_large");
+    for _ in 0..100 {
+        negotiation.signal(NOW, large(sdp::MAX_SDP_BYTES));
+    }
+    // One is at the engine, four wait.
+    assert_eq!(negotiation.dropped().overflow, 1 + 95);
+}
+
+#[test]
+fn a_remote_that_begins_anew_again_and_again_is_slowed_down() {
+    let mut negotiation = answered(true);
+    let (mut now, mut rebuilds) = (NOW, 0);
+    for n in 0..1_000 {
+        negotiation.signal(now, offer(&format!("key {n}"), "f"));
+        while let Some(output) = negotiation.poll_output() {
+            match output {
+                Output::Rebuild => {
+                    rebuilds += 1;
+                    negotiation.rebuilt(now);
+                }
+                Output::Do(Op::LocalDescription) => {
+                    let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:ours\n".to_owned();
+                    let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
+                    negotiation.done(now, Ok(Reply::Description(answer)));
+                }
+                Output::Do(_) => negotiation.done(now, Ok(Reply::Nothing)),
+                _ => {}
+            }
+            negotiation.gathering_complete(now);
+        }
+        now += Duration::from_millis(10);
+        negotiation.timeout(now);
+    }
+    assert!((4..=8).contains(&rebuilds), "{rebuilds} in ten seconds");
+    assert!(negotiation.next_deadline().is_some());
+}

@@ -10,9 +10,11 @@ use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::event::{RemoteEvent, RemoteTrack};
+use super::link::{self, Link, connect_code};
 use super::signals::Signals;
 use super::{Command, Shared};
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
+use crate::peer::departure::{Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply, Signal};
@@ -61,19 +63,6 @@ pub(crate) struct Verdict {
     pub(crate) signals: u64,
 }
 
-/// A remote that the service lost is heard or signals within this after its return, or it is another one: a
-/// path is checked every second.
-const SAME_WITHIN: Duration = Duration::from_millis(1_500);
-
-/// The service lost the remote, and our connection to it goes on.
-#[derive(Debug)]
-enum Departure {
-    /// Whether nothing is heard of it any more.
-    Missing { lost: bool },
-    /// Listed again; what was received and signalled before, and until when more shall be.
-    Returned { received: u64, signals: u64, due: Duration },
-}
-
 /// What all remotes of a room share.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -100,17 +89,11 @@ pub(crate) struct RemoteActor {
     /// Connections that are being closed.
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
-    departure: Option<Departure>,
+    departure: Departure,
     /// Signals of the remote that were taken.
     signals_taken: u64,
     /// Whether a connection was ever up: what follows is a return.
     was_connected: bool,
-}
-
-/// A connection and what it tells.
-struct Link {
-    connection: Arc<dyn Connection>,
-    events: mpsc::UnboundedReceiver<ConnectionEvent>,
 }
 
 /// What woke the actor.
@@ -149,7 +132,7 @@ impl RemoteActor {
             streams: HashMap::new(),
             closing: JoinSet::new(),
             verdicts,
-            departure: None,
+            departure: Departure::default(),
             signals_taken: 0,
             was_connected: false,
         }
@@ -198,11 +181,11 @@ impl RemoteActor {
     }
 
     async fn wake(&mut self) -> Wake {
-        let verdict = match self.departure {
-            Some(Departure::Returned { due, .. }) => Some(due),
-            _ => None,
-        };
-        let deadline = [self.negotiation.next_deadline(), self.ladder.next_deadline(), verdict];
+        let deadline = [
+            self.negotiation.next_deadline(),
+            self.ladder.next_deadline(),
+            self.departure.next_deadline(),
+        ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
         let Self { inputs, commands, link, signals, closing, .. } = self;
         let event = async {
@@ -249,10 +232,12 @@ impl RemoteActor {
                 self.negotiation = Negotiation::new(polite);
                 self.ladder = IceRestart::new(polite);
                 if self.link.is_some() || self.channels.want_connection() {
-                    self.negotiation.replace_connection();
+                    self.negotiation.replace_connection(now);
                 }
             }
-            Input::NetworkChanged if self.link.is_some() => self.ladder.network_changed(now),
+            Input::NetworkChanged if self.link.is_some() || self.channels.want_connection() => {
+                self.ladder.network_changed(now);
+            }
             Input::NetworkChanged => {}
             Input::Foreground => {
                 if self.ladder.is_climbing() {
@@ -260,46 +245,28 @@ impl RemoteActor {
                 }
             }
             Input::Departing => {
-                let lost = self.shared.state() != RemoteState::Connected;
-                self.departure = Some(Departure::Missing { lost });
+                self.departure.missing(self.shared.state() == RemoteState::Connected);
             }
             Input::Returned => {
-                let (received, signals) = (self.received(), self.signals_taken);
-                let due = now + SAME_WITHIN;
-                self.departure = Some(Departure::Returned { received, signals, due });
+                let signs = self.signs_of_life();
+                self.departure.returned(now, signs);
             }
         }
     }
 
-    fn received(&self) -> u64 {
-        self.link.as_ref().map_or(0, |link| link.connection.received())
-    }
-
-    /// Nothing is heard of the remote any more, or its connection ended.
-    fn unheard(&mut self) {
-        if let Some(Departure::Missing { lost }) = &mut self.departure {
-            *lost = true;
-        }
+    fn signs_of_life(&self) -> SignsOfLife {
+        let received = self.link.as_ref().map_or(0, |link| link.connection.received());
+        SignsOfLife { received, signals: self.signals_taken }
     }
 
     /// Tells the room what became of a remote that the service lost, as soon as that is known.
     fn judge(&mut self) {
-        let same = match self.departure {
-            Some(Departure::Missing { lost: true }) => false,
-            Some(Departure::Returned { received, signals, due }) => {
-                let seen = self.received() > received || self.signals_taken > signals;
-                if !seen && self.now() < due {
-                    return;
-                }
-                seen
-            }
-            _ => return,
-        };
-        self.departure = None;
+        let (now, signs) = (self.now(), self.signs_of_life());
+        let Some(same) = self.departure.verdict(now, signs) else { return };
         let id = self.shared.id.clone();
         let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
         // Without the room the remote is let go anyway.
-        drop(verdicts.send(Verdict { id, serial, same, signals: self.signals_taken }));
+        drop(verdicts.send(Verdict { id, serial, same, signals: signs.signals }));
     }
 
     /// A restart of the path; of the connection if there is nothing to restart.
@@ -372,7 +339,7 @@ impl RemoteActor {
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
-            self.closing.spawn(async move { link.connection.close().await });
+            self.closing.spawn(link::close(link.connection));
         }
     }
 
@@ -418,6 +385,7 @@ impl RemoteActor {
                 let now = self.now();
                 self.negotiation.done(now, result);
                 self.channels.set_limit(self.negotiation.remote_max_message_size());
+                self.shared.note_dropped(self.negotiation.dropped());
             }
             Output::Send(signal) => self.signals.send(signal).await,
             Output::Rebuild => self.rebuild().await,
@@ -444,37 +412,21 @@ impl RemoteActor {
             reason: failure.message,
             diagnosis: crate::diagnosis::of_negotiation_error(failure.code),
         };
-        self.shared.hub.publish(&RemoteEvent::IceCandidateError(Arc::new(error)));
+        self.shared.ice_failed(error);
     }
 
     async fn operate(&mut self, op: Op) -> Result<Reply, Failure> {
-        let failed =
-            |error: RtcError| Failure { code: "negotiation_failed", message: error.to_string() };
         let connection = self
             .connection()
             .await
             .map_err(|error| Failure { code: connect_code(&error), message: error.to_string() })?;
         self.shared_connecting();
-        let reply = |()| Reply::Nothing;
-        match op {
-            Op::Offer { ice_restart } => {
-                connection.offer(ice_restart).await.map(Reply::Description)
-            }
-            Op::Answer => connection.answer().await.map(Reply::Description),
-            Op::RollBack => connection.roll_back().await.map(reply),
-            Op::ApplyRemote(description) => connection.apply_remote(description).await.map(reply),
-            Op::AddCandidate(candidate) => connection.add_candidate(candidate).await.map(reply),
-            Op::LocalDescription => match connection.local_description().await {
-                Some(description) => Ok(Reply::Description(description)),
-                None => Err(RtcError::of("local_description", "None")),
-            },
-        }
-        .map_err(failed)
+        link::operate(&*connection, op).await
     }
 
     /// A new connection in the old one's place; the app hears of it if it had any use for the old one.
     async fn rebuild(&mut self) {
-        self.unheard();
+        self.departure.unheard();
         let used = self.channels.detach() | !self.streams.is_empty();
         self.unlink();
         for (stream_id, _) in std::mem::take(&mut self.streams) {
@@ -494,6 +446,8 @@ impl RemoteActor {
                 Err(error) => {
                     let code = connect_code(&error);
                     self.shared.fail(NegotiationError::new(code, error.to_string()));
+                    // Nothing else would try again.
+                    self.ladder.lost(now);
                 }
             }
         }
@@ -537,8 +491,7 @@ impl RemoteActor {
             }
             ConnectionEvent::Track(info) => self.track(info),
             ConnectionEvent::IceServerError(error) => {
-                let error = Arc::new(IceCandidateError::from(error));
-                self.shared.hub.publish(&RemoteEvent::IceCandidateError(error));
+                self.shared.ice_failed(error.into());
             }
         }
     }
@@ -556,14 +509,14 @@ impl RemoteActor {
                 }
             }
             IceState::Disconnected => {
-                self.unheard();
+                self.departure.unheard();
                 if self.was_connected {
                     let reason = "nothing was heard on the path for 3 s";
                     self.shared.set_state(RemoteState::Reconnecting, reason);
                 }
             }
             IceState::Failed => {
-                self.unheard();
+                self.departure.unheard();
                 if self.was_connected {
                     self.shared.set_state(RemoteState::Reconnecting, "the path is lost");
                 }
@@ -574,7 +527,8 @@ impl RemoteActor {
 
     /// The remote closed its side: it begins anew, or leaves.
     fn transport_closed(&mut self) {
-        self.negotiation.replace_connection();
+        let now = self.now();
+        self.negotiation.replace_connection(now);
     }
 
     fn track(&mut self, info: RemoteTrackInfo) {
@@ -604,12 +558,5 @@ impl RemoteActor {
         } else {
             self.shared.fail(NegotiationError::refused(error));
         }
-    }
-}
-
-fn connect_code(error: &RtcError) -> &'static str {
-    match error.reason.as_str() {
-        "NoTurnServer" => "no_turn_server",
-        _ => "connection_failed",
     }
 }

@@ -13,7 +13,7 @@ use crate::rtc::crate_engine::MAX_MESSAGE_BYTES;
 use crate::rtc::engine::{Channel, Connection};
 
 /// Channels of one remote, both sides' together. Beyond them a remote's is closed at once.
-pub(super) const MAX_CHANNELS: usize = 1_024;
+pub(super) const MAX_CHANNELS: usize = 256;
 
 /// Numbers of channels, so that their ids differ in a whole process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -75,9 +75,7 @@ impl Channels {
     ) -> Result<DataChannel, PeerError> {
         let init = options.init(label)?;
         if self.is_full() {
-            return Err(PeerError::InvalidArgument {
-                what: "the remote has 1,024 channels already",
-            });
+            return Err(PeerError::InvalidArgument { what: "the remote has 256 channels already" });
         }
         let channel = connection.open_channel(&init).await.map_err(|error| PeerError::Engine {
             code: "open_channel_failed",

@@ -13,8 +13,10 @@
 mod actor;
 mod channels;
 mod event;
+mod link;
 mod signals;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,9 +24,10 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::data_channel::{DataChannel, DataChannelOptions};
-use super::error::{NegotiationError, PeerError};
+use super::error::{IceCandidateError, NegotiationError, PeerError};
+use super::negotiation::Dropped;
 use super::state::{History, RemoteState, StateChange};
-use crate::events::Hub;
+use crate::events::{EVENT_QUEUE_BYTES, Hub};
 use crate::rtc::stats::ConnectionStats;
 use crate::signalling::SignallingClient;
 use crate::wire::Json;
@@ -57,7 +60,26 @@ pub(crate) struct Shared {
 struct Details {
     polite: bool,
     last_error: Option<Arc<NegotiationError>>,
+    ice_errors: VecDeque<Arc<IceCandidateError>>,
+    counters: RemoteCounters,
     history: History<RemoteState>,
+}
+
+/// Failures of ICE servers and candidates that are remembered.
+const MAX_ICE_ERRORS: usize = 32;
+
+/// What came from a remote and led to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteCounters {
+    /// Answers to offers that were taken back or replaced.
+    pub stale_answers: u64,
+    /// Candidates of another generation, with hidden addresses, too long, or beyond 200.
+    pub candidates: u64,
+    /// Offers that lost a collision; the remote takes ours instead.
+    pub ignored_offers: u64,
+    /// Signals beyond what may wait, or too large to be any.
+    pub signals_overflow: u64,
 }
 
 impl Shared {
@@ -69,12 +91,18 @@ impl Shared {
         client: SignallingClient,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Command>) {
         let (commands, receiver) = mpsc::unbounded_channel();
-        let details = Details { polite, last_error: None, history: History::default() };
+        let details = Details {
+            polite,
+            last_error: None,
+            ice_errors: VecDeque::new(),
+            counters: RemoteCounters::default(),
+            history: History::default(),
+        };
         let shared = Arc::new(Self {
             id,
             metadata,
             state: watch::Sender::new(RemoteState::Idle),
-            hub: Hub::with_backlog(),
+            hub: Hub::with_backlog(EVENT_QUEUE_BYTES),
             details: Mutex::new(details),
             commands,
             client,
@@ -109,6 +137,28 @@ impl Shared {
             self.details().history.note(from, to, reason);
             self.hub.publish(&RemoteEvent::StateChange { from, to });
         }
+    }
+
+    /// A STUN or TURN server, or a candidate, is of no use.
+    fn ice_failed(&self, error: IceCandidateError) {
+        let error = Arc::new(error);
+        {
+            let known = &mut self.details().ice_errors;
+            if known.len() >= MAX_ICE_ERRORS {
+                known.pop_front();
+            }
+            known.push_back(Arc::clone(&error));
+        }
+        self.hub.publish(&RemoteEvent::IceCandidateError(error));
+    }
+
+    fn note_dropped(&self, dropped: Dropped) {
+        self.details().counters = RemoteCounters {
+            stale_answers: dropped.stale_answers,
+            candidates: dropped.candidates,
+            ignored_offers: dropped.ignored_offers,
+            signals_overflow: dropped.overflow,
+        };
     }
 
     fn fail(&self, error: NegotiationError) {
@@ -182,6 +232,16 @@ impl RemotePeer {
     /// The last failure of a negotiation.
     pub fn last_error(&self) -> Option<Arc<NegotiationError>> {
         self.shared.details().last_error.clone()
+    }
+
+    /// The latest failures of STUN and TURN servers and of candidates, the oldest first; at most 32.
+    pub fn ice_errors(&self) -> Vec<Arc<IceCandidateError>> {
+        self.shared.details().ice_errors.iter().cloned().collect()
+    }
+
+    /// What came from it and led to nothing.
+    pub fn counters(&self) -> RemoteCounters {
+        self.shared.details().counters
     }
 
     /// Events. The first subscription gets what came before it, such as a channel that the remote opened.

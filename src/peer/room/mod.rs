@@ -236,8 +236,8 @@ impl RoomActor {
             Event::Direct(direct) => {
                 let now = self.now();
                 if let Some(roster) = &mut self.roster {
-                    let from = direct.from.clone();
-                    roster.data(now, &from, direct);
+                    let (from, bytes) = (direct.from.clone(), direct.data.as_str().len());
+                    roster.data(now, &from, direct, bytes);
                 }
             }
             Event::ServerError(complaint) => self.complaint(&complaint),

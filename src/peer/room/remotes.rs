@@ -14,7 +14,7 @@ use crate::rtc::engine::ConnectionConfig;
 use crate::wire::{IceServer, PresencePeer};
 
 /// What may wait for a remote's actor. It is busy for milliseconds at most: who fills this is not negotiating.
-const INPUT_QUEUE: usize = 1_024;
+const INPUT_QUEUE: usize = 256;
 
 struct Entry {
     shared: Arc<remote::Shared>,

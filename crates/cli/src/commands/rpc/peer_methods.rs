@@ -273,6 +273,15 @@ fn diagnose(peer: &MeteredPeer) -> Value {
                 "cause": error.diagnosis.cause,
                 "fix": error.diagnosis.fix,
             })),
+            "iceErrors": remote.ice_errors().iter().map(|error| json!({
+                "url": error.url,
+                "code": error.code,
+                "errorCode": error.error_code,
+                "message": error.reason,
+                "cause": error.diagnosis.cause,
+                "fix": error.diagnosis.fix,
+            })).collect::<Vec<_>>(),
+            "dropped": remote.counters(),
         })
     };
     json!({

@@ -1,0 +1,113 @@
+//! Whether a remote that the service lost is still the one that it was, pure.
+//!
+//! Invariant: for each departure there is at most one verdict. While the remote is missing, only silence or
+//! the end of its connection speak against it; after its return it must be heard, or signal, soon.
+
+use std::time::Duration;
+
+/// A remote is heard or signals within this after its return, or it is another one: a path is checked every
+/// second.
+pub(crate) const SAME_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// What is known of the remote: both only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SignsOfLife {
+    /// Datagrams received.
+    pub(crate) received: u64,
+    /// Signals taken.
+    pub(crate) signals: u64,
+}
+
+/// The departure of one remote, if any.
+#[derive(Debug, Default)]
+pub(crate) struct Departure {
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Present,
+    /// The service lists it no more. `lost`: nothing is heard of it either.
+    Missing { lost: bool },
+    /// It is listed again.
+    Returned { before: SignsOfLife, due: Duration },
+}
+
+impl Departure {
+    /// The service lists the remote no more.
+    pub(crate) fn missing(&mut self, connected: bool) {
+        self.state = State::Missing { lost: !connected };
+    }
+
+    /// It is listed again.
+    pub(crate) fn returned(&mut self, now: Duration, before: SignsOfLife) {
+        self.state = State::Returned { before, due: now + SAME_WITHIN };
+    }
+
+    /// Nothing is heard of it any more, or its connection ended.
+    pub(crate) fn unheard(&mut self) {
+        if let State::Missing { lost } = &mut self.state {
+            *lost = true;
+        }
+    }
+
+    /// Whether it is the same; `None` while that is open.
+    pub(crate) fn verdict(&mut self, now: Duration, signs: SignsOfLife) -> Option<bool> {
+        let same = match &self.state {
+            State::Missing { lost: true } => false,
+            State::Returned { before, .. } if signs != *before => true,
+            State::Returned { due, .. } if now >= *due => false,
+            _ => return None,
+        };
+        self.state = State::Present;
+        Some(same)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Returned { due, .. } => Some(due),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(9);
+    const BEFORE: SignsOfLife = SignsOfLife { received: 7, signals: 3 };
+
+    #[test]
+    fn while_it_is_heard_it_is_only_missing() {
+        let mut departure = Departure::default();
+        assert_eq!(departure.verdict(NOW, BEFORE), None);
+        departure.unheard();
+        departure.missing(true);
+        assert_eq!((departure.verdict(NOW, BEFORE), departure.next_deadline()), (None, None));
+        departure.unheard();
+        assert_eq!(departure.verdict(NOW, BEFORE), Some(false));
+        assert_eq!(departure.verdict(NOW, BEFORE), None, "one verdict");
+        departure.missing(false);
+        assert_eq!(departure.verdict(NOW, BEFORE), Some(false), "not connected: gone at once");
+    }
+
+    #[test]
+    fn after_its_return_a_sign_of_life_decides() {
+        for sign in [SignsOfLife { received: 8, ..BEFORE }, SignsOfLife { signals: 4, ..BEFORE }] {
+            let mut departure = Departure::default();
+            departure.missing(true);
+            departure.returned(NOW, BEFORE);
+            assert_eq!(departure.verdict(NOW, BEFORE), None);
+            departure.unheard();
+            assert_eq!(departure.verdict(NOW, sign), Some(true));
+        }
+        let mut departure = Departure::default();
+        departure.returned(NOW, BEFORE);
+        let due = departure.next_deadline().unwrap();
+        assert_eq!(due, NOW + SAME_WITHIN);
+        assert_eq!(departure.verdict(due, BEFORE), Some(false));
+        assert_eq!(departure.next_deadline(), None);
+    }
+}

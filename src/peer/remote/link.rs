@@ -1,0 +1,57 @@
+//! A connection and what it tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::peer::negotiation::{Failure, Op, Reply};
+use crate::rtc::RtcError;
+use crate::rtc::engine::{Connection, ConnectionEvent};
+
+/// An operation of the engine takes milliseconds; one that hangs must not hang the remote with it.
+const OPERATION_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) struct Link {
+    pub(super) connection: Arc<dyn Connection>,
+    pub(super) events: mpsc::UnboundedReceiver<ConnectionEvent>,
+}
+
+/// Does what the negotiation wants.
+pub(super) async fn operate(connection: &dyn Connection, op: Op) -> Result<Reply, Failure> {
+    let result = match tokio::time::timeout(OPERATION_LIMIT, run(connection, op)).await {
+        Ok(result) => result,
+        Err(_) => Err(RtcError::of("operation", "TimedOut")),
+    };
+    result.map_err(|error| Failure { code: "negotiation_failed", message: error.to_string() })
+}
+
+async fn run(connection: &dyn Connection, op: Op) -> Result<Reply, RtcError> {
+    let reply = |()| Reply::Nothing;
+    match op {
+        Op::Offer { ice_restart } => connection.offer(ice_restart).await.map(Reply::Description),
+        Op::Answer => connection.answer().await.map(Reply::Description),
+        Op::RollBack => connection.roll_back().await.map(reply),
+        Op::ApplyRemote(description) => connection.apply_remote(description).await.map(reply),
+        Op::AddCandidate(candidate) => connection.add_candidate(candidate).await.map(reply),
+        Op::LocalDescription => match connection.local_description().await {
+            Some(description) => Ok(Reply::Description(description)),
+            None => Err(RtcError::of("local_description", "None")),
+        },
+    }
+}
+
+/// Closes a connection; one that does not end is told of, not waited for.
+pub(super) async fn close(connection: Arc<dyn Connection>) {
+    if tokio::time::timeout(OPERATION_LIMIT, connection.close()).await.is_err() {
+        tracing::warn!("a connection did not close in time");
+    }
+}
+
+/// The stable code of a connection that could not be made.
+pub(super) fn connect_code(error: &RtcError) -> &'static str {
+    match error.reason.as_str() {
+        "NoTurnServer" => "no_turn_server",
+        _ => "connection_failed",
+    }
+}
