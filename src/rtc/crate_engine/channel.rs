@@ -3,17 +3,24 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use tokio::sync::OnceCell;
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
+use webrtc::peer_connection::PeerConnection;
 
+use super::association::Association;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Channel, ChannelEvent, ChannelInit, ChannelMessage};
 
 pub(super) struct CrateChannel {
-    channel: Arc<dyn DataChannel>,
+    /// Empty until the association can carry it.
+    channel: OnceCell<Arc<dyn DataChannel>>,
     init: ChannelInit,
+    association: Arc<Association>,
+    low_threshold: AtomicU32,
 }
 
 impl fmt::Debug for CrateChannel {
@@ -22,13 +29,43 @@ impl fmt::Debug for CrateChannel {
     }
 }
 
+/// Opens a channel on the connection.
+pub(super) async fn open(
+    connection: &dyn PeerConnection,
+    init: &ChannelInit,
+) -> Result<Arc<dyn DataChannel>, RtcError> {
+    let options = RTCDataChannelInit {
+        ordered: init.ordered,
+        max_packet_life_time: init.max_packet_life_time_ms,
+        max_retransmits: init.max_retransmits,
+        protocol: init.protocol.clone(),
+        negotiated: init.negotiated_id,
+    };
+    let channel = connection.create_data_channel(&init.label, Some(options)).await;
+    channel.map_err(|error| RtcError::new("open_channel", &error))
+}
+
 impl CrateChannel {
-    pub(super) fn new(channel: Arc<dyn DataChannel>, init: ChannelInit) -> Self {
-        Self { channel, init }
+    pub(super) fn new(
+        channel: Arc<dyn DataChannel>,
+        init: ChannelInit,
+        association: Arc<Association>,
+    ) -> Self {
+        let channel = OnceCell::new_with(Some(channel));
+        Self { channel, init, association, low_threshold: AtomicU32::new(0) }
+    }
+
+    /// A channel that its reader opens as soon as the association can carry it.
+    pub(super) fn later(init: ChannelInit, association: Arc<Association>) -> Self {
+        let channel = OnceCell::new();
+        Self { channel, init, association, low_threshold: AtomicU32::new(0) }
     }
 
     /// A channel that the remote opened.
-    pub(super) async fn adopt(channel: Arc<dyn DataChannel>) -> Result<Self, RtcError> {
+    pub(super) async fn adopt(
+        channel: Arc<dyn DataChannel>,
+        association: Arc<Association>,
+    ) -> Result<Self, RtcError> {
         let fail = |error| RtcError::new("adopt_channel", &error);
         let init = ChannelInit {
             label: channel.label().await.map_err(fail)?,
@@ -38,7 +75,17 @@ impl CrateChannel {
             protocol: channel.protocol().await.map_err(fail)?,
             negotiated_id: None,
         };
-        Ok(Self { channel, init })
+        Ok(Self::new(channel, init, association))
+    }
+
+    async fn open_when_ready(&self) -> Result<Arc<dyn DataChannel>, RtcError> {
+        let connection = self.association.ready().await;
+        let connection = connection.ok_or_else(|| RtcError::of("open_channel", "closed"))?;
+        let channel = open(&*connection, &self.init).await?;
+        let threshold = self.low_threshold.load(Ordering::Relaxed);
+        let result = channel.set_buffered_amount_low_threshold(threshold).await;
+        result.map_err(|error| RtcError::new("set_low_threshold", &error))?;
+        Ok(channel)
     }
 }
 
@@ -49,30 +96,44 @@ impl Channel for CrateChannel {
     }
 
     async fn send(&self, message: &ChannelMessage) -> Result<(), RtcError> {
+        let channel = self.channel.get().ok_or_else(|| RtcError::of("send", "NotOpen"))?;
         match message {
-            ChannelMessage::Text(text) => self.channel.send_text(text).await,
-            ChannelMessage::Binary(bytes) => self.channel.send(BytesMut::from(&bytes[..])).await,
+            ChannelMessage::Text(text) => channel.send_text(text).await,
+            ChannelMessage::Binary(bytes) => channel.send(BytesMut::from(&bytes[..])).await,
         }
         .map_err(|error| RtcError::new("send", &error))
     }
 
     async fn buffered_amount(&self) -> Result<usize, RtcError> {
-        let bytes = self.channel.outstanding_bytes().await;
+        let Some(channel) = self.channel.get() else { return Ok(0) };
+        let bytes = channel.outstanding_bytes().await;
         bytes.map_err(|error| RtcError::new("buffered_amount", &error))
     }
 
     async fn set_low_threshold(&self, bytes: u32) -> Result<(), RtcError> {
-        let result = self.channel.set_buffered_amount_low_threshold(bytes).await;
+        self.low_threshold.store(bytes, Ordering::Relaxed);
+        let Some(channel) = self.channel.get() else { return Ok(()) };
+        let result = channel.set_buffered_amount_low_threshold(bytes).await;
         result.map_err(|error| RtcError::new("set_low_threshold", &error))
     }
 
     async fn next(&self) -> Option<ChannelEvent> {
+        let channel = match self.channel.get_or_try_init(|| self.open_when_ready()).await {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::debug!(%error, "the connection ended before a channel was opened on it");
+                return None;
+            }
+        };
         loop {
-            return Some(match self.channel.poll().await? {
+            return Some(match channel.poll().await? {
                 DataChannelEvent::OnOpen => ChannelEvent::Open,
                 DataChannelEvent::OnError => ChannelEvent::Error,
                 DataChannelEvent::OnClosing => ChannelEvent::Closing,
-                DataChannelEvent::OnClose => ChannelEvent::Closed,
+                DataChannelEvent::OnClose => {
+                    self.association.channel_closed().await;
+                    ChannelEvent::Closed
+                }
                 DataChannelEvent::OnBufferedAmountLow => ChannelEvent::BufferedAmountLow,
                 DataChannelEvent::OnMessage(message) => {
                     let bytes = message.data.freeze();
@@ -88,6 +149,7 @@ impl Channel for CrateChannel {
     }
 
     async fn close(&self) -> Result<(), RtcError> {
-        self.channel.close().await.map_err(|error| RtcError::new("close_channel", &error))
+        let Some(channel) = self.channel.get() else { return Ok(()) };
+        channel.close().await.map_err(|error| RtcError::new("close_channel", &error))
     }
 }

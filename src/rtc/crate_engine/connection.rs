@@ -9,13 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
-use webrtc::data_channel::RTCDataChannelInit;
 use webrtc::peer_connection::{
     PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceTransportPolicy,
     RTCSdpType, RTCSessionDescription, StatsSelector,
 };
 
-use super::channel::CrateChannel;
+use super::channel::{self, CrateChannel};
 use super::handler::Handler;
 use super::stats;
 use crate::rtc::RtcError;
@@ -25,7 +24,7 @@ use crate::rtc::stats::ConnectionStats;
 use crate::wire::{DescriptionKind, IceCandidate, IceServer, SessionDescription};
 
 pub(super) struct CrateConnection {
-    connection: Box<dyn PeerConnection>,
+    connection: Arc<dyn PeerConnection>,
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     policy: RTCIceTransportPolicy,
@@ -39,7 +38,7 @@ impl fmt::Debug for CrateConnection {
 
 impl CrateConnection {
     pub(super) fn new(
-        connection: Box<dyn PeerConnection>,
+        connection: Arc<dyn PeerConnection>,
         runtime: Arc<ConnectionRuntime>,
         handler: Arc<Handler>,
         policy: RTCIceTransportPolicy,
@@ -130,16 +129,12 @@ impl Connection for CrateConnection {
     }
 
     async fn open_channel(&self, init: &ChannelInit) -> Result<Arc<dyn Channel>, RtcError> {
-        let options = RTCDataChannelInit {
-            ordered: init.ordered,
-            max_packet_life_time: init.max_packet_life_time_ms,
-            max_retransmits: init.max_retransmits,
-            protocol: init.protocol.clone(),
-            negotiated: init.negotiated_id,
-        };
-        let channel = self.connection.create_data_channel(&init.label, Some(options)).await;
-        let channel = channel.map_err(|error| RtcError::new("open_channel", &error))?;
-        Ok(Arc::new(CrateChannel::new(channel, init.clone())))
+        let association = Arc::clone(&self.handler.association);
+        if association.is_under_way().await {
+            return Ok(Arc::new(CrateChannel::later(init.clone(), association)));
+        }
+        let channel = channel::open(&*self.connection, init).await?;
+        Ok(Arc::new(CrateChannel::new(channel, init.clone(), association)))
     }
 
     fn hurry(&self) {
@@ -165,6 +160,7 @@ impl Connection for CrateConnection {
     }
 
     async fn close(&self) {
+        self.handler.association.transport_closed();
         if let Err(error) = self.connection.close().await {
             tracing::debug!(error = %RtcError::new("close", &error), "a connection did not close cleanly");
         }

@@ -13,6 +13,7 @@ use webrtc::peer_connection::{
     RTCPeerConnectionIceEvent, RTCPeerConnectionState,
 };
 
+use super::association::Association;
 use super::channel::CrateChannel;
 use super::tracks::Tracks;
 use crate::rtc::engine::{ConnectionEvent, IceState};
@@ -22,13 +23,15 @@ use crate::wire::IceCandidate;
 pub(super) struct Handler {
     events: mpsc::UnboundedSender<ConnectionEvent>,
     was_connected: AtomicBool,
+    pub(super) association: Arc<Association>,
     pub(super) tracks: Tracks,
 }
 
 impl Handler {
     pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
         let tracks = Tracks::new(events.clone());
-        Self { events, was_connected: AtomicBool::new(false), tracks }
+        let association = Arc::new(Association::new(events.clone()));
+        Self { events, was_connected: AtomicBool::new(false), association, tracks }
     }
 
     fn tell(&self, event: ConnectionEvent) {
@@ -75,9 +78,11 @@ impl PeerConnectionEventHandler for Handler {
         match state {
             RTCPeerConnectionState::Connected => {
                 self.was_connected.store(true, Ordering::Relaxed);
+                self.association.transport_up();
                 self.tell(ConnectionEvent::Connected);
             }
             RTCPeerConnectionState::Closed => {
+                self.association.transport_closed();
                 let failed = !self.was_connected.load(Ordering::Relaxed);
                 self.tell(ConnectionEvent::TransportClosed { failed });
             }
@@ -87,7 +92,7 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
         // Reading its properties needs the lock that the driver has released while it awaits us.
-        match CrateChannel::adopt(channel).await {
+        match CrateChannel::adopt(channel, Arc::clone(&self.association)).await {
             Ok(channel) => self.tell(ConnectionEvent::Channel(Arc::new(channel))),
             Err(error) => tracing::debug!(%error, "a channel was gone before it was announced"),
         }

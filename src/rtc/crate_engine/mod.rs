@@ -6,6 +6,7 @@
 //! ICE restart (kept), or a changed network is never noticed; no multicast DNS (a socket on port 5353 per
 //! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead.
 
+mod association;
 mod channel;
 mod connection;
 mod handler;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use webrtc::peer_connection::{
-    MediaEngine, PeerConnectionBuilder, RTCConfigurationBuilder, RTCIceTransportPolicy, Registry,
-    SettingEngine, SettingEngineBuilder, register_default_interceptors,
+    MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder,
+    RTCIceTransportPolicy, Registry, SettingEngine, SettingEngineBuilder,
+    register_default_interceptors,
 };
 
 use self::connection::CrateConnection;
@@ -102,8 +104,9 @@ impl Engine for CrateEngine {
             .with_udp_addrs(vec![runtime.local_addresses()])
             .build();
         // It is some KiB large; on the heap it does not weigh on every future around it.
-        let connection = Box::pin(building).await.map_err(fail)?;
-        Ok(Arc::new(CrateConnection::new(Box::new(connection), runtime, handler, policy)))
+        let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(building).await.map_err(fail)?);
+        handler.association.belongs_to(Arc::downgrade(&connection));
+        Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy)))
     }
 }
 

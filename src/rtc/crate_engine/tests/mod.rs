@@ -56,6 +56,47 @@ async fn a_local_offer_can_be_taken_back_for_the_remotes() {
 }
 
 #[tokio::test]
+async fn a_channel_opens_whenever_it_is_opened() {
+    // Also in the midst of the association's handshake, which is some milliseconds long.
+    for pause in 0..6 {
+        let (mut one, mut two) = (Side::new().await, Side::new().await);
+        let first = one.connection.open_channel(&reliable("first")).await.unwrap();
+        negotiate(&mut one, &mut two, false).await;
+        let mut more = Vec::new();
+        for _ in 0..40 {
+            more.push(two.connection.open_channel(&reliable("more")).await.unwrap());
+            tokio::time::sleep(Duration::from_micros(300 + 200 * pause)).await;
+        }
+        opened(&*first).await;
+        for channel in more {
+            opened(&*channel).await;
+        }
+        one.connection.close().await;
+        two.connection.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_told_to_the_remote_and_a_closed_channel_alone_is_not() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    let other = one.connection.open_channel(&reliable("other")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    opened(&*other).await;
+    let (first, second) = (two.channel().await, two.channel().await);
+    channel.close().await.unwrap();
+    let (closed, open) =
+        if first.init().label == "chat" { (first, second) } else { (second, first) };
+    while !matches!(closed.next().await, None | Some(ChannelEvent::Closed)) {}
+    assert!(!two.saw(|event| matches!(event, ConnectionEvent::TransportClosed { .. })));
+    one.connection.close().await;
+    while !matches!(open.next().await, None | Some(ChannelEvent::Closed)) {}
+    two.until(|event| matches!(event, ConnectionEvent::TransportClosed { .. })).await;
+    two.connection.close().await;
+}
+
+#[tokio::test]
 async fn a_restart_binds_new_sockets_and_keeps_the_channel() {
     let (mut one, mut two) = (Side::new().await, Side::new().await);
     let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();

@@ -50,6 +50,11 @@ impl Side {
         tokio::time::timeout(PATIENCE, search).await.expect("the event did not come");
     }
 
+    /// Whether such an event waits already; what waits is taken.
+    pub(super) fn saw(&mut self, wanted: impl Fn(&ConnectionEvent) -> bool) -> bool {
+        std::iter::from_fn(|| self.events.try_recv().ok()).any(|event| wanted(&event))
+    }
+
     pub(super) async fn gathered(&mut self) {
         self.until(|event| matches!(event, ConnectionEvent::GatheringComplete)).await;
     }
