@@ -76,7 +76,7 @@ impl Association {
     /// channel that is opened during the handshake at once, and it is lost. Before descriptions are agreed on
     /// it waits for the end of the handshake as it should.
     pub(super) async fn is_under_way(&self) -> bool {
-                self.state().await.is_some_and(|state| state != RTCSctpTransportState::Connected)
+        self.state().await.is_some_and(|state| state != RTCSctpTransportState::Connected)
     }
 
     /// The connection, once channels can be opened on it; `None` if that will never be.

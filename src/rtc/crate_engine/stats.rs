@@ -71,13 +71,33 @@ pub(super) fn read_pair(
         .map(|pair| pair.current_round_trip_time * 1_000.0)
         .filter(|milliseconds| *milliseconds > 0.0);
     CandidatePairStats {
-        local: read_candidate(pair.local(), runtime),
-        remote: read_candidate(pair.remote(), runtime),
+        local: read_candidate(pair.local(), relay_url(pair.local(), report, runtime)),
+        remote: read_candidate(pair.remote(), None),
         round_trip_time_ms: round_trip,
     }
 }
 
-fn read_candidate(candidate: &RTCIceCandidate, runtime: &ConnectionRuntime) -> CandidateStats {
+/// The crate's candidate has lost its URL; the report still has it.
+fn relay_url(
+    candidate: &RTCIceCandidate,
+    report: &RTCStatsReport,
+    runtime: &ConnectionRuntime,
+) -> Option<String> {
+    if candidate.typ != RTCIceCandidateType::Relay {
+        return None;
+    }
+    report.iter().find_map(|entry| match entry {
+        RTCStatsReportEntry::LocalCandidate(local)
+            if local.port == candidate.port
+                && local.address.as_deref() == Some(&candidate.address) =>
+        {
+            runtime.url_of(&local.url)
+        }
+        _ => None,
+    })
+}
+
+fn read_candidate(candidate: &RTCIceCandidate, relay_url: Option<String>) -> CandidateStats {
     let candidate_type = match candidate.typ {
         RTCIceCandidateType::Srflx => CandidateType::Srflx,
         RTCIceCandidateType::Prflx => CandidateType::Prflx,
@@ -90,7 +110,7 @@ fn read_candidate(candidate: &RTCIceCandidate, runtime: &ConnectionRuntime) -> C
         address: (!candidate.address.is_empty()).then(|| candidate.address.clone()),
         port: candidate.port,
         protocol: protocol.to_owned(),
-        relay_url: candidate.url.as_deref().and_then(|url| runtime.url_of(url)),
+        relay_url,
     }
 }
 

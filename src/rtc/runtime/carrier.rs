@@ -43,7 +43,7 @@ pub(super) async fn run(
     };
     let Err(failure) = result else { return };
     if link.lock().watch.broken() {
-        servers.report(&link.server.url, failure.code, UNREACHABLE, failure.reason);
+        servers.report(link.server.url(), failure.code, UNREACHABLE, failure.reason);
     }
     // The link keeps its dead end until the sockets are bound anew: the crate repeats a request many times,
     // and each would try the server again.

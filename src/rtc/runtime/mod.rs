@@ -2,6 +2,7 @@
 //!
 //! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
 //!   in between waits for that. While a connection is being set up its sleeps are short.
+//! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
 //! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
@@ -19,6 +20,7 @@ mod servers;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod sockets;
+mod turns;
 mod watch;
 
 use std::fmt;
@@ -26,7 +28,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,13 @@ pub(crate) use addresses::{AddressSource, LocalAddresses};
 pub(crate) use pace::Pace;
 use servers::Servers;
 pub use sockets::SocketBinder;
+use turns::Turns;
+
+tokio::task_local! {
+    /// Set in tasks of the crate. Only its driver's sleeps are cut short: a sleep of ours inside a call of the
+    /// crate is a time limit.
+    static DRIVER: ();
+}
 
 /// What all connections of a client share.
 #[derive(Default)]
@@ -68,7 +76,7 @@ impl fmt::Debug for NetworkContext {
 pub(crate) struct ConnectionRuntime {
     network: Arc<NetworkContext>,
     pace: Arc<Pace>,
-    received: Arc<AtomicU64>,
+    turns: Arc<Turns>,
     servers: Arc<Servers>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
 }
@@ -88,7 +96,7 @@ impl ConnectionRuntime {
         Arc::new(Self {
             network: Arc::clone(network),
             pace: Arc::new(Pace::default()),
-            received: Arc::default(),
+            turns: Arc::default(),
             servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
             tasks: Mutex::new(Vec::new()),
         })
@@ -96,7 +104,7 @@ impl ConnectionRuntime {
 
     /// Datagrams that came over all sockets so far.
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.pace.received()
     }
 
     pub(crate) fn pace(&self) -> &Pace {
@@ -158,7 +166,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for ConnectionRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
-        let task = tokio::spawn(future);
+        let task = tokio::spawn(DRIVER.scope((), future));
         let handle = Spawned(task.abort_handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|task| !task.is_finished());
@@ -168,9 +176,9 @@ impl Runtime for ConnectionRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
-        let (pace, received) = (Arc::clone(&self.pace), Arc::clone(&self.received));
+        let (pace, turns) = (Arc::clone(&self.pace), Arc::clone(&self.turns));
         let servers = Arc::clone(&self.servers);
-        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, received, servers)?))
+        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, turns, servers)?))
     }
 
     fn wrap_tcp_listener(
@@ -198,8 +206,17 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Boxed<'static, ()> {
-        let now = tokio::time::Instant::now();
-        Box::pin(tokio::time::sleep(duration.min(self.pace.longest_sleep(now))))
+        if DRIVER.try_with(|()| ()).is_err() {
+            return Box::pin(tokio::time::sleep(duration));
+        }
+        let sleep = self.turns.sleep();
+        let longest = self.pace.longest_sleep(tokio::time::Instant::now());
+        Box::pin(async move {
+            if !sleep.is_none() {
+                tokio::time::sleep(duration.min(longest)).await;
+            }
+            sleep.over();
+        })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {

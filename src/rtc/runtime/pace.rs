@@ -1,5 +1,6 @@
 //! How long the driver of a connection may sleep.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ const RELAX_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pace {
     state: Mutex<State>,
+    received: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,8 @@ struct State {
 impl Default for Pace {
     fn default() -> Self {
         let now = Instant::now();
-        Self { state: Mutex::new(State { brisk_until: now, last_traffic: now }) }
+        let state = Mutex::new(State { brisk_until: now, last_traffic: now });
+        Self { state, received: AtomicU64::new(0) }
     }
 }
 
@@ -61,6 +64,17 @@ impl Pace {
         if now < state.brisk_until {
             state.last_traffic = now;
         }
+    }
+
+    /// Datagrams came.
+    pub(crate) fn arrived(&self, datagrams: usize) {
+        self.received.fetch_add(datagrams as u64, Ordering::Relaxed);
+        self.traffic();
+    }
+
+    /// How many came so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn longest_sleep(&self, now: Instant) -> Duration {

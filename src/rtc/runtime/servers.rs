@@ -5,7 +5,7 @@
 //! these: [`super::sockets`] sends it to the real server instead.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -81,13 +81,20 @@ pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) transport: Transport,
-    /// The app's URL that named it first, for events.
-    pub(super) url: String,
+    /// The app's URL that named it first.
+    url: String,
+    /// The first that named it as a relay: one server may be both, and as a relay it can refuse.
+    relay_url: OnceLock<String>,
     /// Its addresses: `None` while they are looked up, empty if there are none.
     pub(super) addresses: watch::Receiver<Option<Vec<SocketAddr>>>,
 }
 
 impl Server {
+    /// The app's URL, for events and figures.
+    pub(super) fn url(&self) -> &str {
+        self.relay_url.get().unwrap_or(&self.url)
+    }
+
     fn crate_name(&self) -> String {
         format!("s{}.invalid:{}", self.number, self.port)
     }
@@ -172,6 +179,9 @@ impl Servers {
                 == (&parsed.host, parsed.port, parsed.transport)
         };
         if let Some(server) = known.iter().find(same) {
+            if parsed.relay {
+                server.relay_url.get_or_init(|| url.to_owned());
+            }
             return Some(Arc::clone(server));
         }
         if known.len() >= MAX_SERVERS {
@@ -184,6 +194,7 @@ impl Servers {
             port: parsed.port,
             transport: parsed.transport,
             url: url.to_owned(),
+            relay_url: parsed.relay.then(|| url.to_owned()).map_or_else(OnceLock::new, Into::into),
             addresses: self.look_up(&parsed.host, parsed.port),
         });
         known.push(Arc::clone(&server));
@@ -232,7 +243,7 @@ impl Servers {
             let name = server.crate_name();
             crate_url.contains(&format!(":{name}"))
         })?;
-        Some(server.url.clone())
+        Some(server.url().to_owned())
     }
 
     pub(super) fn report(&self, url: &str, code: &'static str, error_code: u16, reason: &str) {
@@ -327,6 +338,14 @@ mod tests {
             let server = servers.behind(address).unwrap();
             assert_eq!(server.address(true), Some(([127, 0, 0, 1], 9).into()));
         }
+    }
+
+    #[test]
+    fn a_server_for_both_is_named_by_its_relay() {
+        let (servers, _) = servers();
+        let told = servers.set(&[server("stun:127.0.0.1", ""), server("turn:127.0.0.1", "x")]);
+        assert_eq!(servers.url_of(&told[0].urls[0]).as_deref(), Some("turn:127.0.0.1"));
+        assert_eq!(servers.lock().len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -17,6 +17,7 @@ use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 use super::carrier;
 use super::pace::Pace;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
+use super::turns::Turns;
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch};
 
 /// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
@@ -102,7 +103,7 @@ pub(super) struct ConnectionSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     ipv4: bool,
     pace: Arc<Pace>,
-    received: Arc<AtomicU64>,
+    turns: Arc<Turns>,
     servers: Arc<Servers>,
     /// Whether any link exists: without, nothing needs a look.
     linked: AtomicBool,
@@ -120,7 +121,7 @@ impl ConnectionSocket {
     pub(super) fn new(
         inner: Arc<dyn AsyncUdpSocket>,
         pace: Arc<Pace>,
-        received: Arc<AtomicU64>,
+        turns: Arc<Turns>,
         servers: Arc<Servers>,
     ) -> io::Result<Self> {
         let ipv4 = inner.local_addr()?.is_ipv4();
@@ -128,7 +129,7 @@ impl ConnectionSocket {
             inner,
             ipv4,
             pace,
-            received,
+            turns,
             servers,
             linked: AtomicBool::new(false),
             links: Mutex::default(),
@@ -195,7 +196,7 @@ impl ConnectionSocket {
                     Some([]) | None => ("ice_server_unresolved", "its name was not found"),
                     _ => ("ice_server_timeout", "no answer within 5 s"),
                 };
-                servers.report(&link.server.url, code, UNREACHABLE, reason);
+                servers.report(link.server.url(), code, UNREACHABLE, reason);
             }
         });
     }
@@ -241,7 +242,7 @@ pub(super) fn examine(servers: &Servers, link: &Link, datagram: &[u8]) {
             401 | 403 | 441 => "turn_unauthorized",
             _ => "turn_refused",
         };
-        servers.report(&link.server.url, code, refusal.code, &refusal.reason);
+        servers.report(link.server.url(), code, refusal.code, &refusal.reason);
     }
 }
 
@@ -264,6 +265,7 @@ impl AsyncUdpSocket for ConnectionSocket {
             return self.inner.poll_send(cx, transmit);
         };
         let link = self.link(server);
+        self.turns.relayed();
         match self.divert(&link, transmit.contents) {
             Some(destination) => {
                 let mut transmit = transmit.clone();
@@ -284,8 +286,7 @@ impl AsyncUdpSocket for ConnectionSocket {
         // The waker first, so that nothing that is pushed in between is slept over.
         self.inbound.waker.register(cx.waker());
         if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
-            self.pace.traffic();
-            self.received.fetch_add(1, Ordering::Relaxed);
+            self.pace.arrived(1);
             let length = datagram.len().min(bufs[0].len());
             bufs[0][..length].copy_from_slice(&datagram[..length]);
             meta[0] = RecvMeta::default();
@@ -293,8 +294,7 @@ impl AsyncUdpSocket for ConnectionSocket {
             return Poll::Ready(Ok(1));
         }
         let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
-        self.pace.traffic();
-        self.received.fetch_add(received as u64, Ordering::Relaxed);
+        self.pace.arrived(received);
         if linked {
             for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
                 self.recognise(buf, meta);
