@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::output::Failure;
 
 /// Metered Realtime Messaging on your machine: a local service, a terminal client, a scriptable client,
-/// tokens, and a demonstration of what happens when things go wrong.
+/// files from device to device, tokens, and a demonstration of what happens when things go wrong.
 #[derive(Debug, Parser)]
 #[command(name = "metered", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -29,6 +29,8 @@ Try it:
   metered demo                         everything at once, on a local server
   metered serve                        a local service at ws://127.0.0.1:8787
   metered join lobby --url ws://127.0.0.1:8787 --key pk_live_dev
+  metered receive --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
+  metered send FILE --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered mint alice                   a token for the local service";
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +38,8 @@ enum Command {
     Serve(commands::serve::Args),
     Demo(commands::demo::Args),
     Join(commands::join::Args),
+    Send(commands::files::send::Args),
+    Receive(commands::files::receive::Args),
     Rpc(commands::rpc::Args),
     Mint(commands::mint::Args),
     /// Prints a completion script for your shell.
@@ -73,6 +77,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => commands::serve::run(args).await,
         Command::Demo(args) => commands::demo::run(args).await,
         Command::Join(args) => commands::join::run(args).await,
+        Command::Send(args) => commands::files::send::run(args).await,
+        Command::Receive(args) => commands::files::receive::run(args).await,
         Command::Rpc(args) => commands::rpc::run(args).await,
         Command::Mint(args) => commands::mint::run(&args),
         Command::Completions { shell } => {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use metered_realtime::diagnosis::Diagnosis;
+use metered_realtime::peer::{PeerError, PeerOptionsError};
 use metered_realtime::signalling::{ConnectError, OptionsError, RequestError};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -54,6 +55,18 @@ impl From<RequestError> for Failure {
 
 impl From<OptionsError> for Failure {
     fn from(error: OptionsError) -> Self {
+        Self::diagnosed(error.code(), &error, error.diagnosis())
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
+        Self::diagnosed(&error.code(), &error, error.diagnosis())
+    }
+}
+
+impl From<PeerOptionsError> for Failure {
+    fn from(error: PeerOptionsError) -> Self {
         Self::diagnosed(error.code(), &error, error.diagnosis())
     }
 }

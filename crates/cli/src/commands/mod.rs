@@ -1,6 +1,7 @@
 //! One file, or folder, per command.
 
 pub(crate) mod demo;
+pub(crate) mod files;
 pub(crate) mod join;
 pub(crate) mod mint;
 pub(crate) mod rpc;
