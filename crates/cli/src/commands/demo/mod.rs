@@ -2,6 +2,7 @@
 //!
 //! Every line that it prints was checked; a step that does not hold makes the exit code non-zero.
 
+mod peers;
 mod steps;
 mod watch;
 
@@ -13,10 +14,12 @@ use metered_dev_server::DevServer;
 
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD};
 
-/// Shows the SDK at work, from a first message to a lost connection, an expired token and a full quota.
+/// Shows the SDK at work, from a first message to a lost connection, an expired token, a full quota and
+/// a path between two peers that dies.
 ///
-/// Starts a local server and three clients, lets things go wrong one after the other, and says what the SDK
-/// did about each. Takes a few seconds, needs no network, and ends with exit code 0 only if every step held.
+/// Starts a local server, clients and peers, lets things go wrong one after the other, and says what the SDK
+/// did about each. Takes less than half a minute, needs no network, and ends with exit code 0 only if every
+/// step held.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {}
 
@@ -62,6 +65,7 @@ pub(crate) async fn run(_: Args) -> Result<ExitCode, Failure> {
     steps::conversation(&server, &mut story).await?;
     steps::tokens(&server, &mut story).await?;
     steps::limits(&server, &mut story).await?;
+    peers::peers(&server, &mut story).await?;
     let left = server.connections();
     story.chapter("The end")?;
     let told = match left {
