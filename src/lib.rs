@@ -25,6 +25,9 @@
 //! # }).unwrap();
 //! ```
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 pub mod credential;
 pub mod diagnosis;
 pub mod events;

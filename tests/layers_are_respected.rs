@@ -7,6 +7,7 @@ use sources::{code_of, rust_files};
 
 /// Module, and the modules of the crate that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("bench", &["wire", "rtc"]),
     ("diagnosis", &[]),
     ("wire", &[]),
     ("events", &[]),
