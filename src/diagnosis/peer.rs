@@ -72,6 +72,10 @@ pub fn of_negotiation_error(code: &str) -> Diagnosis {
             "Only relayed connections are allowed (iceTransportPolicy relay), and there is no TURN server that can be used.",
             "Enable TURN for the key, pass iceServers with turn: or turns: URLs and credentials, or allow all candidates.",
         ),
+        "handshake_timeout" => (
+            "A path to the remote was found, but the keys of the connection were not agreed on within 20 s: the path loses large datagrams, or the remote's handshake failed.",
+            "The connection is made anew by itself. If it repeats, look for a VPN or a firewall that drops UDP datagrams above a few hundred bytes, and try iceTransportPolicy relay with turns: on port 443.",
+        ),
         "remote_description_too_large" => (
             "The remote sent a description that is too large to be one.",
             "It is not a client that can be talked to; its message was dropped.",

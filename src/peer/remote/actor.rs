@@ -27,6 +27,10 @@ use crate::rtc::engine::{
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::{IceServer, TrackMetadata};
 
+/// How long path and keys of an agreed connection may take. A path that is not found fails sooner, and keys
+/// take three round trips.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+
 /// What the room tells the actor.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -90,8 +94,14 @@ pub(crate) struct RemoteActor {
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
     departure: Departure,
+    /// Until when the keys of an agreed connection must be agreed on too.
+    secured_by: Option<Duration>,
     /// Signals of the remote that were taken.
     signals_taken: u64,
+    /// Whether there is a path at the moment.
+    has_path: bool,
+    /// Whether the present connection was up.
+    secured: bool,
     /// Whether a connection was ever up: what follows is a return.
     was_connected: bool,
 }
@@ -133,7 +143,10 @@ impl RemoteActor {
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
+            secured_by: None,
             signals_taken: 0,
+            has_path: false,
+            secured: false,
             was_connected: false,
         }
     }
@@ -158,6 +171,7 @@ impl RemoteActor {
                     let now = self.now();
                     self.negotiation.timeout(now);
                     self.ladder.timeout(now);
+                    self.give_handshake_up(now);
                 }
             }
             self.judge();
@@ -185,6 +199,7 @@ impl RemoteActor {
             self.negotiation.next_deadline(),
             self.ladder.next_deadline(),
             self.departure.next_deadline(),
+            self.secured_by,
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
         let Self { inputs, commands, link, signals, closing, .. } = self;
@@ -338,6 +353,9 @@ impl RemoteActor {
 
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
+        self.has_path = false;
+        self.secured = false;
+        self.secured_by = None;
         if let Some(link) = self.link.take() {
             self.closing.spawn(link::close(link.connection));
         }
@@ -392,6 +410,9 @@ impl RemoteActor {
             Output::Negotiated => {
                 let now = self.now();
                 self.ladder.negotiated(now);
+                if !self.secured {
+                    self.secured_by = Some(now + HANDSHAKE_LIMIT);
+                }
             }
             Output::NoAnswer => {
                 let now = self.now();
@@ -473,6 +494,8 @@ impl RemoteActor {
             ConnectionEvent::Ice(state) => self.ice(now, state),
             ConnectionEvent::Connected => {
                 self.was_connected = true;
+                self.secured = true;
+                self.secured_by = None;
                 self.ladder.found();
                 if let Some(link) = &self.link {
                     link.connection.relax();
@@ -497,6 +520,7 @@ impl RemoteActor {
     }
 
     fn ice(&mut self, now: Duration, state: IceState) {
+        self.has_path = state == IceState::Connected;
         match state {
             IceState::Checking => {}
             IceState::Connected => {
@@ -522,6 +546,22 @@ impl RemoteActor {
                 }
                 self.ladder.lost(now);
             }
+        }
+    }
+
+    /// A path without keys carries nothing, and no other deadline ends it.
+    fn give_handshake_up(&mut self, now: Duration) {
+        if self.secured_by.is_some_and(|due| now >= due) {
+            self.secured_by = None;
+            if !self.has_path {
+                // The ladder looks for one.
+                return;
+            }
+            self.shared.fail(NegotiationError::new(
+                "handshake_timeout",
+                "the keys of the connection were not agreed on in time",
+            ));
+            self.negotiation.replace_connection(now);
         }
     }
 

@@ -70,11 +70,11 @@ impl Engine for CrateEngine {
     ) -> Result<Arc<dyn Connection>, RtcError> {
         const OPERATION: &str = "connect";
         let fail = |error| RtcError::new(OPERATION, &error);
-        let errors = events.clone();
-        let runtime = ConnectionRuntime::new(&self.network, move |error| {
-            // Without a reader the connection is being closed.
-            drop(errors.send(ConnectionEvent::IceServerError(error)));
-        });
+        let (errors, ends) = (events.clone(), events.clone());
+        // Without a reader the connection is being closed.
+        let on_error = move |error| drop(errors.send(ConnectionEvent::IceServerError(error)));
+        let on_end = move || drop(ends.send(ConnectionEvent::TransportClosed { failed: true }));
+        let runtime = ConnectionRuntime::new(&self.network, on_error, on_end);
         let servers = runtime.set_servers(&config.ice_servers);
         let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
         let policy = match relay_only && !servers.is_empty() {

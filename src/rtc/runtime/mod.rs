@@ -2,6 +2,7 @@
 //!
 //! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
 //!   in between waits for that. While a connection is being set up its sleeps are short.
+//! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
@@ -15,6 +16,7 @@
 
 mod addresses;
 mod carrier;
+mod handshake;
 mod pace;
 mod servers;
 #[cfg(test)]
@@ -79,6 +81,7 @@ pub(crate) struct ConnectionRuntime {
     turns: Arc<Turns>,
     servers: Arc<Servers>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
+    on_end: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for ConnectionRuntime {
@@ -88,10 +91,12 @@ impl fmt::Debug for ConnectionRuntime {
 }
 
 impl ConnectionRuntime {
-    /// `on_error` is told of each server that does not serve, once per attempt. It must not wait.
+    /// `on_error` is told of each server that does not serve, once per attempt; `on_end` of the end of the
+    /// crate's driver, which has no other event when a fault of its own ends it. Neither may wait.
     pub(crate) fn new(
         network: &Arc<NetworkContext>,
         on_error: impl Fn(IceServerError) + Send + Sync + 'static,
+        on_end: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             network: Arc::clone(network),
@@ -99,6 +104,7 @@ impl ConnectionRuntime {
             turns: Arc::default(),
             servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
             tasks: Mutex::new(Vec::new()),
+            on_end: Arc::new(on_end),
         })
     }
 
@@ -166,7 +172,11 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for ConnectionRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
-        let task = tokio::spawn(DRIVER.scope((), future));
+        let on_end = Arc::clone(&self.on_end);
+        let task = tokio::spawn(async move {
+            DRIVER.scope((), future).await;
+            on_end();
+        });
         let handle = Spawned(task.abort_handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|task| !task.is_finished());

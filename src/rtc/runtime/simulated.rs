@@ -29,6 +29,8 @@ pub(crate) struct Path {
     pub(crate) loss: f64,
     /// Bytes per second; `None` for any.
     pub(crate) rate: Option<u64>,
+    /// Bytes of a datagram that fits through; larger ones are lost.
+    pub(crate) most_bytes: Option<usize>,
     /// Whether anything arrives.
     pub(crate) up: bool,
 }
@@ -40,6 +42,7 @@ impl Default for Path {
             jitter: Duration::ZERO,
             loss: 0.0,
             rate: None,
+            most_bytes: None,
             up: true,
         }
     }
@@ -107,7 +110,8 @@ impl SimulatedNetwork {
         let mut state = self.lock();
         let way = (from.ip(), to.ip());
         let path = state.paths.get(&way).copied().unwrap_or(state.default);
-        if !path.up || state.chance.f64() < path.loss {
+        let fits = path.most_bytes.is_none_or(|most| datagram.len() <= most);
+        if !path.up || !fits || state.chance.f64() < path.loss {
             return;
         }
         let now = Instant::now();

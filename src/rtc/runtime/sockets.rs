@@ -12,13 +12,15 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use socket2::SockRef;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::carrier;
+use super::handshake::Handshake;
 use super::pace::Pace;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
 use super::turns::Turns;
-use super::watch::{ANSWER_TIMEOUT, Answer, Watch};
+use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
 
 /// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
 /// lost and sent again; the system gives what its administrator allows.
@@ -109,6 +111,10 @@ pub(super) struct ConnectionSocket {
     linked: AtomicBool,
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     inbound: Arc<Inbound>,
+    handshake: Mutex<Handshake>,
+    /// Whether the handshake is over: then nothing needs a look.
+    secured: AtomicBool,
+    epoch: Instant,
 }
 
 impl fmt::Debug for ConnectionSocket {
@@ -134,7 +140,52 @@ impl ConnectionSocket {
             linked: AtomicBool::new(false),
             links: Mutex::default(),
             inbound: Arc::default(),
+            handshake: Mutex::default(),
+            secured: AtomicBool::new(false),
+            epoch: Instant::now(),
         })
+    }
+
+    fn handshake(&self) -> MutexGuard<'_, Handshake> {
+        self.handshake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forward(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let Some(server) = self.servers.behind(transmit.destination) else {
+            return self.inner.poll_send(cx, transmit);
+        };
+        let link = self.link(server);
+        self.turns.relayed();
+        match self.divert(&link, transmit.contents) {
+            Some(destination) => {
+                let mut transmit = transmit.clone();
+                transmit.destination = destination;
+                self.inner.poll_send(cx, &transmit)
+            }
+            None => Poll::Ready(Ok(transmit.contents.len())),
+        }
+    }
+
+    /// Sends the last flight of the handshake again, if it is due.
+    fn repeat_flight(&self, cx: &mut Context<'_>) {
+        let flight = self.handshake().repetition(self.epoch.elapsed()).map(<[_]>::to_vec);
+        for (to, datagram) in flight.unwrap_or_default() {
+            let transmit = Transmit {
+                destination: to,
+                ecn: None,
+                contents: &datagram,
+                segment_size: None,
+                src_ip: None,
+            };
+            // Lost, as on the path: it is repeated once more.
+            drop(self.forward(cx, &transmit));
+        }
+    }
+
+    fn note_received(&self, datagram: &[u8]) {
+        let mut handshake = self.handshake();
+        handshake.received(self.epoch.elapsed(), unwrapped(datagram));
+        self.secured.store(handshake.is_over(), Ordering::Relaxed);
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Link>>> {
@@ -261,19 +312,16 @@ impl AsyncUdpSocket for ConnectionSocket {
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         self.pace.traffic();
-        let Some(server) = self.servers.behind(transmit.destination) else {
-            return self.inner.poll_send(cx, transmit);
-        };
-        let link = self.link(server);
-        self.turns.relayed();
-        match self.divert(&link, transmit.contents) {
-            Some(destination) => {
-                let mut transmit = transmit.clone();
-                transmit.destination = destination;
-                self.inner.poll_send(cx, &transmit)
+        let sent = self.forward(cx, transmit);
+        if !self.secured.load(Ordering::Relaxed) && sent.is_ready() {
+            let now = self.epoch.elapsed();
+            let segment = transmit.segment_size.unwrap_or(usize::MAX).max(1);
+            let mut handshake = self.handshake();
+            for datagram in transmit.contents.chunks(segment) {
+                handshake.sent(now, transmit.destination, datagram, unwrapped(datagram));
             }
-            None => Poll::Ready(Ok(transmit.contents.len())),
         }
+        sent
     }
 
     fn poll_recv(
@@ -283,10 +331,17 @@ impl AsyncUdpSocket for ConnectionSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let linked = self.linked.load(Ordering::Relaxed);
+        let secured = self.secured.load(Ordering::Relaxed);
+        if !secured {
+            self.repeat_flight(cx);
+        }
         // The waker first, so that nothing that is pushed in between is slept over.
         self.inbound.waker.register(cx.waker());
         if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
             self.pace.arrived(1);
+            if !secured {
+                self.note_received(&datagram);
+            }
             let length = datagram.len().min(bufs[0].len());
             bufs[0][..length].copy_from_slice(&datagram[..length]);
             meta[0] = RecvMeta::default();
@@ -295,9 +350,16 @@ impl AsyncUdpSocket for ConnectionSocket {
         }
         let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
         self.pace.arrived(received);
-        if linked {
+        if linked || !secured {
             for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
-                self.recognise(buf, meta);
+                if !secured {
+                    for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
+                        self.note_received(datagram);
+                    }
+                }
+                if linked {
+                    self.recognise(buf, meta);
+                }
             }
         }
         Poll::Ready(Ok(received))

@@ -14,6 +14,8 @@ const HEADER: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ATTRIBUTE_MESSAGE_INTEGRITY: u16 = 0x0008;
 const ATTRIBUTE_ERROR_CODE: u16 = 0x0009;
+const ATTRIBUTE_DATA: u16 = 0x0013;
+const CHANNEL_DATA_HEADER: usize = 4;
 const UNAUTHORIZED: u16 = 401;
 const STALE_NONCE: u16 = 438;
 const MAX_REASON_CHARS: usize = 128;
@@ -122,6 +124,17 @@ fn header(datagram: &[u8]) -> Option<(Class, [u8; 12])> {
     Some((class, head[8..20].try_into().ok()?))
 }
 
+/// What a datagram carries by a relay (RFC 8656 sections 11 and 12); itself if it is no relay's.
+pub(super) fn unwrapped(datagram: &[u8]) -> &[u8] {
+    match datagram.first() {
+        Some(0x40..=0x4f) => datagram.get(CHANNEL_DATA_HEADER..).unwrap_or_default(),
+        Some(0..=3) => attributes(datagram)
+            .find(|(kind, _)| *kind == ATTRIBUTE_DATA)
+            .map_or(datagram, |(_, value)| value),
+        _ => datagram,
+    }
+}
+
 fn attributes(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = datagram.get(HEADER..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -212,6 +225,16 @@ pub(super) mod tests {
         assert_eq!(watch.received(&[]), Answer::Unrelated);
         assert!(watch.broken());
         assert!(!watch.broken(), "told once");
+    }
+
+    #[test]
+    fn what_a_relay_carries_is_found() {
+        assert_eq!(unwrapped(b"\x40\x01\x00\x02hi"), b"hi");
+        assert_eq!(unwrapped(&message(0x0017, 1, &[(ATTRIBUTE_DATA, b"hi")])), b"hi");
+        assert_eq!(unwrapped(b"\x16hi"), b"\x16hi");
+        for nothing in [&b"\x40"[..], b"\x00", b""] {
+            assert!(unwrapped(nothing).len() <= nothing.len());
+        }
     }
 
     #[test]

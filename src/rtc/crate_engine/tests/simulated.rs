@@ -87,7 +87,8 @@ async fn set_up_takes_a_few_round_trips_and_no_tick() {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_is_lost_delayed_or_reordered_arrives_in_order() {
-    for (seed, loss) in [(1, 0.0), (2, 0.05), (3, 0.2)] {
+    let losses = [0.0].into_iter().chain([0.05; 12]).chain([0.2; 6]);
+    for (seed, loss) in (1..).zip(losses) {
         let path = Path {
             delay: Duration::from_millis(50),
             jitter: Duration::from_millis(40),
@@ -104,6 +105,19 @@ async fn whatever_is_lost_delayed_or_reordered_arrives_in_order() {
         }
         talk.end().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_fails_is_told() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let (mut one, mut two) = (side(&network, &address(1)).await, side(&network, &address(2)).await);
+    one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    // Checks of the path pass, the handshake does not. Who answers begins it, and gives up.
+    network.set_all(Path { most_bytes: Some(120), ..Path::default() });
+    two.until(|event| matches!(event, ConnectionEvent::TransportClosed { failed: true })).await;
+    one.connection.close().await;
+    two.connection.close().await;
 }
 
 #[tokio::test(start_paused = true)]
