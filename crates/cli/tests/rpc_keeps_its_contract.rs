@@ -77,6 +77,31 @@ impl Rpc {
         self.call(id, method, params)["error"].clone()
     }
 
+    /// The next event of this source and type, and its payload.
+    fn next_of(&mut self, source: &str, kind: &str) -> Value {
+        let fits =
+            |line: &Value| line["params"]["source"] == source && line["params"]["type"] == kind;
+        self.until(fits)["params"]["payload"].clone()
+    }
+
+    /// Types of a source's events so far.
+    fn types_of(&self, source: &str) -> Vec<&str> {
+        let of = self.seen.iter().filter(|line| line["params"]["source"] == source);
+        of.filter_map(|line| line["params"]["type"].as_str()).collect()
+    }
+
+    /// A peer that has joined the room.
+    fn join(&mut self, server: &DevServerHandle, name: &str) {
+        let options = json!({
+            "url": server.url(),
+            "token": server.token(name).unwrap(),
+            "localAddresses": ["127.0.0.1"],
+        });
+        assert_eq!(self.ok(1, "peer.create", &options), json!({}));
+        assert_eq!(self.ok(2, "peer.state", &json!({})), "idle");
+        assert_eq!(self.ok(3, "peer.join", &json!({ "channel": "room" })), Value::Null);
+    }
+
     /// Ends the input; answers the exit code, how long it took, and what standard error says.
     fn end(mut self) -> (Option<i32>, Duration, String) {
         let began = Instant::now();
@@ -182,6 +207,219 @@ fn errors_have_their_shape() {
         assert_eq!(error["data"]["preflight"], "malformed");
         assert_eq!(rpc.end().0, Some(0));
     });
+}
+
+#[test]
+fn two_peers_meet_and_talk_and_part() {
+    with_server(|server, _| {
+        let (mut a, mut b) = (Rpc::start(), Rpc::start());
+        a.join(server, "alice");
+        // What a request caused precedes its reply.
+        assert_eq!(a.types_of("peer"), ["state-change", "state-change", "joined"]);
+        let joined = a.event("joined")["params"]["payload"].clone();
+        assert_eq!(joined, json!({ "peerId": "alice", "channel": "room" }));
+        b.join(server, "bob");
+        assert_eq!(a.next_of("peer", "peer-joined"), json!({ "peer": { "id": "bob" } }));
+        for (id, method, expected) in [
+            (4, "peer.state", json!("joined")),
+            (5, "peer.peerId", json!("alice")),
+            (6, "peer.channel", json!("room")),
+            (7, "peer.remotePeers", json!([{ "id": "bob", "state": "idle" }])),
+        ] {
+            assert_eq!(a.ok(id, method, &json!({})), expected, "{method}");
+        }
+
+        a.ok(10, "peer.send", &json!({ "data": { "n": 1 } }));
+        a.ok(11, "peer.sendTo", &json!({ "peerId": "bob", "data": null }));
+        let data = |data: Value, kind: &str| json!({ "senderPeerId": "alice", "data": data, "kind": kind });
+        assert_eq!(b.next_of("peer", "data"), data(json!({ "n": 1 }), "broadcast"));
+        assert_eq!(b.next_of("peer", "data"), data(Value::Null, "direct"));
+
+        let open = json!({
+            "peerId": "bob",
+            "label": "chat",
+            "protocol": "p",
+            "ordered": false,
+            "bufferedAmountLowThreshold": 1_000,
+            "maxBufferedAmount": 1_000_000,
+        });
+        let opened = a.ok(12, "remote.openDataChannel", &open);
+        assert_eq!(a.types_of("remote:bob"), ["state-change"]);
+        let channel = opened["channelId"].as_str().unwrap().to_owned();
+        let source = format!("channel:{channel}");
+        let theirs = b.next_of("remote:alice", "data-channel");
+        let shown = (&theirs["label"], &theirs["protocol"], &theirs["ordered"]);
+        assert_eq!(shown, (&json!("chat"), &json!("p"), &json!(false)));
+        let their_channel = theirs["channelId"].as_str().unwrap().to_owned();
+        let their_source = format!("channel:{their_channel}");
+        a.next_of(&source, "open");
+        let state = a.ok(13, "channel.state", &json!({ "channelId": channel }));
+        assert_eq!(state, json!({ "readyState": "open", "bufferedAmount": 0 }));
+
+        a.ok(14, "channel.send", &json!({ "channelId": channel, "text": "ü" }));
+        assert_eq!(b.next_of(&their_source, "message"), json!({ "text": "ü" }));
+        b.ok(14, "channel.send", &json!({ "channelId": their_channel, "base64": "AP8=" }));
+        assert_eq!(a.next_of(&source, "message"), json!({ "base64": "AP8=" }));
+        let much = "x".repeat(200_000);
+        a.ok(15, "channel.send", &json!({ "channelId": channel, "text": much }));
+        assert_eq!(a.next_of(&source, "bufferedamountlow"), json!({}));
+        assert_eq!(b.next_of(&their_source, "message")["text"], much);
+
+        let stats = a.ok(16, "remote.stats", &json!({ "peerId": "bob" }));
+        let pair = &stats["selectedPair"];
+        assert_eq!(pair["local"]["candidateType"], "host");
+        assert_eq!(
+            (&pair["local"]["address"], &pair["local"]["protocol"]),
+            (&json!("127.0.0.1"), &json!("udp"))
+        );
+        assert!(pair["remote"]["port"].as_u64().unwrap() > 0);
+        for field in ["bytesSent", "bytesReceived", "packetsSent", "packetsReceived"] {
+            assert!(stats[field].as_u64().unwrap() > 0, "{field}: {stats}");
+        }
+        assert_eq!((&stats["packetsLost"], &stats["tracks"]), (&json!(0), &json!([])));
+        let of = &stats["channels"][0];
+        let figures =
+            (&of["label"], &of["messagesSent"], &of["bytesSent"], &of["messagesReceived"]);
+        assert_eq!(figures, (&json!("chat"), &json!(2), &json!(200_002), &json!(1)));
+
+        for (id, hint) in
+            [(20, "networkChanged"), (21, "background"), (22, "foreground"), (23, "reconnectNow")]
+        {
+            assert_eq!(a.ok(id, &format!("peer.{hint}"), &json!({})), Value::Null);
+        }
+        let report = a.ok(24, "peer.diagnose", &json!({}));
+        assert_eq!((&report["state"], &report["channel"]), (&json!("joined"), &json!("room")));
+        assert_eq!(
+            (&report["signalling"], &report["lastError"]),
+            (&json!("connected"), &Value::Null)
+        );
+        assert_eq!(report["history"][0]["to"], "joining");
+        let remote = &report["remotes"][0];
+        assert_eq!((&remote["id"], &remote["polite"]), (&json!("bob"), &json!(true)));
+        assert_eq!(remote["history"][0]["to"], "connecting");
+
+        a.ok(30, "channel.close", &json!({ "channelId": channel }));
+        a.next_of(&source, "close");
+        b.next_of(&their_source, "close");
+        let state = b.ok(30, "channel.state", &json!({ "channelId": their_channel }));
+        assert_eq!(state["readyState"], "closed");
+        let error = a.error(31, "channel.send", &json!({ "channelId": channel, "text": "x" }));
+        assert_eq!(error["data"]["code"], "data_channel_closed");
+
+        assert_eq!(a.ok(32, "peer.close", &json!({ "reason": "enough" })), Value::Null);
+        assert_eq!(a.event("left")["params"]["payload"], json!({ "reason": "enough" }));
+        assert_eq!(b.next_of("peer", "peer-left"), json!({ "peer": { "id": "alice" } }));
+        let error = b.error(33, "remote.stats", &json!({ "peerId": "alice" }));
+        assert_explained(&error, "RemotePeerClosedError", "remote_gone");
+        assert_eq!(b.types_of("remote:alice").last(), Some(&"state-change"));
+        for rpc in [a, b] {
+            let (code, _, said) = rpc.end();
+            assert_eq!((code, said.as_str()), (Some(0), ""));
+        }
+    });
+}
+
+#[test]
+fn peers_errors_have_their_shape() {
+    with_server(|server, _| {
+        let mut a = Rpc::start();
+        let error = a.error(1, "peer.join", &json!({ "channel": "room" }));
+        assert_eq!(error["data"]["code"], "no_client");
+        let credential = json!({ "url": server.url(), "apiKey": "pk_live_dev" });
+        let with = |name: &str, value: Value| {
+            let mut options = credential.clone();
+            options[name] = value;
+            options
+        };
+        for (name, value) in [
+            ("unknown", json!(1)),
+            ("noRtc", json!("yes")),
+            ("iceTransportPolicy", json!("some")),
+            ("iceServers", json!([{ "username": "no urls" }])),
+            ("localAddresses", json!(["localhost"])),
+        ] {
+            let error = a.error(2, "peer.create", &with(name, value));
+            assert_eq!(error["code"], -32602, "{name}: {error}");
+        }
+        assert_eq!(a.error(3, "signalling.create", &with("noRtc", json!(true)))["code"], -32602);
+        let error = a.error(4, "peer.create", &with("autoResubscribe", json!(false)));
+        assert_eq!(error["data"]["code"], "auto_resubscribe_required");
+
+        let mut b = Rpc::start();
+        b.join(server, "bob");
+        a.ok(5, "peer.create", &with("noRtc", json!(true)));
+        let error = a.error(6, "peer.send", &json!({ "data": 1 }));
+        assert_explained(&error, "MeteredPeerStateError", "not_joined");
+        assert_eq!(error["data"]["currentState"], "idle");
+        a.ok(7, "peer.join", &json!({ "channel": "room" }));
+        assert_eq!(a.event("peer-joined")["params"]["payload"]["peer"]["id"], "bob");
+        let open = json!({ "peerId": "bob", "label": "x" });
+        let error = a.error(8, "remote.openDataChannel", &open);
+        assert_eq!(error["data"]["code"], "invalid_args", "connections are off");
+
+        let own = a.ok(9, "peer.peerId", &json!({}));
+        let error = a.error(10, "peer.sendTo", &json!({ "peerId": own, "data": 1 }));
+        assert_explained(&error, "MeteredPeerSendError", "self_send");
+        let error = a.error(11, "peer.sendTo", &json!({ "peerId": "nobody", "data": 1 }));
+        assert_explained(&error, "ServerRequestError", "peer_not_found");
+        let large = json!({ "data": "x".repeat(70_000) });
+        let error = a.error(12, "peer.send", &large);
+        assert_explained(&error, "MeteredPeerOversizedError", "oversized_payload");
+        assert_eq!(
+            (&error["data"]["size"], &error["data"]["cap"]),
+            (&json!(70_002), &json!(65_536))
+        );
+        let error = a.error(13, "peer.join", &json!({ "channel": "room" }));
+        assert_explained(&error, "MeteredPeerStateError", "invalid_state");
+        assert_eq!(error["data"]["method"], "join");
+        for (id, method, params) in [
+            (20, "remote.stats", json!({ "peerId": "nobody" })),
+            (21, "remote.stats", json!({ "peerId": "bob", "more": 1 })),
+            (22, "remote.openDataChannel", json!({ "peerId": "bob" })),
+            (23, "remote.openDataChannel", json!({ "peerId": "bob", "label": "x", "more": 1 })),
+            (24, "channel.send", json!({ "channelId": "dc-0", "text": "x" })),
+            (25, "channel.close", json!({})),
+            (26, "peer.state", json!({ "more": 1 })),
+            (27, "peer.join", json!({ "channel": 1 })),
+        ] {
+            assert_eq!(a.error(id, method, &params)["code"], -32602, "{method}");
+        }
+        assert_eq!(a.error(28, "remote.fly", &json!({}))["code"], -32601);
+        a.ok(29, "peer.close", &json!({}));
+        assert_eq!(a.ok(30, "peer.state", &json!({})), "closed");
+
+        let mut c = Rpc::start();
+        c.join(server, "carol");
+        let both = json!({
+            "peerId": "bob", "label": "x", "maxRetransmits": 1, "maxPacketLifeTime": 1,
+        });
+        let error = c.error(10, "remote.openDataChannel", &both);
+        assert_explained(&error, "InvalidArgumentError", "option_out_of_range");
+        let opened = c.ok(11, "remote.openDataChannel", &json!({ "peerId": "bob", "label": "x" }));
+        let channel = &opened["channelId"];
+        let too_large = json!({ "channelId": channel, "text": "x".repeat(300_000) });
+        let error = c.error(12, "channel.send", &too_large);
+        assert_explained(&error, "OversizedPayloadError", "oversized_payload");
+        for (id, params) in [
+            (13, json!({ "channelId": channel })),
+            (14, json!({ "channelId": channel, "text": "x", "base64": "AA==" })),
+            (15, json!({ "channelId": channel, "base64": "%" })),
+        ] {
+            assert_eq!(c.error(id, "channel.send", &params)["code"], -32602);
+        }
+        for rpc in [a, b, c] {
+            assert_eq!(rpc.end().0, Some(0));
+        }
+    });
+}
+
+fn assert_explained(error: &Value, name: &str, code: &str) {
+    assert_eq!(error["code"], -32000, "{error}");
+    let data = &error["data"];
+    assert_eq!((&data["name"], &data["code"]), (&json!(name), &json!(code)));
+    for field in ["cause", "fix"] {
+        assert!(data[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {error}");
+    }
 }
 
 #[test]

@@ -42,10 +42,8 @@ const LINGER: Duration = Duration::from_secs(15);
 /// What arrives is kept in a .part file until it is whole and verified; then it gets its name, and never
 /// that of another file unless --overwrite is given. An interrupted transfer goes on from there. Ends with
 /// exit code 0 after one verified file.
-///
-///   metered receive Downloads --room lobby --key pk_live_…
 #[derive(Debug, ClapArgs)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n  metered receive Downloads --room lobby --key pk_live_…")]
 pub(crate) struct Args {
     /// The folder for the file.
     #[arg(default_value = ".")]
@@ -165,7 +163,7 @@ impl Receiver<'_> {
                 Some((from, channel)) = self.incoming.recv() => self.visit(from, channel),
                 Some(visit) = self.visitors.join_next() => match visit {
                     Ok(Visit::Offered(offered)) => self.offered(*offered),
-                    Ok(Visit::Broken(from, broken)) => self.broken(&from, broken.into())?,
+                    Ok(Visit::Broken(from, broken)) => self.broken(&from, &broken.into())?,
                     Ok(Visit::Parted(true)) if self.leave_at.is_some() => return Ok(()),
                     // A task that was aborted or panicked has nothing to say.
                     Ok(Visit::Parted(_)) | Err(_) => {}
@@ -290,15 +288,15 @@ impl Receiver<'_> {
                 Ok(false)
             }
             Taken::Withdrawn => Ok(false),
-            Taken::Theirs(error) => self.broken(&from, error).map(|()| false),
-            Taken::Ours(error) if self.args.keep => self.broken(&from, error).map(|()| false),
+            Taken::Theirs(error) => self.broken(&from, &error).map(|()| false),
+            Taken::Ours(error) if self.args.keep => self.broken(&from, &error).map(|()| false),
             Taken::Ours(error) => Err(error.into()),
             Taken::Output(failure) => Err(failure),
         }
     }
 
     /// A sender is at fault: others may still come.
-    fn broken(&self, from: &str, error: FileError) -> Result<(), Failure> {
+    fn broken(&self, from: &str, error: &FileError) -> Result<(), Failure> {
         let words = format!("{BAD}{}: {error}{BAD:#} [{}]", printable(from), error.code());
         self.report.tell("failed", json!({ "peerId": from, "code": error.code() }), words)
     }

@@ -32,10 +32,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// The file is hashed first and verified by the receiver. If the connection drops or either side is started
 /// again, the transfer goes on from what has arrived. Ends with exit code 0 only when the receiver has
 /// verified the file.
-///
-///   metered send holiday.mp4 --room lobby --key pk_live_…
 #[derive(Debug, ClapArgs)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Example:\n  metered send holiday.mp4 --room lobby --key pk_live_…")]
 pub(crate) struct Args {
     /// The file.
     file: PathBuf,

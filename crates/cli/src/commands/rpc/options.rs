@@ -36,8 +36,7 @@ pub(super) struct Options {
     ice_servers: Vec<IceServer>,
     #[serde(default)]
     ice_transport_policy: IceTransportPolicy,
-    #[serde(default)]
-    no_rtc: bool,
+    no_rtc: Option<bool>,
     local_addresses: Option<Vec<IpAddr>>,
 }
 
@@ -76,13 +75,18 @@ fn ms(name: &str, value: f64) -> Result<Duration, RpcError> {
 
 impl Options {
     pub(super) fn signalling(params: Value) -> Result<SignallingOptions, RpcError> {
-        serde_json::from_value::<Self>(params).map_err(RpcError::params)?.build()
+        let given: Self = serde_json::from_value(params).map_err(RpcError::params)?;
+        if given.no_rtc.is_some() || given.local_addresses.is_some() {
+            return Err(RpcError::params("noRtc and localAddresses are options of peers"));
+        }
+        given.build()
     }
 
     pub(super) fn peer(params: Value) -> Result<PeerOptions, RpcError> {
         let mut given: Self = serde_json::from_value(params).map_err(RpcError::params)?;
         let ice_servers = std::mem::take(&mut given.ice_servers);
-        let (ice_transport_policy, rtc) = (given.ice_transport_policy, !given.no_rtc);
+        let (ice_transport_policy, rtc) =
+            (given.ice_transport_policy, !given.no_rtc.unwrap_or_default());
         let local_addresses = given.local_addresses.take();
         let mut options = PeerOptions::new(given.build()?);
         options.ice_servers = ice_servers;

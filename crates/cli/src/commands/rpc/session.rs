@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metered_realtime::peer::{
-    DataChannel, DataChannelEvents, MeteredPeer, PeerEvent, RemoteEvent, RemotePeer,
+    DataChannel, DataChannelEvents, MeteredPeer, PeerEvent, RemoteEvent, RemotePeer, RemoteState,
 };
 use metered_realtime::signalling::{Disconnected, Event, SignallingClient};
 use serde::de::DeserializeOwned;
@@ -24,6 +24,8 @@ pub(super) type Running = Pin<Box<dyn Future<Output = Result<Value, RpcError>> +
 
 /// Closed channels that can still be asked for their state.
 const MAX_CLOSED_CHANNELS: usize = 1_024;
+/// Remotes, with those that left and can still be asked what became of them.
+const MAX_REMOTES: usize = 1_024;
 
 /// Channels by their ids, shared with requests under way.
 #[derive(Clone, Default)]
@@ -146,6 +148,9 @@ impl Session {
             }
             SourceEvent::Peer(PeerEvent::PeerJoined(remote)) => {
                 self.sources.add_remote(remote.id(), remote.events());
+                if self.remotes.len() >= MAX_REMOTES {
+                    self.remotes.retain(|_, remote| remote.state() != RemoteState::Closed);
+                }
                 self.remotes.insert(remote.id().to_owned(), remote.clone());
             }
             SourceEvent::Remote(_, RemoteEvent::DataChannel(channel)) => {
