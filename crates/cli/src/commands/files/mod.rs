@@ -35,14 +35,16 @@ mod store;
 mod take;
 
 use std::net::IpAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerEvents, PeerOptions};
 
+use crate::commands::serve::terminated;
 use crate::connection::Connection;
-use crate::output::Failure;
+use crate::output::{self, Failure, NOTE};
 
 /// How the room is entered.
 #[derive(Debug, ClapArgs)]
@@ -75,6 +77,32 @@ impl Room {
 
 /// The exit code of a command that SIGINT or SIGTERM ended before its work was done, as shells have it.
 const INTERRUPTED: u8 = 130;
+/// The peer is closed within this, or without our waiting for it.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// Runs until SIGINT or SIGTERM; `None` if that came first.
+async fn stoppable<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        done = work => done.map(Some),
+        () = terminated() => Ok(None),
+    }
+}
+
+/// The end after SIGINT or SIGTERM.
+fn stopped() -> Result<ExitCode, Failure> {
+    output::note(NOTE, "stopped; what has arrived is kept, and the next run goes on from there")?;
+    Ok(ExitCode::from(INTERRUPTED))
+}
+
+/// Leaves the room, so that the others need not find out.
+async fn leave(peer: &MeteredPeer) {
+    if tokio::time::timeout(LAST_MOMENT, peer.close()).await.is_err() {
+        tracing::warn!("the peer was not closed in time");
+    }
+}
+
 /// What reading and hashing achieve at least, on a slow disk: who hashes a part is waited for by its size.
 const HASHED_PER_SECOND: u64 = 20 * 1024 * 1024;
 /// What the other side may take for an answer that needs no hashing.

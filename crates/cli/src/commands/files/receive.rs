@@ -26,9 +26,8 @@ use super::report::{Report, Size};
 use super::send::room_goes_on;
 use super::store::Store;
 use super::take::{Offered, Taken, greet, part_with, take};
-use super::{INTERRUPTED, Room, bytes};
-use crate::commands::serve::terminated;
-use crate::output::{self, BAD, DIM, Failure, GOOD, NOTE, printable};
+use super::{Room, bytes, leave, stoppable, stopped};
+use crate::output::{BAD, DIM, Failure, GOOD, NOTE, printable};
 
 /// Channels that are being greeted or parted with at once; more are closed.
 const MAX_VISITORS: usize = 64;
@@ -71,36 +70,29 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::new("no_folder", message, "Files are put into a folder.", fix));
     }
     let report = Arc::new(Report::new(args.json));
-    let (offers, incoming) = mpsc::channel(MAX_VISITORS);
-    let work = async {
-        let (peer, events) = args.room.join().await?;
-        let mut receiver = Receiver {
-            peer,
-            events,
-            report: Arc::clone(&report),
-            args: &args,
-            channels: offers,
-            incoming,
-            listeners: JoinSet::new(),
-            listening: HashMap::new(),
-            visitors: JoinSet::new(),
-            current: None,
-            finished: VecDeque::new(),
-            leave_at: None,
-        };
-        let done = receiver.run().await;
-        report.end();
-        receiver.current = None;
-        receiver.peer.close().await;
-        done
+    let (channels, incoming) = mpsc::channel(MAX_VISITORS);
+    let Some((peer, events)) = stoppable(args.room.join()).await? else { return stopped() };
+    let mut receiver = Receiver {
+        peer,
+        events,
+        report: Arc::clone(&report),
+        args: &args,
+        channels,
+        incoming,
+        listeners: JoinSet::new(),
+        listening: HashMap::new(),
+        visitors: JoinSet::new(),
+        current: None,
+        finished: VecDeque::new(),
+        leave_at: None,
     };
-    tokio::select! {
-        done = Box::pin(work) => done.map(|()| ExitCode::SUCCESS),
-        () = terminated() => {
-            report.end();
-            output::note(NOTE, "stopped; what has arrived is kept, and the next receive goes on from there")?;
-            Ok(ExitCode::from(INTERRUPTED))
-        }
+    let done = stoppable(Box::pin(receiver.run())).await;
+    report.end();
+    receiver.current = None;
+    leave(&receiver.peer).await;
+    match done? {
+        Some(()) => Ok(ExitCode::SUCCESS),
+        None => stopped(),
     }
 }
 

@@ -16,9 +16,8 @@ use super::offers::{Answer, Offers};
 use super::protocol::{Broken, Fault, Incoming, Listener, Message, Offer, Wire, say};
 use super::report::{Report, Size};
 use super::source::Source;
-use super::{INTERRUPTED, Room, bytes};
-use crate::commands::serve::terminated;
-use crate::output::{self, DIM, Failure, GOOD, NOTE, printable};
+use super::{Room, bytes, leave, stoppable, stopped};
+use crate::output::{DIM, Failure, GOOD, NOTE, printable};
 
 /// Bytes of one message; every WebRTC implementation takes them.
 const PIECE: usize = 64 * 1024;
@@ -56,36 +55,29 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = Report::new(args.json);
-    let work = async {
+    let shown = args.file.display().to_string();
+    let words = format!("{DIM}hashing {}{DIM:#}", printable(&shown));
+    report.tell("hashing", json!({ "path": shown }), words)?;
+    let entering = async {
         let source = Source::open(args.file.clone()).await?;
-        let (peer, events) = args.room.join().await?;
-        let mut sender = Sender {
-            offer: Offer {
-                transfer: format!("{:032x}", fastrand::u128(..)),
-                name: source.name.clone(),
-                size: source.size,
-                sha256: source.sha256.clone(),
-            },
-            source,
-            events,
-            report: &report,
-            args: &args,
-            moved: Instant::now(),
-            receiver: None,
-            peer,
-        };
-        let done = sender.run().await;
-        report.end();
-        sender.peer.close().await;
-        done
+        Ok((source, args.room.join().await?))
     };
-    tokio::select! {
-        done = Box::pin(work) => done.map(|()| ExitCode::SUCCESS),
-        () = terminated() => {
-            report.end();
-            output::note(NOTE, "stopped; what has arrived is kept, and the next send goes on from there")?;
-            Ok(ExitCode::from(INTERRUPTED))
-        }
+    let Some((source, (peer, events))) = stoppable(entering).await? else { return stopped() };
+    let offer = Offer {
+        transfer: format!("{:032x}", fastrand::u128(..)),
+        name: source.name.clone(),
+        size: source.size,
+        sha256: source.sha256.clone(),
+    };
+    let (args, report) = (&args, &report);
+    let moved = Instant::now();
+    let mut sender = Sender { offer, source, events, report, args, moved, receiver: None, peer };
+    let done = stoppable(Box::pin(sender.run())).await;
+    report.end();
+    leave(&sender.peer).await;
+    match done? {
+        Some(()) => Ok(ExitCode::SUCCESS),
+        None => stopped(),
     }
 }
 
@@ -237,7 +229,6 @@ impl Sender<'_> {
         // A receiver cannot have more than all: what it says is of another file.
         let same = held <= size && self.source.hash_of_first(held).await? == sha256;
         let from = if same { held } else { 0 };
-        self.moved = Instant::now();
         let words = format!("{DIM}to {} from byte {from} on{DIM:#}", printable(&id));
         self.report.tell("started", json!({ "peerId": id, "offset": from }), words)?;
         self.report.begin(from, size);
