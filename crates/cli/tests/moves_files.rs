@@ -1,4 +1,5 @@
 //! `metered send` and `metered receive` through the local server: whole files, interruptions, bad peers.
+#![cfg(unix)] // Ctrl-C is sent with kill
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 #[path = "support/files.rs"]
@@ -194,6 +195,26 @@ fn a_hostile_name_stays_in_the_folder_and_moves_no_cursor() {
 }
 
 #[test]
+fn a_sender_that_did_not_hear_of_the_end_is_told_again() {
+    let world = World::new();
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let mut receiver = world.receive(&[]);
+    let stranger = Stranger::offering(&world, &offer("a", 5, hash));
+    stranger.text();
+    stranger.say(r#"{"type":"start","offset":0}"#);
+    stranger.bytes(b"hello");
+    stranger.say(r#"{"type":"end"}"#);
+    assert_eq!(stranger.text(), json!({ "type": "done" }));
+    drop(stranger);
+    receiver.until("received");
+    let stranger = Stranger::offering(&world, &offer("a", 5, hash));
+    assert_eq!(stranger.text(), json!({ "type": "done" }));
+    stranger.say(r#"{"type":"confirmed"}"#);
+    assert_eq!(receiver.end(), (Some(0), String::new()));
+    assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
 fn malformed_peers_are_let_go_and_the_next_is_served() {
     let world = World::new();
     let mut receiver = world.receive(&["--max-size", "1M"]);
@@ -240,6 +261,9 @@ fn a_receiver_that_lies_is_an_error() {
     };
     let (code, said) = answers(&["nonsense"]);
     assert_eq!(code, Some(1));
+    assert_explained(&said, "protocol_violation");
+    let (code, said) = answers(&[r#"{"type":"done"}"#]);
+    assert_eq!(code, Some(1), "nothing was sent yet");
     assert_explained(&said, "protocol_violation");
     let (code, said) = answers(&[r#"{"type":"refuse","code":"\u001b[2J"}"#]);
     assert_eq!(code, Some(1));

@@ -121,9 +121,10 @@ impl Offers {
     fn note(&mut self, id: &str, answer: &Answer) {
         let Some(candidate) = self.candidates.get_mut(id) else { return };
         candidate.standing = match answer {
-            Answer::Accepted { .. } | Answer::Done(_) => Standing::Asked,
+            Answer::Accepted { .. } => Standing::Asked,
             Answer::Refused(Refusal::Busy) => Standing::Due(Instant::now() + BUSY_PAUSE),
-            Answer::Refused(_) | Answer::Broken(_) => Standing::Refused,
+            // What ends no attempt of ours was said out of turn.
+            Answer::Refused(_) | Answer::Broken(_) | Answer::Done(_) => Standing::Refused,
             Answer::Gone => {
                 let pause = candidate.pause;
                 candidate.pause = (pause * 2).min(MAX_GONE_PAUSE);

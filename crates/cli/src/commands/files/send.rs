@@ -179,7 +179,11 @@ impl Sender<'_> {
             let until = held.as_ref().map_or(deadline, |(_, until)| *until);
             tokio::select! {
                 (id, answer) = offers.next() => match answer {
-                    Answer::Done(wire) => return Ok(Found { id, wire, wants: None }),
+                    // Only who was sent the file can have it.
+                    Answer::Done(wire) if self.receiver.is_some() => {
+                        return Ok(Found { id, wire, wants: None });
+                    }
+                    Answer::Done(_) => self.broken(&id, Broken::OutOfTurn, held.is_none() && offers.all_refused())?,
                     Answer::Accepted { wire, offset, sha256 } => {
                         let known = offset > 0 || self.receiver.as_deref().is_none_or(|it| it == id);
                         let found = Found { id, wire, wants: Some((offset, sha256)) };
@@ -199,12 +203,7 @@ impl Sender<'_> {
                         }
                     }
                     Answer::Broken(broken) => {
-                        let words = format!("{NOTE}{}: {broken}{NOTE:#}", printable(&id));
-                        let payload = json!({ "peerId": id, "code": "protocol_violation" });
-                        self.report.tell("refused", payload, words)?;
-                        if held.is_none() && offers.all_refused() {
-                            return Err(FileError::Broken(broken).into());
-                        }
+                        self.broken(&id, broken, held.is_none() && offers.all_refused())?;
                     }
                     Answer::Gone => {}
                 },
@@ -215,6 +214,14 @@ impl Sender<'_> {
                 },
             }
         }
+    }
+
+    /// A receiver does not keep to the protocol; the end if it was the last hope.
+    fn broken(&self, id: &str, broken: Broken, last: bool) -> Result<(), Failure> {
+        let words = format!("{NOTE}{}: {broken}{NOTE:#}", printable(id));
+        let payload = json!({ "peerId": id, "code": "protocol_violation" });
+        self.report.tell("refused", payload, words)?;
+        if last { Err(FileError::Broken(broken).into()) } else { Ok(()) }
     }
 
     fn timed_out(&self) -> Failure {
