@@ -238,8 +238,21 @@ async fn home(remote: &RemotePeer) -> Result<String, String> {
     }))
 }
 
+/// Waits until a connection is at home elsewhere; answers where.
+async fn moved(remote: &RemotePeer, before: &str) -> Result<String, String> {
+    loop {
+        let now = home(remote).await?;
+        if !now.is_empty() && now != before {
+            return Ok(now);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 async fn change_network(stage: &mut Stage) -> Told {
-    let before = home(&stage.hal_ida.1.remote).await?;
+    let to_hal = stage.hal_ida.1.remote.clone();
+    let to_jon = stage.ida_jon.0.remote.clone();
+    let (before, before_jon) = (home(&to_hal).await?, home(&to_jon).await?);
     if UdpSocket::bind((OTHER_ADDRESS, 0)).is_ok() {
         let mut address = stage.ida.address.lock().unwrap_or_else(PoisonError::into_inner);
         *address = OTHER_ADDRESS.into();
@@ -253,13 +266,8 @@ async fn change_network(stage: &mut Stage) -> Told {
     hal.channel.send_text("so I see").await.map_err(say)?;
     ida.hears("so I see").await?;
     let answered = changed.elapsed().as_millis();
-    let after = loop {
-        let now = home(&stage.hal_ida.1.remote).await?;
-        if !now.is_empty() && now != before {
-            break now;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    };
+    let after = moved(&to_hal, &before).await?;
+    moved(&to_jon, &before_jon).await?;
     stage.hal_ida.talk("this way").await?;
     stage.ida_jon.talk("this way").await?;
     Ok(format!(
