@@ -27,10 +27,6 @@ use crate::rtc::engine::{
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::{IceServer, TrackMetadata};
 
-/// How long path and keys of an agreed connection may take. A path that is not found fails sooner, and keys
-/// take three round trips.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
-
 /// What the room tells the actor.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -94,14 +90,8 @@ pub(crate) struct RemoteActor {
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
     departure: Departure,
-    /// Until when the keys of an agreed connection must be agreed on too.
-    secured_by: Option<Duration>,
     /// Signals of the remote that were taken.
     signals_taken: u64,
-    /// Whether there is a path at the moment.
-    has_path: bool,
-    /// Whether the present connection was up.
-    secured: bool,
     /// Whether a connection was ever up: what follows is a return.
     was_connected: bool,
 }
@@ -143,10 +133,7 @@ impl RemoteActor {
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
-            secured_by: None,
             signals_taken: 0,
-            has_path: false,
-            secured: false,
             was_connected: false,
         }
     }
@@ -199,7 +186,7 @@ impl RemoteActor {
             self.negotiation.next_deadline(),
             self.ladder.next_deadline(),
             self.departure.next_deadline(),
-            self.secured_by,
+            self.link.as_ref().and_then(Link::next_deadline),
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
         let Self { inputs, commands, link, signals, closing, .. } = self;
@@ -347,15 +334,12 @@ impl RemoteActor {
         let (sender, events) = mpsc::unbounded_channel();
         let connection = self.context.engine.connect(&self.config, sender).await?;
         connection.hurry();
-        self.link = Some(Link { connection: Arc::clone(&connection), events });
+        self.link = Some(Link::new(Arc::clone(&connection), events));
         Ok(connection)
     }
 
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
-        self.has_path = false;
-        self.secured = false;
-        self.secured_by = None;
         if let Some(link) = self.link.take() {
             self.closing.spawn(link::close(link.connection));
         }
@@ -410,8 +394,8 @@ impl RemoteActor {
             Output::Negotiated => {
                 let now = self.now();
                 self.ladder.negotiated(now);
-                if !self.secured {
-                    self.secured_by = Some(now + HANDSHAKE_LIMIT);
+                if let Some(link) = &mut self.link {
+                    link.negotiated(now);
                 }
             }
             Output::NoAnswer => {
@@ -494,10 +478,9 @@ impl RemoteActor {
             ConnectionEvent::Ice(state) => self.ice(now, state),
             ConnectionEvent::Connected => {
                 self.was_connected = true;
-                self.secured = true;
-                self.secured_by = None;
                 self.ladder.found();
-                if let Some(link) = &self.link {
+                if let Some(link) = &mut self.link {
+                    link.secured();
                     link.connection.relax();
                 }
                 self.shared.set_state(RemoteState::Connected, "a path was found");
@@ -520,7 +503,9 @@ impl RemoteActor {
     }
 
     fn ice(&mut self, now: Duration, state: IceState) {
-        self.has_path = state == IceState::Connected;
+        if let Some(link) = &mut self.link {
+            link.has_path = state == IceState::Connected;
+        }
         match state {
             IceState::Checking => {}
             IceState::Connected => {
@@ -549,14 +534,9 @@ impl RemoteActor {
         }
     }
 
-    /// A path without keys carries nothing, and no other deadline ends it.
+    /// A path without keys carries nothing.
     fn give_handshake_up(&mut self, now: Duration) {
-        if self.secured_by.is_some_and(|due| now >= due) {
-            self.secured_by = None;
-            if !self.has_path {
-                // The ladder looks for one.
-                return;
-            }
+        if self.link.as_mut().is_some_and(|link| link.is_stuck(now)) {
             self.shared.fail(NegotiationError::new(
                 "handshake_timeout",
                 "the keys of the connection were not agreed on in time",

@@ -12,9 +12,51 @@ use crate::rtc::engine::{Connection, ConnectionEvent};
 /// An operation of the engine takes milliseconds; one that hangs must not hang the remote with it.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long path and keys of an agreed connection may take. A path that is not found fails sooner, and keys
+/// take three round trips.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+
 pub(super) struct Link {
     pub(super) connection: Arc<dyn Connection>,
     pub(super) events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    /// Whether there is a path at the moment.
+    pub(super) has_path: bool,
+    /// Whether keys were agreed on.
+    secured: bool,
+    /// Until when they must be.
+    secured_by: Option<Duration>,
+}
+
+impl Link {
+    pub(super) fn new(
+        connection: Arc<dyn Connection>,
+        events: mpsc::UnboundedReceiver<ConnectionEvent>,
+    ) -> Self {
+        Self { connection, events, has_path: false, secured: false, secured_by: None }
+    }
+
+    pub(super) fn negotiated(&mut self, now: Duration) {
+        self.secured_by = (!self.secured).then_some(now + HANDSHAKE_LIMIT);
+    }
+
+    pub(super) fn secured(&mut self) {
+        self.secured = true;
+        self.secured_by = None;
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.secured_by
+    }
+
+    /// Whether there is a path, and the keys took too long: no other deadline ends that. Without a path the
+    /// ladder looks for one.
+    pub(super) fn is_stuck(&mut self, now: Duration) -> bool {
+        let late = self.secured_by.is_some_and(|due| now >= due);
+        if late {
+            self.secured_by = None;
+        }
+        late && self.has_path
+    }
 }
 
 /// Does what the negotiation wants.

@@ -176,6 +176,20 @@ async fn a_short_silence_heals_by_itself_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restart_that_finds_no_path_fails_after_six_seconds() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let mut talk = Talk::over(&network).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    network.set_all(Path { up: false, ..Path::default() });
+    let began = Instant::now();
+    negotiate(&mut talk.one, &mut talk.two, true).await;
+    talk.one.until(is(IceState::Failed)).await;
+    let failed = began.elapsed();
+    assert!(failed < Duration::from_secs(8), "{failed:?}");
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_finds_the_way_from_a_new_address() {
     let network = SimulatedNetwork::new(Path::default(), 1);
     let (one, two) = (address(1), address(2));
@@ -185,6 +199,9 @@ async fn a_restart_finds_the_way_from_a_new_address() {
     talk.say(1).await;
     let began = Instant::now();
     negotiate(&mut talk.one, &mut talk.two, true).await;
+    // Both ends learn that there is a path again.
+    talk.one.until(is(IceState::Connected)).await;
+    talk.two.until(is(IceState::Connected)).await;
     talk.hear(1).await;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(4), "{took:?}");
