@@ -68,6 +68,8 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     fn hurry(&self);
     /// Nothing is about to happen: its timers run economically.
     fn relax(&self);
+    /// There is a path, perhaps another one: what the path before may have lost is sent again over it.
+    async fn path_found(&self);
     /// Datagrams that came so far: whether the remote is still there.
     fn received(&self) -> u64;
     /// Figures of now.

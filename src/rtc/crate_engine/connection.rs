@@ -4,14 +4,15 @@
 //! [`CrateConnection`] closes it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
 use webrtc::peer_connection::{
-    PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceTransportPolicy,
-    RTCSdpType, RTCSessionDescription, StatsSelector,
+    PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceCandidateType,
+    RTCIceTransportPolicy, RTCSdpType, RTCSessionDescription, StatsSelector,
 };
 
 use super::channel::{self, CrateChannel};
@@ -56,6 +57,18 @@ impl CrateConnection {
         };
         dtls.ice_transport().get_selected_candidate_pair().await.ok()?
     }
+}
+
+/// The two ends of a path, ours as its socket is bound; `None` by way of a relay of ours, whose datagrams the
+/// crate wraps.
+fn direct_path(pair: &RTCIceCandidatePair) -> Option<(SocketAddr, SocketAddr)> {
+    let (local, remote) = (pair.local(), pair.remote());
+    let base = match local.typ {
+        RTCIceCandidateType::Relay => return None,
+        RTCIceCandidateType::Host => SocketAddr::new(local.address.parse().ok()?, local.port),
+        _ => SocketAddr::new(local.related_address.parse().ok()?, local.related_port),
+    };
+    Some((base, SocketAddr::new(remote.address.parse().ok()?, remote.port)))
 }
 
 fn ours(description: RTCSessionDescription) -> Option<SessionDescription> {
@@ -143,6 +156,13 @@ impl Connection for CrateConnection {
 
     fn relax(&self) {
         self.runtime.pace().economical();
+    }
+
+    async fn path_found(&self) {
+        let Some(pair) = self.selected_pair().await else { return };
+        if let Some((local, remote)) = direct_path(&pair) {
+            self.runtime.repeat_recent(local, remote).await;
+        }
     }
 
     fn received(&self) -> u64 {

@@ -3,6 +3,7 @@
 //! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
 //!   in between waits for that. While a connection is being set up its sleeps are short.
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
+//! - [`recent`]: what a broken path lost is sent again as soon as there is another.
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
@@ -18,6 +19,7 @@ mod addresses;
 mod carrier;
 mod handshake;
 mod pace;
+mod recent;
 mod servers;
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -30,7 +32,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle as TokioJoinHandle;
@@ -45,7 +47,9 @@ use crate::wire::IceServer;
 
 pub(crate) use addresses::{AddressSource, LocalAddresses};
 pub(crate) use pace::Pace;
+use recent::Recent;
 use servers::Servers;
+use sockets::ConnectionSocket;
 pub use sockets::SocketBinder;
 use turns::Turns;
 
@@ -80,6 +84,8 @@ pub(crate) struct ConnectionRuntime {
     pace: Arc<Pace>,
     turns: Arc<Turns>,
     servers: Arc<Servers>,
+    recent: Arc<Mutex<Recent>>,
+    sockets: Mutex<Vec<Weak<ConnectionSocket>>>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
     on_end: Arc<dyn Fn() + Send + Sync>,
 }
@@ -103,9 +109,28 @@ impl ConnectionRuntime {
             pace: Arc::new(Pace::default()),
             turns: Arc::default(),
             servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
+            recent: Arc::default(),
+            sockets: Mutex::default(),
             tasks: Mutex::new(Vec::new()),
             on_end: Arc::new(on_end),
         })
+    }
+
+    /// Sends the last datagrams with data again, from the socket that is bound so.
+    pub(crate) async fn repeat_recent(&self, from: SocketAddr, to: SocketAddr) {
+        let bound = {
+            let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bound = sockets.iter().filter_map(Weak::upgrade);
+            bound.find(|socket| socket.local_addr().is_ok_and(|address| address == from))
+        };
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner).all();
+        let Some(socket) = bound else { return };
+        for datagram in recent {
+            if let Err(error) = socket.repeat(&datagram, to).await {
+                tracing::debug!(kind = ?error.kind(), "a datagram was not sent again");
+                return;
+            }
+        }
     }
 
     /// Datagrams that came over all sockets so far.
@@ -187,8 +212,12 @@ impl Runtime for ConnectionRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
         let (pace, turns) = (Arc::clone(&self.pace), Arc::clone(&self.turns));
-        let servers = Arc::clone(&self.servers);
-        Ok(Arc::new(sockets::ConnectionSocket::new(inner, pace, turns, servers)?))
+        let (servers, recent) = (Arc::clone(&self.servers), Arc::clone(&self.recent));
+        let socket = Arc::new(ConnectionSocket::new(inner, pace, turns, servers, recent)?);
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(&socket));
+        Ok(socket)
     }
 
     fn wrap_tcp_listener(

@@ -18,6 +18,7 @@ use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 use super::carrier;
 use super::handshake::Handshake;
 use super::pace::Pace;
+use super::recent::Recent;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
 use super::turns::Turns;
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
@@ -111,6 +112,7 @@ pub(super) struct ConnectionSocket {
     linked: AtomicBool,
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     inbound: Arc<Inbound>,
+    recent: Arc<Mutex<Recent>>,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
     secured: AtomicBool,
@@ -129,6 +131,7 @@ impl ConnectionSocket {
         pace: Arc<Pace>,
         turns: Arc<Turns>,
         servers: Arc<Servers>,
+        recent: Arc<Mutex<Recent>>,
     ) -> io::Result<Self> {
         let ipv4 = inner.local_addr()?.is_ipv4();
         Ok(Self {
@@ -140,10 +143,16 @@ impl ConnectionSocket {
             linked: AtomicBool::new(false),
             links: Mutex::default(),
             inbound: Arc::default(),
+            recent,
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
             epoch: Instant::now(),
         })
+    }
+
+    /// Sends a datagram as it is, to no server.
+    pub(super) async fn repeat(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.inner.send_to(datagram, to).await.map(drop)
     }
 
     fn handshake(&self) -> MutexGuard<'_, Handshake> {
@@ -163,6 +172,15 @@ impl ConnectionSocket {
                 self.inner.poll_send(cx, &transmit)
             }
             None => Poll::Ready(Ok(transmit.contents.len())),
+        }
+    }
+
+    /// Keeps what may have to be sent again.
+    fn keep(&self, transmit: &Transmit<'_>) {
+        let segment = transmit.segment_size.unwrap_or(usize::MAX).max(1);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        for datagram in transmit.contents.chunks(segment) {
+            recent.sent(datagram);
         }
     }
 
@@ -313,6 +331,7 @@ impl AsyncUdpSocket for ConnectionSocket {
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         self.pace.traffic();
         let sent = self.forward(cx, transmit);
+        self.keep(transmit);
         if !self.secured.load(Ordering::Relaxed) && sent.is_ready() {
             let now = self.epoch.elapsed();
             let segment = transmit.segment_size.unwrap_or(usize::MAX).max(1);
