@@ -117,8 +117,6 @@ pub(crate) struct Shared {
     low: Notify,
     /// Bytes of a message that the remote takes.
     remote_limit: Arc<AtomicUsize>,
-    /// Whether the path is being replaced.
-    holding: watch::Receiver<bool>,
 }
 
 /// A data channel to one remote: text and bytes, reliable or not.
@@ -146,7 +144,6 @@ impl Shared {
         options: DataChannelOptions,
         ours: bool,
         remote_limit: Arc<AtomicUsize>,
-        holding: watch::Receiver<bool>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -162,7 +159,6 @@ impl Shared {
             queued: AtomicUsize::new(0),
             low: Notify::new(),
             remote_limit,
-            holding,
         })
     }
 
@@ -285,7 +281,7 @@ impl DataChannel {
 
     /// Sends a message; done when it is handed to the transport.
     ///
-    /// Waits until the channel is open, while the path is being replaced, and while `max_buffered_amount` bytes wait in the transport. Sends
+    /// Waits until the channel is open and while `max_buffered_amount` bytes wait in the transport. Sends
     /// leave in the order of their calls. Dropping the future takes the message back if it has not left.
     pub async fn send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         let shared = &self.shared;
@@ -298,16 +294,14 @@ impl DataChannel {
         }
         let _turn = shared.turn.lock().await;
         let (mut link, mut state) = (shared.link.subscribe(), shared.state.subscribe());
-        let (mut closing, mut holding) = (shared.closing.subscribe(), shared.holding.clone());
+        let mut closing = shared.closing.subscribe();
         loop {
             if *closing.borrow_and_update() || shared.is_closed() {
                 return Err(DataChannelError::Closed);
             }
             let channel = link.borrow_and_update().clone();
             let open = *state.borrow_and_update() == ReadyState::Open;
-            // What is handed over without a path is lost, and sent again by a slow timer.
-            let held = *holding.borrow_and_update();
-            if let Some(channel) = channel.filter(|_| open && !held) {
+            if let Some(channel) = channel.filter(|_| open) {
                 let low = shared.low.notified();
                 if self.has_room(&*channel, message.len()).await {
                     // It was not open when it was checked; the remote's limit is known now.
@@ -332,8 +326,6 @@ impl DataChannel {
                 _ = link.changed() => {}
                 _ = state.changed() => {}
                 _ = closing.changed() => {}
-                // Without the remote's actor the channel is being closed.
-                Ok(()) = holding.changed() => {}
             }
         }
     }
@@ -347,9 +339,6 @@ impl DataChannel {
             _ => return Err(DataChannelError::Closed),
         }
         let full = DataChannelError::Full;
-        if *self.shared.holding.borrow() {
-            return Err(full);
-        }
         // Sends that wait come first.
         let Ok(_turn) = self.shared.turn.try_lock() else { return Err(full) };
         let link = self.shared.link.borrow().clone();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::peer::data_channel::{
@@ -24,25 +23,12 @@ pub(super) struct Channels {
     readers: JoinSet<()>,
     /// Bytes of a message that the remote takes.
     limit: Arc<AtomicUsize>,
-    /// Whether the path is being replaced.
-    holding: watch::Sender<bool>,
 }
 
 impl Channels {
     pub(super) fn new() -> Self {
         let limit = Arc::new(AtomicUsize::new(UNIVERSAL_MESSAGE_BYTES));
-        let holding = watch::Sender::new(false);
-        Self { known: Vec::new(), readers: JoinSet::new(), limit, holding }
-    }
-
-    /// The path is being replaced: sends wait for the next one.
-    pub(super) fn hold(&self) {
-        self.holding.send_replace(true);
-    }
-
-    /// There is a path, or nothing to wait for.
-    pub(super) fn pass(&self) {
-        self.holding.send_replace(false);
+        Self { known: Vec::new(), readers: JoinSet::new(), limit }
     }
 
     /// The remote's description says how much it takes (0 is "any", RFC 8841 section 6).
@@ -74,8 +60,7 @@ impl Channels {
     ) -> DataChannel {
         let id = format!("dc-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let init = channel.init().clone();
-        let (limit, holding) = (Arc::clone(&self.limit), self.holding.subscribe());
-        let shared = Shared::new(id, init, options, ours, limit, holding);
+        let shared = Shared::new(id, init, options, ours, Arc::clone(&self.limit));
         shared.attach(channel).await;
         self.known.push(Arc::clone(&shared));
         self.readers.spawn(read(Arc::clone(&shared)));

@@ -8,8 +8,6 @@ use tokio::sync::mpsc;
 use crate::peer::negotiation::{Failure, Op, Reply};
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Connection, ConnectionEvent};
-use crate::rtc::sdp::SdpFacts;
-use crate::wire::DescriptionKind;
 
 /// An operation of the engine takes milliseconds; one that hangs must not hang the remote with it.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
@@ -17,9 +15,6 @@ const OPERATION_LIMIT: Duration = Duration::from_secs(10);
 /// How long path and keys of an agreed connection may take. A path that is not found fails sooner, and keys
 /// take three round trips.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
-
-/// How long channels wait for the next path; what they hand over then waits in the transport.
-const HOLD_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) struct Link {
     pub(super) connection: Arc<dyn Connection>,
@@ -30,10 +25,6 @@ pub(super) struct Link {
     secured: bool,
     /// Until when they must be.
     secured_by: Option<Duration>,
-    /// The generation of the remote's path.
-    remote_ufrag: Option<String>,
-    /// Until when channels wait for the next path.
-    held_until: Option<Duration>,
 }
 
 impl Link {
@@ -41,49 +32,7 @@ impl Link {
         connection: Arc<dyn Connection>,
         events: mpsc::UnboundedReceiver<ConnectionEvent>,
     ) -> Self {
-        Self {
-            connection,
-            events,
-            has_path: false,
-            secured: false,
-            secured_by: None,
-            remote_ufrag: None,
-            held_until: None,
-        }
-    }
-
-    /// Whether an operation gives the present path up for the next one.
-    pub(super) fn gives_path_up(&mut self, now: Duration, op: &Op) -> bool {
-        let restart = match op {
-            Op::Offer { ice_restart } => *ice_restart,
-            Op::ApplyRemote(description) => {
-                let ufrag = SdpFacts::read(&description.sdp).and_then(|facts| facts.ice_ufrag);
-                let other = self.remote_ufrag.is_some() && self.remote_ufrag != ufrag;
-                self.remote_ufrag = ufrag;
-                other && description.kind == DescriptionKind::Offer
-            }
-            _ => false,
-        };
-        let held = restart && self.has_path;
-        if held {
-            self.has_path = false;
-            self.held_until = Some(now + HOLD_LIMIT);
-        }
-        held
-    }
-
-    pub(super) fn path_found(&mut self) {
-        self.has_path = true;
-        self.held_until = None;
-    }
-
-    /// Whether the next path took too long: channels need not wait for it any more.
-    pub(super) fn is_held_too_long(&mut self, now: Duration) -> bool {
-        let late = self.held_until.is_some_and(|due| now >= due);
-        if late {
-            self.held_until = None;
-        }
-        late
+        Self { connection, events, has_path: false, secured: false, secured_by: None }
     }
 
     pub(super) fn negotiated(&mut self, now: Duration) {
@@ -96,7 +45,7 @@ impl Link {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        [self.secured_by, self.held_until].into_iter().flatten().min()
+        self.secured_by
     }
 
     /// Whether there is a path, and the keys took too long: no other deadline ends that. Without a path the
