@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::servers::{Servers, Transport, UNREACHABLE};
-use super::sockets::{Inbound, Link, examine};
+use super::sockets::{Inbound, Link, examine, expect_answer};
 
 /// For each of name, TCP and TLS.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,11 @@ pub(super) async fn run(
     mut outbound: mpsc::Receiver<Bytes>,
     inbound: Arc<Inbound>,
 ) {
-    let result = match connect(&servers, &link).await {
+    let connected = connect(&servers, &link).await;
+    if connected.is_ok() {
+        expect_answer(&servers, Arc::clone(&link));
+    }
+    let result = match connected {
         Ok(Stream::Plain(stream)) => carry(&servers, &link, stream, &mut outbound, &inbound).await,
         Ok(Stream::Tls(stream)) => carry(&servers, &link, *stream, &mut outbound, &inbound).await,
         Err(failure) => Err(failure),

@@ -221,8 +221,9 @@ impl ConnectionSocket {
     /// A datagram for a server. `Some` is where it goes over this socket; `None` if it was taken care of.
     fn divert(&self, link: &Arc<Link>, datagram: &[u8]) -> Option<SocketAddr> {
         let mut state = link.lock();
-        if state.watch.sent(datagram) {
-            self.expect_answer(Arc::clone(link));
+        // A stream has time limits of its own until it stands.
+        if state.watch.sent(datagram) && link.server.transport == Transport::Udp {
+            expect_answer(&self.servers, Arc::clone(link));
         }
         match link.server.transport {
             Transport::Udp => {
@@ -250,24 +251,6 @@ impl ConnectionSocket {
                 None
             }
         }
-    }
-
-    fn expect_answer(&self, link: Arc<Link>) {
-        let servers = Arc::downgrade(&self.servers);
-        self.servers.spawn(async move {
-            tokio::time::sleep(ANSWER_TIMEOUT).await;
-            let silent = !link.lock().watch.was_heard();
-            if let Some(servers) = servers.upgrade()
-                && silent
-                && link.lock().watch.broken()
-            {
-                let (code, reason) = match link.server.addresses.borrow().as_deref() {
-                    Some([]) | None => ("ice_server_unresolved", "its name was not found"),
-                    _ => ("ice_server_timeout", "no answer within 5 s"),
-                };
-                servers.report(link.server.url(), code, UNREACHABLE, reason);
-            }
-        });
     }
 
     fn flush_when_found(&self, link: Arc<Link>) {
@@ -301,6 +284,25 @@ impl ConnectionSocket {
             examine(&self.servers, &link, datagram);
         }
     }
+}
+
+/// From now on the server has some time to answer; tells if it does not.
+pub(super) fn expect_answer(servers: &Arc<Servers>, link: Arc<Link>) {
+    let weak = Arc::downgrade(servers);
+    servers.spawn(async move {
+        tokio::time::sleep(ANSWER_TIMEOUT).await;
+        let silent = !link.lock().watch.was_heard();
+        if let Some(servers) = weak.upgrade()
+            && silent
+            && link.lock().watch.broken()
+        {
+            let (code, reason) = match link.server.addresses.borrow().as_deref() {
+                Some([]) | None => ("ice_server_unresolved", "its name was not found"),
+                _ => ("ice_server_timeout", "no answer within 5 s"),
+            };
+            servers.report(link.server.url(), code, UNREACHABLE, reason);
+        }
+    });
 }
 
 /// Reads an answer of a server and tells of a refusal.

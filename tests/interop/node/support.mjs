@@ -18,16 +18,22 @@ export function within(promise, what, ms = LIMIT_MS) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** A command's output lines, one JSON value each. */
-function start(args) {
-  const child = spawn(METERED, args, { stdio: ["pipe", "pipe", "inherit"] });
+/** A command's output lines, one JSON value each. `prefix` is a command that runs it, `log` gets its standard error. */
+function start(args, { prefix = [], log } = {}) {
+  const [command, ...rest] = [...prefix, METERED, ...args];
+  const child = spawn(command, rest, { stdio: ["pipe", "pipe", log ? "pipe" : "inherit"] });
+  if (log) child.stderr.setEncoding("utf8").on("data", (text) => log.push(text));
   const lines = createInterface({ input: child.stdout });
   return { child, lines };
 }
 
 export class Server {
-  static async start(...args) {
-    const { child, lines } = start(["serve", "--json", "--port", "0", "--exit-with-stdin", "--record", ...args]);
+  static start(...args) {
+    return Server.startWith({}, ...args);
+  }
+
+  static async startWith(how, ...args) {
+    const { child, lines } = start(["serve", "--json", "--port", "0", "--exit-with-stdin", "--record", ...args], how);
     const [line] = await within(once(lines, "line"), "the server's address");
     return Object.assign(new Server(), JSON.parse(line), { child });
   }
@@ -124,13 +130,13 @@ export class Ours {
   }
 
   /** A peer instead of a signalling client. */
-  static peer(options) {
-    return Ours.#start("peer.create", options);
+  static peer(options, how) {
+    return Ours.#start("peer.create", options, how);
   }
 
-  static async #start(method, options) {
+  static async #start(method, options, how) {
     const ours = new Ours();
-    const { child, lines } = start(["rpc"]);
+    const { child, lines } = start(["rpc"], how);
     ours.child = child;
     lines.on("line", (line) => ours.#line(JSON.parse(line)));
     await ours.call(method, { reconnect: { initialDelayMs: 50, maxDelayMs: 500 }, ...options });
