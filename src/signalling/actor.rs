@@ -198,10 +198,30 @@ impl Actor {
             }
             Command::Close { code, reason } => self.handle(Input::Close { code, reason }),
             Command::Request(request, target, reply) => self.request(request, target, reply),
-            Command::NetworkChanged => self.handle(Input::NetworkChanged),
+            Command::NetworkChanged => {
+                self.leave_a_former_network();
+                self.handle(Input::NetworkChanged);
+            }
             Command::EnteredBackground => self.handle(Input::EnteredBackground),
-            Command::EnteredForeground => self.handle(Input::EnteredForeground),
-            Command::ReconnectNow => self.handle(Input::ReconnectNow),
+            Command::EnteredForeground => {
+                self.leave_a_former_network();
+                self.handle(Input::EnteredForeground);
+            }
+            Command::ReconnectNow => {
+                self.leave_a_former_network();
+                self.handle(Input::ReconnectNow);
+            }
+        }
+    }
+
+    /// A socket of a network that the device has left is as good as closed: a probe would only take time.
+    fn leave_a_former_network(&mut self) {
+        if let Some((attempt, _)) =
+            self.connection.take_if(|(_, connection)| connection.is_left_behind())
+        {
+            tracing::debug!(attempt, "the socket belongs to a former network");
+            let (code, reason) = (CloseCode::ABNORMAL, String::new());
+            self.handle(Input::SocketClosed { attempt, code, reason });
         }
     }
 

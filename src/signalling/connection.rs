@@ -43,6 +43,11 @@ impl Connection {
         Self { socket, waiting: VecDeque::new(), fed: 0, flushed: 0, ended: false }
     }
 
+    /// Whether the network that it was made over is no longer the one to the server.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.socket.get_ref().is_left_behind()
+    }
+
     /// Puts a frame behind those that wait for the socket. The session bounds them.
     pub(crate) fn send(&mut self, text: String) {
         self.waiting.push_back(Message::text(text));
