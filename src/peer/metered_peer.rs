@@ -302,6 +302,7 @@ impl MeteredPeer {
     /// The platform reports another network: the socket is probed, and every connection looks for a new path
     /// at once.
     pub fn network_changed(&self) {
+        self.inner.shared.context.engine.network_changed();
         self.hint(Command::NetworkChanged);
     }
 
@@ -319,6 +320,7 @@ impl MeteredPeer {
     /// are ended.
     pub fn reconnect_now(&self) {
         self.inner.shared.client.reconnect_now();
+        self.inner.shared.context.engine.network_changed();
         self.hint(Command::NetworkChanged);
     }
 

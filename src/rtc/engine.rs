@@ -35,6 +35,8 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + 'static {
         config: &ConnectionConfig,
         events: mpsc::UnboundedSender<ConnectionEvent>,
     ) -> Result<Arc<dyn Connection>, RtcError>;
+    /// The device is on another network: no connection counts as having a path until it has found one anew.
+    fn network_changed(&self);
 }
 
 /// What a connection is made with.
@@ -194,6 +196,9 @@ pub(crate) trait Channel: Send + Sync + fmt::Debug + 'static {
     /// Hands a message to the transport, which may buffer without bound: callers look at
     /// [`buffered_amount`](Self::buffered_amount) first.
     async fn send(&self, message: &ChannelMessage) -> Result<(), RtcError>;
+    /// Done when there is a path, or none will be. What is sent without one is lost, and SCTP repeats it
+    /// after a second at best, later each time (RFC 9260 section 6.3.1).
+    async fn path(&self);
     /// Bytes that the remote has not acknowledged yet.
     async fn buffered_amount(&self) -> Result<usize, RtcError>;
     /// [`ChannelEvent::BufferedAmountLow`] comes when so many bytes or fewer are left.

@@ -281,7 +281,8 @@ impl DataChannel {
 
     /// Sends a message; done when it is handed to the transport.
     ///
-    /// Waits until the channel is open and while `max_buffered_amount` bytes wait in the transport. Sends
+    /// Waits until the channel is open, while the remote cannot be reached (a path that is lost is looked for
+    /// anew), and while `max_buffered_amount` bytes wait in the transport. Sends
     /// leave in the order of their calls. Dropping the future takes the message back if it has not left.
     pub async fn send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         let shared = &self.shared;
@@ -302,6 +303,13 @@ impl DataChannel {
             let channel = link.borrow_and_update().clone();
             let open = *state.borrow_and_update() == ReadyState::Open;
             if let Some(channel) = channel.filter(|_| open) {
+                tokio::select! {
+                    biased;
+                    () = channel.path() => {}
+                    _ = link.changed() => continue,
+                    _ = state.changed() => continue,
+                    _ = closing.changed() => continue,
+                }
                 let low = shared.low.notified();
                 if self.has_room(&*channel, message.len()).await {
                     // It was not open when it was checked; the remote's limit is known now.

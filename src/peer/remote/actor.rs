@@ -159,9 +159,6 @@ impl RemoteActor {
                     self.negotiation.timeout(now);
                     self.ladder.timeout(now);
                     self.give_handshake_up(now);
-                    if self.link.as_mut().is_some_and(|link| link.is_held_too_long(now)) {
-                        self.channels.pass();
-                    }
                 }
             }
             self.judge();
@@ -343,7 +340,6 @@ impl RemoteActor {
 
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
-        self.channels.pass();
         if let Some(link) = self.link.take() {
             self.closing.spawn(link::close(link.connection));
         }
@@ -430,10 +426,6 @@ impl RemoteActor {
             .await
             .map_err(|error| Failure { code: connect_code(&error), message: error.to_string() })?;
         self.shared_connecting();
-        let now = self.now();
-        if self.link.as_mut().is_some_and(|link| link.gives_path_up(now, &op)) {
-            self.channels.hold();
-        }
         link::operate(&*connection, op).await
     }
 
@@ -511,10 +503,8 @@ impl RemoteActor {
     }
 
     async fn ice(&mut self, now: Duration, state: IceState) {
-        match &mut self.link {
-            Some(link) if state == IceState::Connected => link.path_found(),
-            Some(link) => link.has_path = false,
-            None => {}
+        if let Some(link) = &mut self.link {
+            link.has_path = state == IceState::Connected;
         }
         match state {
             IceState::Checking => {}
@@ -523,7 +513,6 @@ impl RemoteActor {
                 if let Some(link) = &self.link {
                     link.connection.path_found().await;
                 }
-                self.channels.pass();
                 if self.was_connected {
                     self.shared.set_state(RemoteState::Connected, "a path was found");
                 }

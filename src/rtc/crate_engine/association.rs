@@ -10,6 +10,7 @@ use rtc::peer_connection::transport::RTCSctpTransportState;
 use tokio::sync::{mpsc, watch};
 use webrtc::peer_connection::PeerConnection;
 
+use super::path::Path;
 use crate::rtc::engine::ConnectionEvent;
 
 /// Pause between looks at an association whose transport is up: its handshake takes two round trips, and the
@@ -28,6 +29,7 @@ pub(super) struct Association {
     /// Weak: the connection owns its channels, not the other way round.
     connection: OnceLock<Weak<dyn PeerConnection>>,
     transport: watch::Sender<Transport>,
+    pub(super) path: Arc<Path>,
     events: mpsc::UnboundedSender<ConnectionEvent>,
     told: AtomicBool,
 }
@@ -41,7 +43,13 @@ impl fmt::Debug for Association {
 impl Association {
     pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
         let transport = watch::Sender::new(Transport::New);
-        Self { connection: OnceLock::new(), transport, events, told: AtomicBool::new(false) }
+        Self {
+            connection: OnceLock::new(),
+            transport,
+            path: Arc::default(),
+            events,
+            told: AtomicBool::new(false),
+        }
     }
 
     /// Said once, when the connection exists.

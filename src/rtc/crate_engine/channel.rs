@@ -104,6 +104,10 @@ impl Channel for CrateChannel {
         .map_err(|error| RtcError::new("send", &error))
     }
 
+    async fn path(&self) {
+        self.association.path.wait().await;
+    }
+
     async fn buffered_amount(&self) -> Result<usize, RtcError> {
         let Some(channel) = self.channel.get() else { return Ok(0) };
         let bytes = channel.outstanding_bytes().await;

@@ -85,6 +85,9 @@ impl Connection for CrateConnection {
     async fn offer(&self, ice_restart: bool) -> Result<SessionDescription, RtcError> {
         let fail = |error| RtcError::new("offer", &error);
         self.runtime.pace().brisk();
+        if ice_restart {
+            self.handler.association.path.lost();
+        }
         // Not `restart_ice()`: that binds new sockets before the offer exists, and gathers twice.
         let options = ice_restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.connection.create_offer(options).await.map_err(fail)?;
@@ -181,6 +184,7 @@ impl Connection for CrateConnection {
 
     async fn close(&self) {
         self.handler.association.transport_closed();
+        self.handler.association.path.settled();
         if let Err(error) = self.connection.close().await {
             tracing::debug!(error = %RtcError::new("close", &error), "a connection did not close cleanly");
         }

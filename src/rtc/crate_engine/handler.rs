@@ -63,6 +63,15 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        match state {
+            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
+                self.association.path.settled();
+            }
+            RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed => {
+                self.association.path.lost()
+            }
+            _ => {}
+        }
         self.tell(ConnectionEvent::Ice(match state {
             RTCIceConnectionState::Checking => IceState::Checking,
             RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
@@ -83,6 +92,7 @@ impl PeerConnectionEventHandler for Handler {
             }
             RTCPeerConnectionState::Closed => {
                 self.association.transport_closed();
+                self.association.path.settled();
                 let failed = !self.was_connected.load(Ordering::Relaxed);
                 self.tell(ConnectionEvent::TransportClosed { failed });
             }

@@ -10,12 +10,13 @@ mod association;
 mod channel;
 mod connection;
 mod handler;
+mod path;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod tracks;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +29,7 @@ use webrtc::peer_connection::{
 
 use self::connection::CrateConnection;
 use self::handler::Handler;
+use self::path::Path;
 use super::RtcError;
 use super::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceTransportPolicy};
 use super::runtime::{ConnectionRuntime, NetworkContext};
@@ -53,11 +55,12 @@ const RELAY_WAIT: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub(crate) struct CrateEngine {
     network: Arc<NetworkContext>,
+    paths: Mutex<Vec<Weak<Path>>>,
 }
 
 impl CrateEngine {
     pub(crate) fn new(network: Arc<NetworkContext>) -> Self {
-        Self { network }
+        Self { network, paths: Mutex::default() }
     }
 }
 
@@ -86,6 +89,11 @@ impl Engine for CrateEngine {
             return Err(RtcError::of(OPERATION, "NoTurnServer"));
         }
         let handler = Arc::new(Handler::new(events));
+        {
+            let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+            paths.retain(|path| path.strong_count() > 0);
+            paths.push(Arc::downgrade(&handler.association.path));
+        }
         let mut media = MediaEngine::default();
         media.register_default_codecs().map_err(fail)?;
         let registry = register_default_interceptors(Registry::new(), &mut media).map_err(fail)?;
@@ -107,6 +115,11 @@ impl Engine for CrateEngine {
         let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(building).await.map_err(fail)?);
         handler.association.belongs_to(Arc::downgrade(&connection));
         Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy)))
+    }
+
+    fn network_changed(&self) {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.iter().filter_map(Weak::upgrade).for_each(|path| path.lost());
     }
 }
 
