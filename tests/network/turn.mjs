@@ -10,11 +10,24 @@ import { within } from "../interop/node/support.mjs";
 
 const TURNSERVER = process.env.TURNSERVER ?? "turnserver";
 
-/** A directory that is gone with the process at the latest. */
+const leftovers = new Set();
+process.once("exit", () => {
+  for (const remove of leftovers) remove();
+});
+
+/** What is undone with the process at the latest; the result undoes it now. */
+export function atExit(undo) {
+  leftovers.add(undo);
+  return () => {
+    leftovers.delete(undo);
+    undo();
+  };
+}
+
+/** A directory that is gone with the process. */
 export function scratch() {
   const path = mkdtempSync(join(tmpdir(), "metered-network-"));
-  const remove = () => rmSync(path, { recursive: true, force: true });
-  process.once("exit", remove);
+  atExit(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -74,7 +87,7 @@ export class Turn {
     writeFileSync(file, `${lines.join("\n")}\n`, { mode: 0o600 });
     const [command, ...rest] = [...prefix, TURNSERVER, "-c", file];
     turn.child = spawn(command, rest, { stdio: "ignore" });
-    process.once("exit", () => turn.child.kill("SIGKILL"));
+    turn.child.once("exit", atExit(() => turn.child.kill("SIGKILL")));
     await turn.#ready(prefix.length === 0);
     return turn;
   }
@@ -82,7 +95,7 @@ export class Turn {
   async #ready(reachable) {
     for (let n = 0; n < 100; n += 1) {
       if (this.child.exitCode !== null) throw new Error(`coturn ended\n${this.said()}`);
-      if (reachable ? await connects(this.host, this.port) : this.said().includes("Total auth threads")) return;
+      if (reachable ? await connects(this.host, this.port) : this.said().includes("SQLite DB connection success")) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     throw new Error(`coturn does not listen\n${this.said()}`);
@@ -111,7 +124,6 @@ export class Turn {
     const ended = once(this.child, "exit");
     this.child.kill("SIGTERM");
     await within(ended, "coturn's end");
-    rmSync(this.directory, { recursive: true, force: true });
   }
 }
 

@@ -104,10 +104,10 @@ export class Inbox {
   }
 
   /** The first event of this type that fits, past or future; it is taken out. */
-  next(type, fits = () => true) {
+  next(type, fits = () => true, ms = LIMIT_MS) {
     const at = this.#waiting.findIndex((entry) => entry.type === type && fits(entry.payload, entry.source));
     if (at >= 0) return Promise.resolve(this.#waiting.splice(at, 1)[0].payload);
-    return within(new Promise((resolve) => this.#readers.push({ type, fits, resolve })), type);
+    return within(new Promise((resolve) => this.#readers.push({ type, fits, resolve })), type, ms);
   }
 
   history() {
@@ -155,11 +155,11 @@ export class Ours {
     else resolve(message.result);
   }
 
-  call(method, params = {}) {
+  call(method, params = {}, ms = LIMIT_MS) {
     const id = this.#next++;
     const answer = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
     this.child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-    return within(answer, method);
+    return within(answer, method, ms);
   }
 
   next(type, fits) {
@@ -167,9 +167,9 @@ export class Ours {
   }
 
   /** The next event of one source, with what else came if it does not. */
-  async nextOf(source, type, fits = () => true) {
+  async nextOf(source, type, fits = () => true, ms = LIMIT_MS) {
     try {
-      return await this.inbox.next(type, (payload, from) => from === source && fits(payload));
+      return await this.inbox.next(type, (payload, from) => from === source && fits(payload), ms);
     } catch (error) {
       throw new Error(`${error.message} of ${source}\n${this.inbox.history().join("\n")}`);
     }
