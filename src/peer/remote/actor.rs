@@ -148,7 +148,7 @@ impl RemoteActor {
             self.settle().await;
             match self.wake().await {
                 Wake::Input(None) => break,
-                Wake::Input(Some(input)) => self.input(input),
+                Wake::Input(Some(input)) => self.input(input).await,
                 // The handles are gone; the room still holds the remote.
                 Wake::Command(None) => {}
                 Wake::Command(Some(command)) => self.command(command).await,
@@ -215,7 +215,7 @@ impl RemoteActor {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    async fn input(&mut self, input: Input) {
         let now = self.now();
         match input {
             Input::Signal(signal) => {
@@ -223,7 +223,7 @@ impl RemoteActor {
                 self.negotiation.signal(now, signal);
             }
             Input::TrackMetadata(said) => self.metadata.note(said),
-            Input::IceServers(servers) => self.config.ice_servers = servers,
+            Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
             // What was under way when the line broke may be lost.
             Input::Survived if self.negotiation.expects_answer() => self.restart(now),
@@ -269,6 +269,16 @@ impl RemoteActor {
         let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
         // Without the room the remote is let go anyway.
         drop(verdicts.send(Verdict { id, serial, same, signals: signs.signals }));
+    }
+
+    /// For this connection's next gathering, whichever side begins it, and for the connections to come.
+    async fn set_ice_servers(&mut self, servers: Vec<IceServer>) {
+        if let Some(link) = &self.link
+            && let Err(error) = link.connection.set_ice_servers(&servers).await
+        {
+            tracing::debug!(%error, "the connection keeps its ICE servers");
+        }
+        self.config.ice_servers = servers;
     }
 
     /// A restart of the path; of the connection if there is nothing to restart.
@@ -361,12 +371,6 @@ impl RemoteActor {
     async fn climb(&mut self, output: ice_restart::Output) {
         match output {
             ice_restart::Output::Restart => {
-                if let Some(link) = &self.link
-                    && let Err(error) =
-                        link.connection.set_ice_servers(&self.config.ice_servers).await
-                {
-                    tracing::debug!(%error, "the connection keeps its ICE servers");
-                }
                 let now = self.now();
                 self.restart(now);
             }
