@@ -189,14 +189,12 @@ impl Shared {
         self.link.send_replace(Some(channel));
     }
 
-    /// Nothing carries it any more. Whether it survives; if not it is closed.
-    pub(crate) fn detach(&self) -> bool {
+    /// Nothing carries it any more. Closed, unless it survives that.
+    pub(crate) fn detach(&self) {
         self.link.send_replace(None);
-        let survives = self.survives();
-        if !survives {
+        if !self.survives() {
             self.closing.send_replace(true);
         }
-        survives
     }
 }
 

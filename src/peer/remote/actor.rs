@@ -433,10 +433,12 @@ impl RemoteActor {
         link::operate(&*connection, op).await
     }
 
-    /// A new connection in the old one's place; the app hears of it if it had any use for the old one.
+    /// A new connection in the old one's place; the app hears of it if the old one was of any use.
     async fn rebuild(&mut self) {
         self.departure.unheard();
-        let used = self.channels.detach() | !self.streams.is_empty();
+        // The remote's close may have closed the channels already.
+        let was_up = self.link.as_ref().is_some_and(Link::was_up);
+        self.channels.detach();
         self.unlink();
         for (stream_id, _) in std::mem::take(&mut self.streams) {
             self.shared.hub.publish(&RemoteEvent::StreamRemoved { stream_id });
@@ -465,7 +467,7 @@ impl RemoteActor {
             let reason = "the connection ended and nothing needs another";
             self.shared.set_state(RemoteState::Idle, reason);
         }
-        if used {
+        if was_up {
             self.shared.hub.publish(&RemoteEvent::ConnectionReset);
         }
     }

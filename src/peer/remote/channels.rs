@@ -89,10 +89,12 @@ impl Channels {
         self.add(channel, DataChannelOptions::default(), false).await
     }
 
-    /// The connection is gone: what does not survive that is closed. Whether anything was.
-    pub(super) fn detach(&mut self) -> bool {
+    /// The connection is gone: what does not survive that is closed.
+    pub(super) fn detach(&mut self) {
         self.tidy();
-        self.known.iter().filter(|channel| !channel.detach()).count() > 0
+        for channel in &self.known {
+            channel.detach();
+        }
     }
 
     /// A new connection is there: the survivors are opened on it. Whether there were any.

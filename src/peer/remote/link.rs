@@ -44,6 +44,11 @@ impl Link {
         self.secured_by = None;
     }
 
+    /// Whether it was ever up: the app may hold something that ends with it.
+    pub(super) fn was_up(&self) -> bool {
+        self.secured
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.secured_by
     }
