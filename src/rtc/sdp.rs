@@ -64,6 +64,17 @@ impl SdpFacts {
     }
 }
 
+/// Whether whoever made this description opens the DTLS handshake; `None` if it leaves that to the other
+/// side (RFC 8842 section 5.2).
+pub(crate) fn opens_dtls(sdp: &str) -> Option<bool> {
+    let setup = sdp.lines().find_map(|line| line.trim_end().strip_prefix("a=setup:"));
+    match setup {
+        Some("active") => Some(true),
+        Some("passive") => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether a description carries this candidate already.
 pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
     let candidate = candidate.strip_prefix("candidate:").unwrap_or(candidate);
@@ -90,6 +101,14 @@ mod tests {
         assert!(
             !SdpFacts::read(&OFFER.replace("application 9", "application 0")).unwrap().has_data
         );
+    }
+
+    #[test]
+    fn who_opens_the_handshake_is_said_or_left_open() {
+        assert_eq!(opens_dtls("m=x\r\na=setup:active\r\n"), Some(true));
+        assert_eq!(opens_dtls("a=setup:passive\n"), Some(false));
+        assert_eq!(opens_dtls("a=setup:actpass\r\n"), None);
+        assert_eq!(opens_dtls(OFFER), None);
     }
 
     #[test]

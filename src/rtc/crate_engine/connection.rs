@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
@@ -21,6 +21,7 @@ use super::stats;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Channel, ChannelInit, Connection};
 use crate::rtc::runtime::ConnectionRuntime;
+use crate::rtc::sdp;
 use crate::rtc::stats::ConnectionStats;
 use crate::wire::{DescriptionKind, IceCandidate, IceServer, SessionDescription};
 
@@ -29,6 +30,8 @@ pub(super) struct CrateConnection {
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     policy: RTCIceTransportPolicy,
+    /// Whether the remote opened the DTLS handshake; said once, by the first description of the remote.
+    remote_opens: OnceLock<bool>,
 }
 
 impl fmt::Debug for CrateConnection {
@@ -44,11 +47,27 @@ impl CrateConnection {
         handler: Arc<Handler>,
         policy: RTCIceTransportPolicy,
     ) -> Self {
-        Self { connection, runtime, handler, policy }
+        Self { connection, runtime, handler, policy, remote_opens: OnceLock::new() }
     }
 }
 
 impl CrateConnection {
+    /// What leaves of a local description.
+    fn outgoing(&self, description: RTCSessionDescription) -> Option<SessionDescription> {
+        let (kind, sdp) = match description.sdp_type {
+            RTCSdpType::Offer => (DescriptionKind::Offer, description.sdp),
+            // The crate always answers "active", and keeps the role that it has: an answer that says
+            // otherwise than the transport does is refused by browsers (RFC 8842 section 5.3).
+            RTCSdpType::Answer if self.remote_opens.get() == Some(&true) => {
+                let sdp = description.sdp.replace("a=setup:active", "a=setup:passive");
+                (DescriptionKind::Answer, sdp)
+            }
+            RTCSdpType::Answer => (DescriptionKind::Answer, description.sdp),
+            _ => return None,
+        };
+        Some(SessionDescription { kind, sdp })
+    }
+
     /// From the transport: the report knows no remote candidate that came inside a description.
     async fn selected_pair(&self) -> Option<RTCIceCandidatePair> {
         let dtls = match self.connection.sctp().await {
@@ -71,15 +90,6 @@ fn direct_path(pair: &RTCIceCandidatePair) -> Option<(SocketAddr, SocketAddr)> {
     Some((base, SocketAddr::new(remote.address.parse().ok()?, remote.port)))
 }
 
-fn ours(description: RTCSessionDescription) -> Option<SessionDescription> {
-    let kind = match description.sdp_type {
-        RTCSdpType::Offer => DescriptionKind::Offer,
-        RTCSdpType::Answer => DescriptionKind::Answer,
-        _ => return None,
-    };
-    Some(SessionDescription { kind, sdp: description.sdp })
-}
-
 #[async_trait]
 impl Connection for CrateConnection {
     async fn offer(&self, ice_restart: bool) -> Result<SessionDescription, RtcError> {
@@ -92,14 +102,14 @@ impl Connection for CrateConnection {
         let options = ice_restart.then_some(RTCOfferOptions { ice_restart: true });
         let offer = self.connection.create_offer(options).await.map_err(fail)?;
         self.connection.set_local_description(offer.clone()).await.map_err(fail)?;
-        ours(offer).ok_or_else(|| RtcError::of("offer", "NotAnOffer"))
+        self.outgoing(offer).ok_or_else(|| RtcError::of("offer", "NotAnOffer"))
     }
 
     async fn answer(&self) -> Result<SessionDescription, RtcError> {
         let fail = |error| RtcError::new("answer", &error);
         let answer = self.connection.create_answer(None).await.map_err(fail)?;
         self.connection.set_local_description(answer.clone()).await.map_err(fail)?;
-        ours(answer).ok_or_else(|| RtcError::of("answer", "NotAnAnswer"))
+        self.outgoing(answer).ok_or_else(|| RtcError::of("answer", "NotAnAnswer"))
     }
 
     async fn roll_back(&self) -> Result<(), RtcError> {
@@ -111,11 +121,14 @@ impl Connection for CrateConnection {
     async fn apply_remote(&self, description: SessionDescription) -> Result<(), RtcError> {
         let fail = |error| RtcError::new("apply_remote", &error);
         self.runtime.pace().brisk();
+        let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(false);
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
         };
-        self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)
+        self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
+        self.remote_opens.get_or_init(|| remote_opens);
+        Ok(())
     }
 
     async fn add_candidate(&self, candidate: IceCandidate) -> Result<(), RtcError> {
@@ -131,7 +144,7 @@ impl Connection for CrateConnection {
     }
 
     async fn local_description(&self) -> Option<SessionDescription> {
-        self.connection.local_description().await.and_then(ours)
+        self.connection.local_description().await.and_then(|local| self.outgoing(local))
     }
 
     async fn set_ice_servers(&self, servers: &[IceServer]) -> Result<(), RtcError> {

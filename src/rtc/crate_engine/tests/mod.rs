@@ -7,7 +7,7 @@ use support::*;
 
 use super::*;
 use crate::rtc::engine::{ChannelEvent, ChannelMessage, IceState};
-use crate::rtc::sdp::SdpFacts;
+use crate::rtc::sdp::{self, SdpFacts};
 
 #[tokio::test]
 async fn two_connections_exchange_messages_and_leave_nothing() {
@@ -114,6 +114,25 @@ async fn a_restart_binds_new_sockets_and_keeps_the_channel() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_ne!(one.connection.stats().await.selected_pair.unwrap().local.port, port);
+    one.connection.close().await;
+    two.connection.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_keeps_the_role_in_the_handshake() {
+    let (mut one, mut two) = (Side::new().await, Side::new().await);
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    opened(&*channel).await;
+    let says = |side: &Side| {
+        let connection = Arc::clone(&side.connection);
+        async move { sdp::opens_dtls(&connection.local_description().await.unwrap().sdp) }
+    };
+    assert_eq!((says(&one).await, says(&two).await), (None, Some(true)));
+    negotiate(&mut two, &mut one, false).await;
+    assert_eq!((says(&one).await, says(&two).await), (Some(false), None));
+    negotiate(&mut one, &mut two, true).await;
+    assert_eq!((says(&one).await, says(&two).await), (None, Some(true)));
     one.connection.close().await;
     two.connection.close().await;
 }
