@@ -30,8 +30,8 @@ pub(super) struct CrateConnection {
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     policy: RTCIceTransportPolicy,
-    /// Whether the remote opened the DTLS handshake; said once, by the first description of the remote.
-    remote_opens: OnceLock<bool>,
+    /// Whether we open the DTLS handshake; the first description of the remote decides.
+    opens_dtls: OnceLock<bool>,
 }
 
 impl fmt::Debug for CrateConnection {
@@ -47,7 +47,7 @@ impl CrateConnection {
         handler: Arc<Handler>,
         policy: RTCIceTransportPolicy,
     ) -> Self {
-        Self { connection, runtime, handler, policy, remote_opens: OnceLock::new() }
+        Self { connection, runtime, handler, policy, opens_dtls: OnceLock::new() }
     }
 }
 
@@ -56,10 +56,10 @@ impl CrateConnection {
     fn outgoing(&self, description: RTCSessionDescription) -> Option<SessionDescription> {
         let (kind, sdp) = match description.sdp_type {
             RTCSdpType::Offer => (DescriptionKind::Offer, description.sdp),
-            // The crate always answers "active", and keeps the role that it has: an answer that says
+            // The crate always answers "passive", and keeps the role that it has: an answer that says
             // otherwise than the transport does is refused by browsers (RFC 8842 section 5.3).
-            RTCSdpType::Answer if self.remote_opens.get() == Some(&true) => {
-                let sdp = description.sdp.replace("a=setup:active", "a=setup:passive");
+            RTCSdpType::Answer if self.opens_dtls.get() == Some(&true) => {
+                let sdp = description.sdp.replace("a=setup:passive", "a=setup:active");
                 (DescriptionKind::Answer, sdp)
             }
             RTCSdpType::Answer => (DescriptionKind::Answer, description.sdp),
@@ -121,13 +121,14 @@ impl Connection for CrateConnection {
     async fn apply_remote(&self, description: SessionDescription) -> Result<(), RtcError> {
         let fail = |error| RtcError::new("apply_remote", &error);
         self.runtime.pace().brisk();
-        let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(false);
+        // An offer that leaves it open is answered with "passive".
+        let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(true);
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
         };
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
-        self.remote_opens.get_or_init(|| remote_opens);
+        self.opens_dtls.get_or_init(|| !remote_opens);
         Ok(())
     }
 

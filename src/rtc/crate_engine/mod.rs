@@ -4,7 +4,10 @@
 //! 20 ms (200 ms) and short waits before a worse pair is taken (up to 2 s), for the time to connect; a path
 //! counts as lost after 3 s of silence and as failed after 6 s (5 s and 30 s); sockets are bound anew at an
 //! ICE restart (kept), or a changed network is never noticed; no multicast DNS (a socket on port 5353 per
-//! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead.
+//! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead; the answerer
+//! waits for the DTLS handshake (opens it), because who opens it also opens the data channels' association,
+//! and the crate does so right after the handshake or never: a browser that calls first and opens a data
+//! channel later would wait for ever.
 
 mod association;
 mod channel;
@@ -125,6 +128,7 @@ impl Engine for CrateEngine {
 
 fn settings(relay_only: bool) -> SettingEngine {
     use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
+    use rtc::peer_connection::transport::RTCDtlsRole;
     let no_wait = Some(Duration::ZERO);
     let relay_wait = if relay_only { Duration::ZERO } else { RELAY_WAIT };
     SettingEngineBuilder::new()
@@ -137,6 +141,7 @@ fn settings(relay_only: bool) -> SettingEngine {
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_discard_local_candidates_during_ice_restart(true)
         .with_include_loopback_candidate(true)
+        .with_answering_dtls_role(RTCDtlsRole::Server)
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_BYTES))
         .build()
 }

@@ -128,11 +128,11 @@ async fn an_answer_keeps_the_role_in_the_handshake() {
         let connection = Arc::clone(&side.connection);
         async move { sdp::opens_dtls(&connection.local_description().await.unwrap().sdp) }
     };
-    assert_eq!((says(&one).await, says(&two).await), (None, Some(true)));
+    assert_eq!((says(&one).await, says(&two).await), (None, Some(false)));
     negotiate(&mut two, &mut one, false).await;
-    assert_eq!((says(&one).await, says(&two).await), (Some(false), None));
+    assert_eq!((says(&one).await, says(&two).await), (Some(true), None));
     negotiate(&mut one, &mut two, true).await;
-    assert_eq!((says(&one).await, says(&two).await), (None, Some(true)));
+    assert_eq!((says(&one).await, says(&two).await), (None, Some(false)));
     one.connection.close().await;
     two.connection.close().await;
 }
