@@ -1,53 +1,56 @@
 // The official JavaScript SDK in Chromium and our peer find each other and talk.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Server } from "../node/support.mjs";
-import { Browser, ours, talk } from "./support.mjs";
+import { after, before, describe, test } from "node:test";
+import { Stage, channelOfOurs, channelOfPage, pair, talk } from "./support.mjs";
 
 for (const hideLocalAddresses of [false, true]) {
-  const how = hideLocalAddresses ? "hidden" : "shown";
-  let server, browser;
-  before(async () => {
-    server = await Server.start();
-    browser = await Browser.start({ hideLocalAddresses });
-  });
-  after(async () => {
-    await browser.stop();
-    await server.stop();
-  });
+  describe(`the page's local addresses are ${hideLocalAddresses ? "hidden" : "shown"}`, () => {
+    let stage;
+    before(async () => (stage = await Stage.start({ hideLocalAddresses })));
+    after(() => stage.stop());
 
-  test(`local addresses ${how}: ours first, the page opens the channel`, async () => {
-    const peer = await ours(server, "ours");
-    const page = await browser.join(server, "page", { claims: { peerMetadata: { sdk: "js" } }, autoChannel: "chat" });
-    const { peer: seen } = await peer.nextOf("peer", "peer-joined");
-    assert.deepEqual(seen, { id: "page", metadata: { sdk: "js" } });
-    const { channelId } = await peer.nextOf("remote:page", "data-channel");
-    await page.next("channel:ours/chat", "open");
-    await talk(page, "ours/chat", peer, channelId, "grüß dich");
-    assert.equal(await page.do("state", "ours"), "connected");
-    const [remote] = await peer.call("peer.remotePeers");
-    assert.equal(remote.state, "connected");
-    await page.do("close");
-    assert.deepEqual((await peer.nextOf("peer", "peer-left")).peer.id, "page");
-    await page.vanish();
-    await peer.stop();
-  });
+    const addressesAreAsAsked = async (page) => {
+      const addresses = await page.do("localAddresses");
+      const hidden = addresses.filter((address) => address.endsWith(".local"));
+      assert.equal(hidden.length > 0, hideLocalAddresses, addresses.join(" "));
+    };
 
-  test(`local addresses ${how}: the page first, ours opens the channel`, async () => {
-    const page = await browser.join(server, "page");
-    const peer = await ours(server, "ours", { claims: { peerMetadata: { sdk: "rust" } } });
-    assert.deepEqual(await page.next("peer", "peer-joined"), { id: "ours", metadata: { sdk: "rust" } });
-    await peer.nextOf("peer", "peer-joined");
-    const { channelId } = await peer.call("remote.openDataChannel", {
-      peerId: "page", label: "game", ordered: false, maxRetransmits: 0, protocol: "moves",
+    test("ours joins first, the page opens the channel", async (t) => {
+      const room = stage.room(t);
+      const peer = await room.ours("ours");
+      const page = await room.page("page", { claims: { peerMetadata: { sdk: "js" } } });
+      const { peer: seen } = await peer.nextOf("peer", "peer-joined");
+      assert.deepEqual(seen, { id: page.id, metadata: { sdk: "js" } });
+      await page.next("peer", "peer-joined");
+      await talk(await channelOfPage(page, peer, "chat"), "grüß dich");
+      await addressesAreAsAsked(page);
+      assert.equal(await page.do("state", peer.id), "connected");
+      const [remote] = await peer.call("peer.remotePeers");
+      assert.equal(remote.state, "connected");
+      await page.do("close");
+      assert.equal((await peer.nextOf("peer", "peer-left")).peer.id, page.id);
     });
-    const seen = await page.next("remote:ours", "data-channel");
-    assert.deepEqual(seen, { id: "ours/game", label: "game", protocol: "moves", ordered: false, maxRetransmits: 0 });
-    await peer.nextOf(`channel:${channelId}`, "open");
-    await talk(page, "ours/game", peer, channelId, "e4");
-    await peer.stop();
-    assert.deepEqual(await page.next("peer", "peer-left"), { id: "ours" });
-    await page.vanish();
+
+    test("the page joins first, ours opens the channel", async (t) => {
+      const room = stage.room(t);
+      const page = await room.page("page");
+      const peer = await room.ours("ours", { claims: { peerMetadata: { sdk: "rust" } } });
+      assert.deepEqual(await page.next("peer", "peer-joined"), { id: peer.id, metadata: { sdk: "rust" } });
+      await peer.nextOf("peer", "peer-joined");
+      const both = await channelOfOurs(peer, page, "game");
+      await peer.nextOf(`channel:${both.channelId}`, "open");
+      await talk(both, "e4");
+      await addressesAreAsAsked(page);
+      await peer.call("peer.close");
+      assert.deepEqual(await page.next("peer", "peer-left"), { id: peer.id });
+    });
+
+    test("each opens a channel once they are connected", async (t) => {
+      const both = await pair(stage.room(t));
+      await talk(await channelOfPage(both.page, both.peer, "theirs"), "one");
+      await talk(await channelOfOurs(both.peer, both.page, "ours"), "two");
+      await talk(both, "three");
+    });
   });
 }

@@ -34,7 +34,6 @@ function adopt(id, channel) {
   channel.addEventListener("message", ({ data }) => {
     note(`channel:${id}`, "message", typeof data === "string" ? { text: data } : { bytes: data.byteLength, sum: sum(data) });
   });
-  if (channel.readyState === "open") note(`channel:${id}`, "open", {});
 }
 
 const sum = (buffer) => new Uint8Array(buffer).reduce((total, byte) => (total * 31 + byte) % 65_521, 7);
@@ -53,6 +52,8 @@ function watch(remote) {
     note(source, "data-channel", { id, label, protocol, ordered, maxRetransmits });
   });
 }
+
+const live = () => connections.findLast((pc) => pc.connectionState !== "closed");
 
 const remote = (id) => {
   const found = [...peer.remotePeers].find((candidate) => candidate.id === id);
@@ -78,7 +79,10 @@ window.room = {
     peer.on("peer-joined", ({ peer: joined }) => {
       watch(joined);
       note("peer", "peer-joined", { id: joined.id, metadata: joined.metadata });
-      if (autoChannel) window.room.open(joined.id, autoChannel);
+      if (!autoChannel) return;
+      // As the SDK's guide has it: at the start, and after each reset.
+      window.room.open(joined.id, autoChannel);
+      joined.on("connection-reset", () => window.room.open(joined.id, autoChannel));
     });
     peer.on("peer-left", ({ peer: gone }) => note("peer", "peer-left", { id: gone.id }));
     await peer.join(channel);
@@ -89,30 +93,18 @@ window.room = {
     return name;
   },
   send: (id, text) => channels.get(id).send(text),
-  sendBytes: (id, length) => {
-    const bytes = Uint8Array.from({ length }, (_, n) => n % 251);
-    channels.get(id).send(bytes);
-    return sum(bytes.buffer);
-  },
+  sendBytes: (id, length) => channels.get(id).send(Uint8Array.from({ length }, (_, n) => n % 251)),
+  closeChannel: (id) => channels.get(id).close(),
   state: (id) => remote(id).state,
   async addMedia() {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
     peer.addStream(stream, { from: "page" });
   },
-  restartIce: () => connections.filter((pc) => pc.connectionState !== "closed").forEach((pc) => pc.restartIce()),
-  localTypes: async () => {
-    const types = new Set();
-    for (const pc of connections) for (const report of (await pc.getStats()).values()) if (report.type === "local-candidate") types.add(report.candidateType);
-    return [...types];
-  },
-  debug: async () => {
-    const out = [];
-    for (const pc of connections) {
-      out.push({ sig: pc.signalingState, ice: pc.iceConnectionState, conn: pc.connectionState, local: pc.localDescription?.sdp, remote: pc.remoteDescription?.sdp });
-      for (const report of (await pc.getStats()).values()) if (/candidate|transport/.test(report.type)) out.push(report);
-    }
-    return out;
-  },
+  connections: () => connections.filter((pc) => pc.connectionState !== "closed").length,
+  restartIce: () => live().restartIce(),
+  /** The user name fragments of the present descriptions: they change with each restart. */
+  generation: () => [live().localDescription, live().remoteDescription].map(({ sdp }) => /a=ice-ufrag:(\S+)/.exec(sdp)[1]),
+  localAddresses: () => [...live().localDescription.sdp.matchAll(/a=candidate:\S+ 1 udp \S+ (\S+)/g)].map(([, address]) => address),
   close: () => peer.close(),
   next: (source, type) => {
     const at = events.findIndex(matches(source, type));

@@ -175,7 +175,14 @@ export class Ours {
     }
   }
 
+  /** Without goodbye. */
+  kill() {
+    this.child.kill("SIGKILL");
+  }
+
+  /** Ends it, unless it has ended. */
   async stop() {
+    if (this.child.killed || this.child.exitCode !== null) return;
     const ended = once(this.child, "exit");
     this.child.stdin.end();
     const [code] = await within(ended, "our client's end", 4_000);
