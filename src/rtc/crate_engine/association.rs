@@ -13,9 +13,11 @@ use webrtc::peer_connection::PeerConnection;
 use super::path::Path;
 use crate::rtc::engine::ConnectionEvent;
 
-/// Pause between looks at an association whose transport is up: its handshake takes two round trips, and the
-/// crate has no event for its end.
+/// First pause between looks at an association whose transport is up: its handshake takes two round trips,
+/// and the crate has no event for its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The longest pause: a handshake that takes longer has lost packets.
+const LOOK_RARELY: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
@@ -90,21 +92,22 @@ impl Association {
     /// The connection, once channels can be opened on it; `None` if that will never be.
     pub(super) async fn ready(&self) -> Option<Arc<dyn PeerConnection>> {
         let mut transport = self.transport.subscribe();
+        let mut pause = LOOK_AGAIN / 2;
         loop {
             let now = *transport.borrow_and_update();
             match now {
                 Transport::New => {}
                 Transport::Closed => return None,
-                Transport::Up => match self.state().await? {
-                    RTCSctpTransportState::Connected => return self.connection(),
-                    RTCSctpTransportState::Closed => return None,
-                    _ => {}
-                },
+                // "Closed" is also said of one whose handshake the remote has just begun.
+                Transport::Up if self.state().await == Some(RTCSctpTransportState::Connected) => {
+                    return self.connection();
+                }
+                Transport::Up => pause = (pause * 2).min(LOOK_RARELY),
             }
             tokio::select! {
                 // The sender lives as long as `self`.
                 _ = transport.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN), if now == Transport::Up => {}
+                () = tokio::time::sleep(pause), if now == Transport::Up => {}
             }
         }
     }
