@@ -21,7 +21,7 @@ pub(crate) struct SdpFacts {
     pub(crate) candidates: usize,
     /// Whether an m-line for data channels is in use.
     pub(crate) has_data: bool,
-    media_sections: usize,
+    pub(crate) media_sections: usize,
 }
 
 impl SdpFacts {

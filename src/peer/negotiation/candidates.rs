@@ -90,6 +90,17 @@ impl RemoteCandidates {
     }
 }
 
+/// Fills in what browsers want to know of a candidate. All m-lines share the first one's transport.
+pub(super) fn completed(candidate: IceCandidate, local_sdp: &str) -> IceCandidate {
+    let facts = SdpFacts::read(local_sdp).unwrap_or_default();
+    IceCandidate {
+        candidate: candidate.candidate,
+        sdp_mid: facts.mids.into_iter().next().or(Some(String::from("0"))),
+        sdp_m_line_index: Some(0),
+        username_fragment: facts.ice_ufrag,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

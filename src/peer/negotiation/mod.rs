@@ -22,14 +22,23 @@ use std::time::Duration;
 use crate::rtc::sdp::{self, SdpFacts};
 use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
-use candidates::RemoteCandidates;
-pub(crate) use output::{Failure, Op, Output, Reply, Signal};
+use candidates::{RemoteCandidates, completed};
+pub(crate) use output::{Dropped, Failure, Op, Output, Reply, Signal};
 use rebuilds::Rebuilds;
 
 /// How long a description waits for the candidates that it shall carry.
 pub(crate) const GATHERING_WAIT: Duration = Duration::from_millis(100);
 /// How long an offer waits for its answer (JavaScript SDK 1.2.0).
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// The same for the offer that follows an answer with a new key: the Python SDK takes no second offer within
+/// 2 s of making its connection anew, and drops it without a word.
+pub(crate) const REBUILT_ANSWER_WAIT: Duration = Duration::from_millis(2_250);
+/// So many restarts in a row that were answered from a new connection: the remote cannot do otherwise.
+const REBUILDING_REMOTE: u32 = 2;
+/// Offers without m-lines that are answered, per connection: each costs a signal.
+const MAX_EMPTY_OFFERS: u32 = 16;
+/// What answers an offer without m-lines.
+const EMPTY_ANSWER: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
 /// Signals of the remote that wait while the engine is busy. A remote that sends more at once is not
 /// negotiating.
 const MAX_WAITING_SIGNALS: usize = 512;
@@ -68,19 +77,6 @@ enum Running {
     Candidate(IceCandidate),
 }
 
-/// What came and led to nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Dropped {
-    /// Answers to offers that are no more.
-    pub(crate) stale_answers: u64,
-    /// Candidates of other generations, too many, too long, or with hidden addresses.
-    pub(crate) candidates: u64,
-    /// Offers that lost a collision.
-    pub(crate) ignored_offers: u64,
-    /// Signals beyond what may wait, or too large to be any.
-    pub(crate) overflow: u64,
-}
-
 /// The negotiation with one remote.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
@@ -104,6 +100,10 @@ pub(crate) struct Negotiation {
     trickle: Vec<IceCandidate>,
     resyncs: u32,
     rebuilds: Rebuilds,
+    answer_wait: Duration,
+    /// Restarts in a row that the remote answered from a new connection.
+    rebuilt_answers: u32,
+    empty_offers: u32,
     dropped: Dropped,
 }
 
@@ -141,6 +141,9 @@ impl Negotiation {
             trickle: Vec::new(),
             resyncs: 0,
             rebuilds: Rebuilds::default(),
+            answer_wait: ANSWER_WAIT,
+            rebuilt_answers: 0,
+            empty_offers: 0,
             dropped: Dropped::default(),
         }
     }
@@ -203,9 +206,11 @@ impl Negotiation {
         self.advance(now);
     }
 
-    /// The path shall be found anew. Before the first answer there is none: then the whole connection is.
+    /// The path shall be found anew. Before the first answer there is none, and some remotes cannot: then the
+    /// whole connection is made anew.
     pub(crate) fn restart(&mut self, now: Duration) {
-        if !self.is_established() {
+        let rebuilds = self.rebuilt_answers >= REBUILDING_REMOTE;
+        if !self.is_established() || rebuilds {
             return self.rebuild(None);
         }
         self.wants.restart = true;
@@ -304,7 +309,8 @@ impl Negotiation {
                 self.phase = Phase::AnswerGathering { until: now + GATHERING_WAIT };
             }
             (Running::ReadOffer, Ok(Reply::Description(offer))) => {
-                self.phase = Phase::OfferSent { until: now + ANSWER_WAIT };
+                self.phase = Phase::OfferSent { until: now + self.answer_wait };
+                self.answer_wait = ANSWER_WAIT;
                 self.send_description(offer);
             }
             (Running::ReadAnswer, Ok(Reply::Description(answer))) => {
@@ -320,6 +326,10 @@ impl Negotiation {
                 return;
             }
             (Running::ApplyAnswer(answer), Ok(_)) => {
+                if self.is_established() {
+                    // A later one, in the same connection.
+                    self.rebuilt_answers = 0;
+                }
                 self.applied(&answer);
                 // What was offered is agreed on.
                 self.wants.tracks = false;
@@ -332,11 +342,10 @@ impl Negotiation {
             }
             (Running::ApplyOffer(offer), Err(failure)) => {
                 self.outputs.push_back(Output::Failed(failure));
-                // On a used connection it may fit a new one: the remote may have begun anew.
-                if self.is_established() {
-                    return self.rebuild_when_due(now, Some(offer));
-                }
-                self.phase = Phase::Stable;
+                // On a used connection it may fit a new one: the remote may have begun anew. What it left
+                // behind in this one is not known.
+                let offer = Some(offer).filter(|_| self.is_established());
+                return self.rebuild_when_due(now, offer);
             }
             (_, Err(failure)) => {
                 self.outputs.push_back(Output::Failed(failure));
@@ -395,6 +404,7 @@ impl Negotiation {
         self.fingerprint = None;
         self.max_message_size = None;
         self.candidates = RemoteCandidates::default();
+        self.empty_offers = 0;
         self.wants = Wants::default();
         self.sent = None;
         self.trickle.clear();
@@ -506,6 +516,18 @@ impl Negotiation {
             }
             return;
         }
+        if facts.media_sections == 0 {
+            self.empty_offers += 1;
+            if self.empty_offers > MAX_EMPTY_OFFERS {
+                self.dropped.ignored_offers += 1;
+                return;
+            }
+            // Of a new connection of the Python SDK that carries nothing: it waits for its answer and takes
+            // no offer until then. Engines do not know what to do with it.
+            let answer =
+                SessionDescription { kind: DescriptionKind::Answer, sdp: EMPTY_ANSWER.to_owned() };
+            return self.outputs.push_back(Output::Send(Signal::Description(answer)));
+        }
         self.candidates.begin(facts);
         self.run(Running::ApplyOffer(offer.clone()), Op::ApplyRemote(offer));
     }
@@ -523,6 +545,8 @@ impl Negotiation {
         }
         if self.has_new_key(facts) {
             // At once: it answers our own offer, so it comes no more often than that.
+            self.rebuilt_answers += 1;
+            self.answer_wait = REBUILT_ANSWER_WAIT;
             return self.rebuild(None);
         }
         self.candidates.begin(facts);
@@ -556,16 +580,5 @@ impl Negotiation {
             }
         }
         self.sent = Some(description);
-    }
-}
-
-/// Fills in what browsers want to know of a candidate. All m-lines share the first one's transport.
-fn completed(candidate: IceCandidate, local_sdp: &str) -> IceCandidate {
-    let facts = SdpFacts::read(local_sdp).unwrap_or_default();
-    IceCandidate {
-        candidate: candidate.candidate,
-        sdp_mid: facts.mids.into_iter().next().or(Some(String::from("0"))),
-        sdp_m_line_index: Some(0),
-        username_fragment: facts.ice_ufrag,
     }
 }

@@ -62,6 +62,19 @@ impl Failure {
     }
 }
 
+/// What came and led to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// Answers to offers that are no more.
+    pub(crate) stale_answers: u64,
+    /// Candidates of other generations, too many, too long, or with hidden addresses.
+    pub(crate) candidates: u64,
+    /// Offers that lost a collision.
+    pub(crate) ignored_offers: u64,
+    /// Signals beyond what may wait, or too large to be any.
+    pub(crate) overflow: u64,
+}
+
 /// What the owner shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {

@@ -118,6 +118,86 @@ fn an_offer_that_nobody_answers_is_told_once() {
     assert_eq!(outputs(&mut negotiation), [Output::NoAnswer]);
 }
 
+/// Makes an offer and sends it.
+fn offered(negotiation: &mut Negotiation) {
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.gathering_complete(NOW);
+    let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:mine\n".to_owned();
+    let ours = SessionDescription { kind: DescriptionKind::Offer, sdp };
+    negotiation.done(NOW, Ok(Reply::Description(ours)));
+    outputs(negotiation);
+}
+
+#[test]
+fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soon() {
+    let mut negotiation = answered(true);
+    negotiation.restart(NOW);
+    offered(&mut negotiation);
+    let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
+    let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
+    negotiation.signal(NOW, Signal::Description(answer));
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    negotiation.data_wanted(NOW);
+    negotiation.rebuilt(NOW);
+    offered(&mut negotiation);
+    assert_eq!(negotiation.next_deadline(), Some(REBUILT_ANSWER_WAIT));
+    let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
+    let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
+    negotiation.signal(NOW, answer);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    outputs(&mut negotiation);
+    // Once may be a new start of its app; twice is its way.
+    negotiation.restart(NOW);
+    offered(&mut negotiation);
+    let Signal::Description(SessionDescription { sdp, .. }) = offer("third", "y") else { panic!() };
+    let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
+    negotiation.signal(NOW, answer);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    negotiation.rebuilt(NOW);
+    negotiation.signal(NOW, offer("third", "z"));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    outputs(&mut negotiation);
+    negotiation.restart(NOW);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+}
+
+#[test]
+fn an_offer_of_nothing_is_answered_with_nothing_and_ours_follows() {
+    let mut negotiation = answered(true);
+    let nothing = SessionDescription { kind: DescriptionKind::Offer, sdp: "v=0\n".into() };
+    negotiation.signal(NOW, Signal::Description(nothing));
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    negotiation.data_wanted(NOW);
+    negotiation.rebuilt(NOW);
+    let all = outputs(&mut negotiation);
+    let [Output::Send(Signal::Description(answer)), Output::Do(Op::Offer { .. })] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(answer.kind, DescriptionKind::Answer);
+    assert_eq!(SdpFacts::read(&answer.sdp).unwrap().media_sections, 0);
+}
+
+#[test]
+fn a_flood_of_empty_offers_is_not_answered_for_ever() {
+    let mut negotiation = Negotiation::new(true);
+    for _ in 0..1_000 {
+        let nothing = SessionDescription { kind: DescriptionKind::Offer, sdp: "v=0\n".into() };
+        negotiation.signal(NOW, Signal::Description(nothing));
+    }
+    assert_eq!(outputs(&mut negotiation).len(), MAX_EMPTY_OFFERS as usize);
+    assert_eq!(negotiation.dropped().ignored_offers, u64::from(1_000 - MAX_EMPTY_OFFERS));
+}
+
+#[test]
+fn an_offer_that_a_new_connection_refuses_costs_it() {
+    let mut negotiation = Negotiation::new(true);
+    negotiation.signal(NOW, offer("k", "f"));
+    outputs(&mut negotiation);
+    negotiation.done(NOW, Err(Failure::internal("refused")));
+    let all = outputs(&mut negotiation);
+    assert!(matches!(&all[..], [Output::Failed(_), Output::Rebuild]), "{all:?}");
+}
+
 #[test]
 fn a_flood_of_signals_is_bounded() {
     let mut negotiation = Negotiation::new(true);
@@ -130,7 +210,7 @@ fn a_flood_of_signals_is_bounded() {
 #[test]
 fn signals_that_wait_are_bounded_by_their_bytes_and_a_bomb_is_none() {
     let large = |bytes| {
-        let sdp = "a".repeat(bytes);
+        let sdp = format!("m=application 9 x\n{}", "a".repeat(bytes - 18));
         Signal::Description(SessionDescription { kind: DescriptionKind::Offer, sdp })
     };
     let mut negotiation = Negotiation::new(true);
