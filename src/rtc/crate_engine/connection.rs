@@ -199,6 +199,7 @@ impl Connection for CrateConnection {
     async fn close(&self) {
         self.handler.association.transport_closed();
         self.handler.association.path.settled();
+        self.runtime.closing();
         if let Err(error) = self.connection.close().await {
             tracing::debug!(error = %RtcError::new("close", &error), "a connection did not close cleanly");
         }

@@ -32,6 +32,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -78,13 +79,20 @@ impl fmt::Debug for NetworkContext {
     }
 }
 
+/// What the sockets of one connection share.
+struct Common {
+    pace: Pace,
+    turns: Arc<Turns>,
+    servers: Arc<Servers>,
+    recent: Mutex<Recent>,
+    /// Whether the connection is being closed.
+    closing: AtomicBool,
+}
+
 /// The runtime of one connection.
 pub(crate) struct ConnectionRuntime {
     network: Arc<NetworkContext>,
-    pace: Arc<Pace>,
-    turns: Arc<Turns>,
-    servers: Arc<Servers>,
-    recent: Arc<Mutex<Recent>>,
+    common: Arc<Common>,
     sockets: Mutex<Vec<Weak<ConnectionSocket>>>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
     on_end: Arc<dyn Fn() + Send + Sync>,
@@ -106,10 +114,13 @@ impl ConnectionRuntime {
     ) -> Arc<Self> {
         Arc::new(Self {
             network: Arc::clone(network),
-            pace: Arc::new(Pace::default()),
-            turns: Arc::default(),
-            servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
-            recent: Arc::default(),
+            common: Arc::new(Common {
+                pace: Pace::default(),
+                turns: Arc::default(),
+                servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
+                recent: Mutex::default(),
+                closing: AtomicBool::new(false),
+            }),
             sockets: Mutex::default(),
             tasks: Mutex::new(Vec::new()),
             on_end: Arc::new(on_end),
@@ -123,7 +134,7 @@ impl ConnectionRuntime {
             let mut bound = sockets.iter().filter_map(Weak::upgrade);
             bound.find(|socket| socket.local_addr().is_ok_and(|address| address == from))
         };
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner).all();
+        let recent = self.common.recent.lock().unwrap_or_else(PoisonError::into_inner).all();
         let Some(socket) = bound else { return };
         for datagram in recent {
             if let Err(error) = socket.repeat(&datagram, to).await {
@@ -135,22 +146,27 @@ impl ConnectionRuntime {
 
     /// Datagrams that came over all sockets so far.
     pub(crate) fn received(&self) -> u64 {
-        self.pace.received()
+        self.common.pace.received()
+    }
+
+    /// Call it before the connection's own close: from then on no DTLS alert leaves.
+    pub(crate) fn closing(&self) {
+        self.common.closing.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn pace(&self) -> &Pace {
-        &self.pace
+        &self.common.pace
     }
 
     /// Takes the app's servers and gives what the crate shall be told instead. A URL that stays keeps its
     /// made-up name, so that the crate sees that only credentials changed.
     pub(crate) fn set_servers(&self, servers: &[IceServer]) -> Vec<RTCIceServer> {
-        self.servers.set(servers)
+        self.common.servers.set(servers)
     }
 
     /// The app's URL of a URL that the crate was given.
     pub(crate) fn url_of(&self, crate_url: &str) -> Option<String> {
-        self.servers.url_of(crate_url)
+        self.common.servers.url_of(crate_url)
     }
 
     pub(crate) fn local_addresses(&self) -> LocalAddresses {
@@ -168,7 +184,7 @@ impl ConnectionRuntime {
 
     /// Ends every task that was started for the connection. Call it after the connection's own close.
     pub(crate) async fn shutdown(&self) {
-        self.servers.shutdown().await;
+        self.common.servers.shutdown().await;
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
@@ -211,9 +227,7 @@ impl Runtime for ConnectionRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
-        let (pace, turns) = (Arc::clone(&self.pace), Arc::clone(&self.turns));
-        let (servers, recent) = (Arc::clone(&self.servers), Arc::clone(&self.recent));
-        let socket = Arc::new(ConnectionSocket::new(inner, pace, turns, servers, recent)?);
+        let socket = Arc::new(ConnectionSocket::new(inner, Arc::clone(&self.common))?);
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.retain(|socket| socket.strong_count() > 0);
         sockets.push(Arc::downgrade(&socket));
@@ -236,7 +250,7 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn resolve_host<'a>(&'a self, host: &'a str) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
-        let found = self.servers.made_up_addresses(host);
+        let found = self.common.servers.made_up_addresses(host);
         Box::pin(async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) })
     }
 
@@ -248,8 +262,8 @@ impl Runtime for ConnectionRuntime {
         if DRIVER.try_with(|()| ()).is_err() {
             return Box::pin(tokio::time::sleep(duration));
         }
-        let sleep = self.turns.sleep();
-        let longest = self.pace.longest_sleep(tokio::time::Instant::now());
+        let sleep = self.common.turns.sleep();
+        let longest = self.common.pace.longest_sleep(tokio::time::Instant::now());
         Box::pin(async move {
             if !sleep.is_none() {
                 tokio::time::sleep(duration.min(longest)).await;

@@ -15,12 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
+use super::Common;
 use super::carrier;
 use super::handshake::Handshake;
-use super::pace::Pace;
-use super::recent::Recent;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
-use super::turns::Turns;
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
 
 /// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
@@ -102,17 +100,28 @@ impl Link {
     }
 }
 
+/// Whether a datagram is a DTLS alert (RFC 6347 section 4.1), alone or as channel data of a relay (RFC 8656
+/// section 12.4).
+///
+/// A browser that closes a connection aborts the association and sends no `close_notify`, and the Python SDK
+/// relies on that: an alert closes its remote for good, also when we only make the connection anew.
+fn is_dtls_alert(datagram: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    match datagram.first() {
+        Some(&ALERT) => true,
+        Some(0x40..=0x4f) => datagram.get(4) == Some(&ALERT),
+        _ => false,
+    }
+}
+
 pub(super) struct ConnectionSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     ipv4: bool,
-    pace: Arc<Pace>,
-    turns: Arc<Turns>,
-    servers: Arc<Servers>,
+    common: Arc<Common>,
     /// Whether any link exists: without, nothing needs a look.
     linked: AtomicBool,
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     inbound: Arc<Inbound>,
-    recent: Arc<Mutex<Recent>>,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
     secured: AtomicBool,
@@ -126,24 +135,15 @@ impl fmt::Debug for ConnectionSocket {
 }
 
 impl ConnectionSocket {
-    pub(super) fn new(
-        inner: Arc<dyn AsyncUdpSocket>,
-        pace: Arc<Pace>,
-        turns: Arc<Turns>,
-        servers: Arc<Servers>,
-        recent: Arc<Mutex<Recent>>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, common: Arc<Common>) -> io::Result<Self> {
         let ipv4 = inner.local_addr()?.is_ipv4();
         Ok(Self {
             inner,
             ipv4,
-            pace,
-            turns,
-            servers,
+            common,
             linked: AtomicBool::new(false),
             links: Mutex::default(),
             inbound: Arc::default(),
-            recent,
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -160,11 +160,11 @@ impl ConnectionSocket {
     }
 
     fn forward(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        let Some(server) = self.servers.behind(transmit.destination) else {
+        let Some(server) = self.common.servers.behind(transmit.destination) else {
             return self.inner.poll_send(cx, transmit);
         };
         let link = self.link(server);
-        self.turns.relayed();
+        self.common.turns.relayed();
         match self.divert(&link, transmit.contents) {
             Some(destination) => {
                 let mut transmit = transmit.clone();
@@ -178,7 +178,7 @@ impl ConnectionSocket {
     /// Keeps what may have to be sent again.
     fn keep(&self, transmit: &Transmit<'_>) {
         let segment = transmit.segment_size.unwrap_or(usize::MAX).max(1);
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.common.recent.lock().unwrap_or_else(PoisonError::into_inner);
         for datagram in transmit.contents.chunks(segment) {
             recent.sent(datagram);
         }
@@ -223,7 +223,7 @@ impl ConnectionSocket {
         let mut state = link.lock();
         // A stream has time limits of its own until it stands.
         if state.watch.sent(datagram) && link.server.transport == Transport::Udp {
-            expect_answer(&self.servers, Arc::clone(link));
+            expect_answer(&self.common.servers, Arc::clone(link));
         }
         match link.server.transport {
             Transport::Udp => {
@@ -241,9 +241,9 @@ impl ConnectionSocket {
             Transport::Tcp | Transport::Tls => {
                 let stream = state.stream.get_or_insert_with(|| {
                     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-                    let (servers, link) = (Arc::clone(&self.servers), Arc::clone(link));
+                    let (servers, link) = (Arc::clone(&self.common.servers), Arc::clone(link));
                     let inbound = Arc::clone(&self.inbound);
-                    self.servers.spawn(carrier::run(servers, link, receiver, inbound));
+                    self.common.servers.spawn(carrier::run(servers, link, receiver, inbound));
                     sender
                 });
                 // Full: lost, as a datagram is on a path that is full.
@@ -256,7 +256,7 @@ impl ConnectionSocket {
     fn flush_when_found(&self, link: Arc<Link>) {
         let inner = Arc::clone(&self.inner);
         let mut addresses = link.server.addresses.clone();
-        self.servers.spawn(async move {
+        self.common.servers.spawn(async move {
             if addresses.wait_for(Option::is_some).await.is_err() {
                 return;
             }
@@ -281,7 +281,7 @@ impl ConnectionSocket {
         let link = Arc::clone(link);
         drop(links);
         for datagram in bytes[..meta.len.min(bytes.len())].chunks(meta.stride.max(1)) {
-            examine(&self.servers, &link, datagram);
+            examine(&self.common.servers, &link, datagram);
         }
     }
 }
@@ -331,7 +331,10 @@ impl AsyncUdpSocket for ConnectionSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.pace.traffic();
+        self.common.pace.traffic();
+        if self.common.closing.load(Ordering::Relaxed) && is_dtls_alert(transmit.contents) {
+            return Poll::Ready(Ok(transmit.contents.len()));
+        }
         let sent = self.forward(cx, transmit);
         self.keep(transmit);
         if !self.secured.load(Ordering::Relaxed) && sent.is_ready() {
@@ -359,7 +362,7 @@ impl AsyncUdpSocket for ConnectionSocket {
         // The waker first, so that nothing that is pushed in between is slept over.
         self.inbound.waker.register(cx.waker());
         if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
-            self.pace.arrived(1);
+            self.common.pace.arrived(1);
             if !secured {
                 self.note_received(&datagram);
             }
@@ -370,7 +373,7 @@ impl AsyncUdpSocket for ConnectionSocket {
             return Poll::Ready(Ok(1));
         }
         let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
-        self.pace.arrived(received);
+        self.common.pace.arrived(received);
         if linked || !secured {
             for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
                 if !secured {
@@ -384,5 +387,21 @@ impl AsyncUdpSocket for ConnectionSocket {
             }
         }
         Poll::Ready(Ok(received))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_dtls_alert;
+
+    #[test]
+    fn an_alert_is_told_from_other_records_also_behind_a_relay() {
+        assert!(is_dtls_alert(&[21, 0xfe, 0xfd]));
+        assert!(is_dtls_alert(&[0x40, 0x01, 0, 3, 21, 0xfe, 0xfd]));
+        // Handshake, data, STUN, RTP, channel data of a data record.
+        for other in [&[22, 0xfe][..], &[23, 0xfe], &[0, 1], &[0x80, 21], &[0x40, 1, 0, 3, 23], &[]]
+        {
+            assert!(!is_dtls_alert(other));
+        }
     }
 }

@@ -67,7 +67,7 @@ export class Room {
 
   /** A page in the room. */
   async page(prefix, options = {}) {
-    const page = await Page.open(this.stage, this.#id(prefix));
+    const page = Object.assign(await Page.open(this.stage, this.#id(prefix)), { room: this });
     this.#members.push(page);
     const token = await this.server.token(page.id, options.claims);
     await page.do("join", this.name, { url: this.server.url, token, ...options });
@@ -119,7 +119,8 @@ export class Page {
       return await this.do("next", source, type);
     } catch (error) {
       const history = await this.page.evaluate(() => window.room.history()).catch(() => []);
-      throw new Error(`${error.message} (${source} ${type})\n${history.join("\n")}`);
+      const seen = [...history, ...(await this.room.descriptions())];
+      throw new Error(`${error.message} (${source} ${type})\n${seen.join("\n")}`);
     }
   }
 

@@ -51,7 +51,10 @@ class Inbox:
                 self.news.clear()
                 await self.news.wait()
 
-        return await asyncio.wait_for(search(), LIMIT)
+        try:
+            return await asyncio.wait_for(search(), LIMIT)
+        except TimeoutError:
+            raise TimeoutError(f"no {kind} among\n" + "\n".join(map(str, self.waiting))) from None
 
 
 class Server:
@@ -128,19 +131,33 @@ class Ours:
 
     @classmethod
     async def create(cls, **options):
+        """A signalling client."""
+        return await cls._start("signalling.create", options)
+
+    @classmethod
+    async def peer(cls, server, peer_id, **options):
+        """A peer."""
+        token = await server.token(peer_id)
+        ours = await cls._start("peer.create", {"url": server.url, "token": token, **options})
+        ours.id = peer_id
+        return ours
+
+    @classmethod
+    async def _start(cls, method, options):
         ours = cls()
         ours.inbox, ours.pending, ours.last_id = Inbox(), {}, 0
         ours.process = await start("rpc")
         ours.reader = asyncio.create_task(ours._read())
         reconnect = {"initialDelayMs": 50, "maxDelayMs": 500}
-        await ours.call("signalling.create", reconnect=reconnect, **options)
+        await ours.call(method, reconnect=reconnect, **options)
         return ours
 
     async def _read(self):
         async for line in self.process.stdout:
             message = json.loads(line)
             if message.get("method") == "event":
-                self.inbox.put(message["params"]["type"], message["params"]["payload"])
+                event = message["params"]
+                self.inbox.put(event["type"], event["payload"] | {"source": event["source"]})
                 continue
             answer = self.pending.pop(message["id"])
             if "error" in message:
@@ -158,7 +175,13 @@ class Ours:
     def next(self, kind, fits=lambda payload: True):
         return self.inbox.next(kind, fits)
 
+    def next_of(self, source, kind, fits=lambda payload: True):
+        """The next event of one source."""
+        return self.inbox.next(kind, lambda payload: payload["source"] == source and fits(payload))
+
     async def stop(self):
-        self.process.stdin.close()
-        assert await asyncio.wait_for(self.process.wait(), 4) == 0
+        """Ends it, unless it has ended."""
+        if self.process.returncode is None:
+            self.process.stdin.close()
+            assert await asyncio.wait_for(self.process.wait(), 4) == 0
         await self.reader
