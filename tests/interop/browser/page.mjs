@@ -36,6 +36,13 @@ function adopt(id, channel) {
   });
 }
 
+// The other side may know of a channel before its opener knows that it is open.
+async function opened(id) {
+  const channel = channels.get(id);
+  if (channel.readyState === "connecting") await new Promise((resolve) => channel.addEventListener("open", resolve, { once: true }));
+  return channel;
+}
+
 const sum = (buffer) => new Uint8Array(buffer).reduce((total, byte) => (total * 31 + byte) % 65_521, 7);
 
 function watch(remote) {
@@ -92,8 +99,8 @@ window.room = {
     adopt(name, remote(id).pc.createDataChannel(label, options));
     return name;
   },
-  send: (id, text) => channels.get(id).send(text),
-  sendBytes: (id, length) => channels.get(id).send(Uint8Array.from({ length }, (_, n) => n % 251)),
+  send: async (id, text) => (await opened(id)).send(text),
+  sendBytes: async (id, length) => (await opened(id)).send(Uint8Array.from({ length }, (_, n) => n % 251)),
   closeChannel: (id) => channels.get(id).close(),
   state: (id) => remote(id).state,
   async addMedia() {
