@@ -179,6 +179,11 @@ class Ours:
         """The next event of one source."""
         return self.inbox.next(kind, lambda payload: payload["source"] == source and fits(payload))
 
+    async def kill(self):
+        """Without goodbye."""
+        self.process.kill()
+        await asyncio.wait_for(self.process.wait(), LIMIT)
+
     async def stop(self):
         """Ends it, unless it has ended."""
         if self.process.returncode is None:

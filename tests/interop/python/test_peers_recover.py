@@ -89,7 +89,7 @@ async def test_their_process_is_killed_without_goodbye(server):
 
 async def test_ours_is_killed_without_goodbye(server):
     theirs, ours, *_ = await pair(server)
-    ours.process.kill()
+    await ours.kill()
     assert (await theirs.next(PeerLeft)).peer.id == ours.id
     await end(theirs, ours)
 
