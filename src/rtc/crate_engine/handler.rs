@@ -68,7 +68,7 @@ impl PeerConnectionEventHandler for Handler {
                 self.association.path.settled();
             }
             RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed => {
-                self.association.path.lost()
+                self.association.path.lost();
             }
             _ => {}
         }

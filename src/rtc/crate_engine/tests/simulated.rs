@@ -113,9 +113,9 @@ async fn a_handshake_that_fails_is_told() {
     let (mut one, mut two) = (side(&network, &address(1)).await, side(&network, &address(2)).await);
     one.connection.open_channel(&reliable("chat")).await.unwrap();
     negotiate(&mut one, &mut two, false).await;
-    // Checks of the path pass, the handshake does not. Who answers begins it, and gives up.
+    // Checks of the path pass, the handshake does not. Who offered begins it, and gives up.
     network.set_all(Path { most_bytes: Some(120), ..Path::default() });
-    two.until(|event| matches!(event, ConnectionEvent::TransportClosed { failed: true })).await;
+    one.until(|event| matches!(event, ConnectionEvent::TransportClosed { failed: true })).await;
     one.connection.close().await;
     two.connection.close().await;
 }
