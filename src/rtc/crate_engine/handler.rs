@@ -17,6 +17,7 @@ use super::association::Association;
 use super::channel::CrateChannel;
 use super::tracks::Tracks;
 use crate::rtc::engine::{ConnectionEvent, IceState};
+use crate::rtc::runtime::Selection;
 use crate::wire::IceCandidate;
 
 #[derive(Debug)]
@@ -24,14 +25,18 @@ pub(super) struct Handler {
     events: mpsc::UnboundedSender<ConnectionEvent>,
     was_connected: AtomicBool,
     pub(super) association: Arc<Association>,
+    selection: Arc<Selection>,
     pub(super) tracks: Tracks,
 }
 
 impl Handler {
-    pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
+    pub(super) fn new(
+        events: mpsc::UnboundedSender<ConnectionEvent>,
+        selection: Arc<Selection>,
+    ) -> Self {
         let tracks = Tracks::new(events.clone());
         let association = Arc::new(Association::new(events.clone()));
-        Self { events, was_connected: AtomicBool::new(false), association, tracks }
+        Self { events, was_connected: AtomicBool::new(false), association, selection, tracks }
     }
 
     fn tell(&self, event: ConnectionEvent) {
@@ -64,7 +69,9 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
         match state {
+            RTCIceConnectionState::Checking => self.selection.checking(),
             RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
+                self.selection.selected();
                 self.association.path.settled();
             }
             RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed => {

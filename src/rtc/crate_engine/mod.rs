@@ -91,7 +91,7 @@ impl Engine for CrateEngine {
         if relay_only && servers.is_empty() {
             return Err(RtcError::of(OPERATION, "NoTurnServer"));
         }
-        let handler = Arc::new(Handler::new(events));
+        let handler = Arc::new(Handler::new(events, Arc::clone(runtime.selection())));
         {
             let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
             paths.retain(|path| path.strong_count() > 0);

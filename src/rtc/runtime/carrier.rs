@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::reception::Inbound;
 use super::servers::{Servers, Transport, UNREACHABLE};
-use super::sockets::{Inbound, Link, examine, expect_answer};
+use super::sockets::{Link, examine, expect_answer};
 
 /// For each of name, TCP and TLS.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);

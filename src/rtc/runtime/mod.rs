@@ -7,6 +7,7 @@
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
+//! - [`early`]: what comes before the crate can use it waits, for the time to connect.
 //! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
 //!   can be read ([`watch`]), because the crate keeps a refusal to itself.
@@ -17,9 +18,11 @@
 
 mod addresses;
 mod carrier;
+mod early;
 mod handshake;
 mod pace;
 mod recent;
+mod reception;
 mod servers;
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -49,6 +52,7 @@ use crate::wire::IceServer;
 pub(crate) use addresses::{AddressSource, LocalAddresses};
 pub(crate) use pace::Pace;
 use recent::Recent;
+pub(crate) use reception::Selection;
 use servers::Servers;
 use sockets::ConnectionSocket;
 pub use sockets::SocketBinder;
@@ -85,6 +89,7 @@ struct Common {
     turns: Arc<Turns>,
     servers: Arc<Servers>,
     recent: Mutex<Recent>,
+    selection: Arc<Selection>,
     /// Whether the connection is being closed.
     closing: AtomicBool,
 }
@@ -119,6 +124,7 @@ impl ConnectionRuntime {
                 turns: Arc::default(),
                 servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
                 recent: Mutex::default(),
+                selection: Arc::default(),
                 closing: AtomicBool::new(false),
             }),
             sockets: Mutex::default(),
@@ -156,6 +162,10 @@ impl ConnectionRuntime {
 
     pub(crate) fn pace(&self) -> &Pace {
         &self.common.pace
+    }
+
+    pub(crate) fn selection(&self) -> &Arc<Selection> {
+        &self.common.selection
     }
 
     /// Takes the app's servers and gives what the crate shall be told instead. A URL that stays keeps its

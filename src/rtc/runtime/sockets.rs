@@ -1,6 +1,6 @@
 //! The UDP sockets of a connection: prepared for its traffic, and with a detour to the ICE servers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use socket2::SockRef;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -18,6 +17,7 @@ use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 use super::Common;
 use super::carrier;
 use super::handshake::Handshake;
+use super::reception::Reception;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
 
@@ -52,31 +52,6 @@ pub(super) fn prepare(
         }
     }
     Ok(())
-}
-
-/// What servers sent over streams, waiting to be read.
-#[derive(Debug, Default)]
-pub(super) struct Inbound {
-    queue: Mutex<VecDeque<(Bytes, SocketAddr)>>,
-    waker: AtomicWaker,
-}
-
-impl Inbound {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Bytes, SocketAddr)>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether there was room; like a datagram on any path, one without room is lost.
-    pub(super) fn push(&self, datagram: Bytes, from: SocketAddr) -> bool {
-        let mut queue = self.lock();
-        let room = queue.len() < STREAM_QUEUE;
-        if room {
-            queue.push_back((datagram, from));
-            drop(queue);
-            self.waker.wake();
-        }
-        room
-    }
 }
 
 /// The way from one socket to one server.
@@ -121,7 +96,7 @@ pub(super) struct ConnectionSocket {
     /// Whether any link exists: without, nothing needs a look.
     linked: AtomicBool,
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
-    inbound: Arc<Inbound>,
+    reception: Arc<Reception>,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
     secured: AtomicBool,
@@ -137,13 +112,15 @@ impl fmt::Debug for ConnectionSocket {
 impl ConnectionSocket {
     pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, common: Arc<Common>) -> io::Result<Self> {
         let ipv4 = inner.local_addr()?.is_ipv4();
+        let reception = Arc::default();
+        common.selection.watch(&reception);
         Ok(Self {
             inner,
             ipv4,
             common,
             linked: AtomicBool::new(false),
             links: Mutex::default(),
-            inbound: Arc::default(),
+            reception,
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -242,7 +219,7 @@ impl ConnectionSocket {
                 let stream = state.stream.get_or_insert_with(|| {
                     let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
                     let (servers, link) = (Arc::clone(&self.common.servers), Arc::clone(link));
-                    let inbound = Arc::clone(&self.inbound);
+                    let inbound = Arc::clone(&self.reception.inbound);
                     self.common.servers.spawn(carrier::run(servers, link, receiver, inbound));
                     sender
                 });
@@ -354,27 +331,33 @@ impl AsyncUdpSocket for ConnectionSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let linked = self.linked.load(Ordering::Relaxed);
+        let inbound = &self.reception.inbound;
         let secured = self.secured.load(Ordering::Relaxed);
         if !secured {
             self.repeat_flight(cx);
         }
         // The waker first, so that nothing that is pushed in between is slept over.
-        self.inbound.waker.register(cx.waker());
-        if linked && let Some((datagram, from)) = self.inbound.lock().pop_front() {
-            self.common.pace.arrived(1);
-            if !secured {
-                self.note_received(&datagram);
+        inbound.register(cx.waker());
+        loop {
+            if let Some((datagram, from)) = inbound.pop() {
+                self.common.pace.arrived(1);
+                // What came early was noted when it came.
+                if !secured && self.common.servers.behind(from).is_some() {
+                    self.note_received(&datagram);
+                }
+                let length = datagram.len().min(bufs[0].len());
+                bufs[0][..length].copy_from_slice(&datagram[..length]);
+                meta[0] = RecvMeta::default();
+                (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
+                return Poll::Ready(Ok(1));
             }
-            let length = datagram.len().min(bufs[0].len());
-            bufs[0][..length].copy_from_slice(&datagram[..length]);
-            meta[0] = RecvMeta::default();
-            (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
-            return Poll::Ready(Ok(1));
-        }
-        let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
-        self.common.pace.arrived(received);
-        if linked || !secured {
+            let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
+            self.common.pace.arrived(received);
+            let linked = self.linked.load(Ordering::Relaxed);
+            let selected = self.common.selection.is_selected();
+            // Without a pair there is little to read: the crate asks for one datagram or one train of them
+            // at a time.
+            let mut admitted = selected;
             for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
                 if !secured {
                     for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
@@ -384,9 +367,12 @@ impl AsyncUdpSocket for ConnectionSocket {
                 if linked {
                     self.recognise(buf, meta);
                 }
+                admitted |= selected || self.reception.admits(buf, meta);
+            }
+            if admitted {
+                return Poll::Ready(Ok(received));
             }
         }
-        Poll::Ready(Ok(received))
     }
 }
 

@@ -103,14 +103,15 @@ impl Watch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Request,
     Indication,
     Success,
     Error,
 }
 
-fn header(datagram: &[u8]) -> Option<(Class, [u8; 12])> {
+/// Class and transaction of a STUN message.
+pub(super) fn header(datagram: &[u8]) -> Option<(Class, [u8; 12])> {
     let head = datagram.get(..HEADER)?;
     if head[0] & 0xc0 != 0 || head[4..8] != MAGIC_COOKIE {
         return None;
@@ -135,7 +136,7 @@ pub(super) fn unwrapped(datagram: &[u8]) -> &[u8] {
     }
 }
 
-fn attributes(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = datagram.get(HEADER..).unwrap_or_default();
     std::iter::from_fn(move || {
         let head = rest.get(..4)?;
@@ -161,7 +162,11 @@ fn refusal(datagram: &[u8]) -> Option<Refusal> {
 pub(super) mod tests {
     use super::*;
 
-    fn message(kind: u16, id: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    pub(in crate::rtc::runtime) fn message(
+        kind: u16,
+        id: u8,
+        attributes: &[(u16, &[u8])],
+    ) -> Vec<u8> {
         let mut body = Vec::new();
         for (kind, value) in attributes {
             body.extend_from_slice(&kind.to_be_bytes());
