@@ -49,7 +49,8 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Checks of one pair before it is given up: four seconds of them.
 const CHECKS_PER_PAIR: u16 = 200;
-/// How long a better pair is waited for before one through a NAT is taken.
+/// How long a better pair is waited for before one through a NAT is taken. Not for a remote address that was
+/// learned from its check: that is where a browser on the same network is that hides its address.
 const REFLEXIVE_WAIT: Duration = Duration::from_millis(50);
 /// The same for a relay, which costs latency and money for the whole call.
 const RELAY_WAIT: Duration = Duration::from_millis(400);
@@ -136,7 +137,7 @@ fn settings(relay_only: bool) -> SettingEngine {
         .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS_PER_PAIR))
         .with_host_acceptance_min_wait(no_wait)
         .with_srflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
-        .with_prflx_acceptance_min_wait(Some(REFLEXIVE_WAIT))
+        .with_prflx_acceptance_min_wait(no_wait)
         .with_relay_acceptance_min_wait(Some(relay_wait))
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_discard_local_candidates_during_ice_restart(true)
