@@ -44,6 +44,9 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + 'static {
 pub(crate) struct ConnectionConfig {
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) ice_transport_policy: IceTransportPolicy,
+    /// Whether we open the DTLS handshake if the remote offers and leaves it to us: a round trip less. Only
+    /// if the first offer has data channels, see the engine.
+    pub(crate) answers_actively: bool,
 }
 
 /// A connection to one remote. Every method fails with `closed` after [`close`](Self::close).

@@ -39,6 +39,9 @@ const REBUILDING_REMOTE: u32 = 2;
 const MAX_EMPTY_OFFERS: u32 = 16;
 /// What answers an offer without m-lines.
 const EMPTY_ANSWER: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+/// A remote that still offers when ours is so old has not seen it, and its offer is taken, whoever is polite:
+/// signals of one sender are in order, so it offered before it could have answered.
+const COLLISION_LIMIT: Duration = Duration::from_secs(2);
 /// Signals of the remote that wait while the engine is busy. A remote that sends more at once is not
 /// negotiating.
 const MAX_WAITING_SIGNALS: usize = 512;
@@ -54,7 +57,7 @@ enum Phase {
     /// Our offer is made; it has not left.
     OfferGathering { until: Duration },
     /// Our offer has left.
-    OfferSent { until: Duration },
+    OfferSent { since: Duration, until: Duration },
     /// Our answer is made; it has not left.
     AnswerGathering { until: Duration },
     /// The connection is of no use, and too many were made lately.
@@ -188,7 +191,7 @@ impl Negotiation {
             {
                 Some(until)
             }
-            Phase::OfferSent { until } => Some(until).filter(|until| *until < Duration::MAX),
+            Phase::OfferSent { until, .. } => Some(until).filter(|until| *until < Duration::MAX),
             Phase::Cooling { until } => Some(until),
             _ => None,
         }
@@ -279,12 +282,12 @@ impl Negotiation {
 
     /// Time passed.
     pub(crate) fn timeout(&mut self, now: Duration) {
-        if let Phase::OfferSent { until } = self.phase
+        if let Phase::OfferSent { since, until } = self.phase
             && now >= until
             && self.running.is_none()
         {
             // Once: the owner decides whether and when another follows.
-            self.phase = Phase::OfferSent { until: Duration::MAX };
+            self.phase = Phase::OfferSent { since, until: Duration::MAX };
             self.outputs.push_back(Output::NoAnswer);
         }
         if let Phase::Cooling { until } = self.phase
@@ -309,7 +312,7 @@ impl Negotiation {
                 self.phase = Phase::AnswerGathering { until: now + GATHERING_WAIT };
             }
             (Running::ReadOffer, Ok(Reply::Description(offer))) => {
-                self.phase = Phase::OfferSent { until: now + self.answer_wait };
+                self.phase = Phase::OfferSent { since: now, until: now + self.answer_wait };
                 self.answer_wait = ANSWER_WAIT;
                 self.send_description(offer);
             }
@@ -505,8 +508,8 @@ impl Negotiation {
         if self.has_new_key(facts) {
             return self.rebuild_when_due(now, Some(offer));
         }
-        if matches!(self.phase, Phase::OfferSent { .. }) {
-            if self.polite {
+        if let Phase::OfferSent { since, .. } = self.phase {
+            if self.polite || now >= since + COLLISION_LIMIT {
                 // First ours is taken back, then this one is taken again.
                 self.waiting.push_front(Signal::Description(offer));
                 self.run(Running::RollBack, Op::RollBack);

@@ -104,6 +104,20 @@ fn the_impolite_ignores_a_colliding_offer_and_its_candidates() {
 }
 
 #[test]
+fn the_impolite_takes_an_offer_when_its_own_was_lost() {
+    let mut negotiation = answered(false);
+    negotiation.restart(NOW);
+    offered(&mut negotiation);
+    negotiation.signal(NOW + COLLISION_LIMIT - Duration::from_millis(1), offer("k", "early"));
+    assert_eq!(outputs(&mut negotiation), []);
+    negotiation.signal(NOW + COLLISION_LIMIT, offer("k", "late"));
+    assert_eq!(outputs(&mut negotiation), [Output::Do(Op::RollBack)]);
+    negotiation.done(NOW + COLLISION_LIMIT, Ok(Reply::Nothing));
+    let first = outputs(&mut negotiation).remove(0);
+    assert!(matches!(first, Output::Do(Op::ApplyRemote(_))));
+}
+
+#[test]
 fn an_offer_that_nobody_answers_is_told_once() {
     let mut negotiation = Negotiation::new(true);
     negotiation.data_wanted(NOW);

@@ -342,7 +342,9 @@ impl RemoteActor {
             return Ok(Arc::clone(&link.connection));
         }
         let (sender, events) = mpsc::unbounded_channel();
-        let connection = self.context.engine.connect(&self.config, sender).await?;
+        let connection = self.context.engine.connect(&self.config, sender).await;
+        self.config.answers_actively = false;
+        let connection = connection?;
         connection.hurry();
         self.link = Some(Link::new(Arc::clone(&connection), events));
         Ok(connection)
@@ -425,6 +427,9 @@ impl RemoteActor {
     }
 
     async fn operate(&mut self, op: Op) -> Result<Reply, Failure> {
+        if self.link.is_none() {
+            self.config.answers_actively = link::offers_data(&op);
+        }
         let connection = self
             .connection()
             .await
@@ -539,6 +544,8 @@ impl RemoteActor {
                     self.shared.set_state(RemoteState::Reconnecting, "the path is lost");
                 }
                 self.ladder.lost(now);
+                // What took the path may have taken the socket too, and a restart needs it: it is probed.
+                self.context.client.network_changed();
             }
         }
     }

@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 use crate::peer::negotiation::{Failure, Op, Reply};
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Connection, ConnectionEvent};
+use crate::rtc::sdp::SdpFacts;
+use crate::wire::DescriptionKind;
 
 /// An operation of the engine takes milliseconds; one that hangs must not hang the remote with it.
 const OPERATION_LIMIT: Duration = Duration::from_secs(10);
@@ -86,6 +88,13 @@ async fn run(connection: &dyn Connection, op: Op) -> Result<Reply, RtcError> {
             None => Err(RtcError::of("local_description", "None")),
         },
     }
+}
+
+/// Whether an operation applies an offer with data channels.
+pub(super) fn offers_data(op: &Op) -> bool {
+    let Op::ApplyRemote(description) = op else { return false };
+    description.kind == DescriptionKind::Offer
+        && SdpFacts::read(&description.sdp).is_some_and(|facts| facts.has_data)
 }
 
 /// Closes a connection; one that does not end is told of, not waited for.

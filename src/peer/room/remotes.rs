@@ -114,6 +114,7 @@ impl Remotes {
             let config = ConnectionConfig {
                 ice_servers: self.ice_servers(),
                 ice_transport_policy: self.shared.ice_transport_policy,
+                answers_actively: false,
             };
             let context = self.shared.context.clone();
             let verdicts = (self.verdicts.0.clone(), self.serial);

@@ -30,7 +30,9 @@ pub(super) struct CrateConnection {
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     policy: RTCIceTransportPolicy,
-    /// Whether we open the DTLS handshake; the first description of the remote decides.
+    /// Whether we open the DTLS handshake if the remote leaves it to us.
+    answers_actively: bool,
+    /// Whether we open it; the first description of the remote decides.
     opens_dtls: OnceLock<bool>,
 }
 
@@ -46,8 +48,10 @@ impl CrateConnection {
         runtime: Arc<ConnectionRuntime>,
         handler: Arc<Handler>,
         policy: RTCIceTransportPolicy,
+        answers_actively: bool,
     ) -> Self {
-        Self { connection, runtime, handler, policy, opens_dtls: OnceLock::new() }
+        let opens_dtls = OnceLock::new();
+        Self { connection, runtime, handler, policy, answers_actively, opens_dtls }
     }
 }
 
@@ -56,13 +60,15 @@ impl CrateConnection {
     fn outgoing(&self, description: RTCSessionDescription) -> Option<SessionDescription> {
         let (kind, sdp) = match description.sdp_type {
             RTCSdpType::Offer => (DescriptionKind::Offer, description.sdp),
-            // The crate always answers "passive", and keeps the role that it has: an answer that says
+            // The crate always answers as it is set, and keeps the role that it has: an answer that says
             // otherwise than the transport does is refused by browsers (RFC 8842 section 5.3).
-            RTCSdpType::Answer if self.opens_dtls.get() == Some(&true) => {
-                let sdp = description.sdp.replace("a=setup:passive", "a=setup:active");
-                (DescriptionKind::Answer, sdp)
+            RTCSdpType::Answer => {
+                let (says, is) = match self.opens_dtls.get() {
+                    Some(true) => ("a=setup:passive", "a=setup:active"),
+                    _ => ("a=setup:active", "a=setup:passive"),
+                };
+                (DescriptionKind::Answer, description.sdp.replace(says, is))
             }
-            RTCSdpType::Answer => (DescriptionKind::Answer, description.sdp),
             _ => return None,
         };
         Some(SessionDescription { kind, sdp })
@@ -121,8 +127,8 @@ impl Connection for CrateConnection {
     async fn apply_remote(&self, description: SessionDescription) -> Result<(), RtcError> {
         let fail = |error| RtcError::new("apply_remote", &error);
         self.runtime.pace().brisk();
-        // An offer that leaves it open is answered with "passive".
-        let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(true);
+        // An offer may leave it open.
+        let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(!self.answers_actively);
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),

@@ -4,10 +4,10 @@
 //! 20 ms (200 ms) and short waits before a worse pair is taken (up to 2 s), for the time to connect; a path
 //! counts as lost after 3 s of silence and as failed after 6 s (5 s and 30 s); sockets are bound anew at an
 //! ICE restart (kept), or a changed network is never noticed; no multicast DNS (a socket on port 5353 per
-//! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead; the answerer
-//! waits for the DTLS handshake (opens it), because who opens it also opens the data channels' association,
-//! and the crate does so right after the handshake or never: a browser that calls first and opens a data
-//! channel later would wait for ever.
+//! connection, and on iOS an entitlement): a browser that hides its address reaches ours instead; who answers an
+//! offer without data channels waits for the DTLS handshake (opens it), because who opens it also opens the
+//! data channels' association, and the crate does so right after the handshake or never: a browser that calls
+//! first and opens a data channel later would wait for ever.
 
 mod association;
 mod channel;
@@ -110,7 +110,7 @@ impl Engine for CrateEngine {
             )
             .with_media_engine(media)
             .with_interceptor_registry(registry)
-            .with_setting_engine(settings(relay_only))
+            .with_setting_engine(settings(relay_only, config.answers_actively))
             .with_runtime(Arc::clone(&runtime) as _)
             .with_handler(Arc::clone(&handler) as _)
             .with_udp_addrs(vec![runtime.local_addresses()])
@@ -118,7 +118,8 @@ impl Engine for CrateEngine {
         // It is some KiB large; on the heap it does not weigh on every future around it.
         let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(building).await.map_err(fail)?);
         handler.association.belongs_to(Arc::downgrade(&connection));
-        Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy)))
+        let active = config.answers_actively;
+        Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy, active)))
     }
 
     fn network_changed(&self) {
@@ -127,10 +128,11 @@ impl Engine for CrateEngine {
     }
 }
 
-fn settings(relay_only: bool) -> SettingEngine {
+fn settings(relay_only: bool, answers_actively: bool) -> SettingEngine {
     use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
     use rtc::peer_connection::transport::RTCDtlsRole;
     let no_wait = Some(Duration::ZERO);
+    let role = if answers_actively { RTCDtlsRole::Client } else { RTCDtlsRole::Server };
     let relay_wait = if relay_only { Duration::ZERO } else { RELAY_WAIT };
     SettingEngineBuilder::new()
         .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
@@ -142,7 +144,7 @@ fn settings(relay_only: bool) -> SettingEngine {
         .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
         .with_discard_local_candidates_during_ice_restart(true)
         .with_include_loopback_candidate(true)
-        .with_answering_dtls_role(RTCDtlsRole::Server)
+        .with_answering_dtls_role(role)
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_BYTES))
         .build()
 }

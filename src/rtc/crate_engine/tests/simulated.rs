@@ -17,14 +17,15 @@ fn address(last: u8) -> Address {
     Arc::new(Mutex::new([127, 0, 0, last].into()))
 }
 
-async fn side(network: &Arc<SimulatedNetwork>, address: &Address) -> Side {
+async fn side(network: &Arc<SimulatedNetwork>, address: &Address, answers: bool) -> Side {
     let at = Arc::clone(address);
     let context = NetworkContext {
         addresses: AddressSource::Given(Arc::new(move || vec![*at.lock().unwrap()])),
         simulation: Some(Arc::clone(network)),
         ..NetworkContext::default()
     };
-    Side::with(context, ConnectionConfig::default()).await
+    let config = ConnectionConfig { answers_actively: answers, ..ConnectionConfig::default() };
+    Side::with(context, config).await
 }
 
 /// Two sides at .1 and .2 with an open channel.
@@ -43,7 +44,7 @@ impl Talk {
     }
 
     async fn between(network: &Arc<SimulatedNetwork>, one: &Address, two: &Address) -> Self {
-        let (mut one, mut two) = (side(network, one).await, side(network, two).await);
+        let (mut one, mut two) = (side(network, one, false).await, side(network, two, true).await);
         let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
         let began = Instant::now();
         negotiate(&mut one, &mut two, false).await;
@@ -110,12 +111,13 @@ async fn whatever_is_lost_delayed_or_reordered_arrives_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_fails_is_told() {
     let network = SimulatedNetwork::new(Path::default(), 1);
-    let (mut one, mut two) = (side(&network, &address(1)).await, side(&network, &address(2)).await);
+    let (mut one, mut two) =
+        (side(&network, &address(1), false).await, side(&network, &address(2), true).await);
     one.connection.open_channel(&reliable("chat")).await.unwrap();
     negotiate(&mut one, &mut two, false).await;
-    // Checks of the path pass, the handshake does not. Who offered begins it, and gives up.
+    // Checks of the path pass, the handshake does not. Who answers begins it, and gives up.
     network.set_all(Path { most_bytes: Some(120), ..Path::default() });
-    one.until(|event| matches!(event, ConnectionEvent::TransportClosed { failed: true })).await;
+    two.until(|event| matches!(event, ConnectionEvent::TransportClosed { failed: true })).await;
     one.connection.close().await;
     two.connection.close().await;
 }
