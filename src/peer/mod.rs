@@ -25,6 +25,8 @@ mod options;
 mod remote;
 mod room;
 mod roster;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod track_metadata;
 

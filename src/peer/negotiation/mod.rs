@@ -10,7 +10,7 @@
 
 mod candidates;
 #[cfg(test)]
-mod model;
+pub(in crate::peer) mod model;
 mod output;
 mod rebuilds;
 #[cfg(test)]

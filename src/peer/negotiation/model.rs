@@ -8,19 +8,19 @@ use super::*;
 
 /// An engine's signalling state and sessions, as far as a negotiation can tell. Panics when it is misused.
 #[derive(Debug)]
-struct Engine {
+pub(in crate::peer) struct Engine {
     /// Its key; a new one per connection.
-    key: u32,
+    pub(in crate::peer) key: u32,
     generation: u32,
     local: Option<u32>,
-    remote: Option<(u32, u32)>,
+    pub(in crate::peer) remote: Option<(u32, u32)>,
     pending_local: Option<u32>,
     pending_remote: bool,
-    name: char,
+    pub(in crate::peer) name: char,
 }
 
 impl Engine {
-    fn new(name: char, key: u32) -> Self {
+    pub(in crate::peer) fn new(name: char, key: u32) -> Self {
         let (local, remote, pending_local) = (None, None, None);
         Self { key, generation: 0, local, remote, pending_local, pending_remote: false, name }
     }
@@ -38,7 +38,12 @@ impl Engine {
         (key.parse().unwrap(), generation.parse().unwrap())
     }
 
-    fn run(&mut self, op: &Op) -> Reply {
+    /// Whether both descriptions are agreed on with another's present session and generation.
+    pub(in crate::peer) fn knows(&self, other: &Self) -> bool {
+        self.remote.is_some() && self.remote == other.local.map(|local| (other.key, local))
+    }
+
+    pub(in crate::peer) fn run(&mut self, op: &Op) -> Reply {
         let stable = self.pending_local.is_none() && !self.pending_remote;
         match op {
             Op::Offer { ice_restart } => {
@@ -217,8 +222,7 @@ impl World {
 
     fn connected(&self) -> bool {
         let [one, two] = &self.sides;
-        let knows = |x: &Engine, y: &Engine| x.remote == y.local.map(|local| (y.key, local));
-        knows(&one.engine, &two.engine) && knows(&two.engine, &one.engine)
+        one.engine.knows(&two.engine) && two.engine.knows(&one.engine)
     }
 
     /// Whatever happened: with what a lost path and an unanswered offer lead to, both end connected.
