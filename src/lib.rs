@@ -1,9 +1,10 @@
 //! The native client of the Metered Realtime Messaging service: pub/sub with presence over one connection
-//! that is kept alive, whatever the network does.
+//! that is kept alive, whatever the network does, and peer to peer over WebRTC.
 //!
-//! Start at [`signalling::SignallingClient`]. Every error answers `code()` and `diagnosis()`: cause and fix.
-//! The layers, from below: [`wire`] and [`diagnosis`] know nobody, [`credential`] and [`platform`] know
-//! them, [`signalling`] knows all.
+//! Start at [`peer::MeteredPeer`] for rooms and connections between peers, at [`signalling::SignallingClient`]
+//! for messages alone. Every error answers `code()` and `diagnosis()`: cause and fix. The layers, from below:
+//! [`wire`] and [`diagnosis`] know nobody, [`credential`] and [`platform`] know them, [`signalling`] and the
+//! WebRTC engine know those, [`peer`] knows all.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -31,10 +32,8 @@ pub mod bench;
 pub mod credential;
 pub mod diagnosis;
 pub mod events;
-#[allow(dead_code)]
 pub mod peer;
 pub mod platform;
-#[allow(dead_code)]
 mod rtc;
 pub mod signalling;
 pub mod wire;
