@@ -164,8 +164,9 @@ impl<T> Roster<T> {
                 *since = now;
             }
         }
-        // An id of ours that comes back is no ghost.
+        // An id of ours that comes back is no ghost, and one that was a remote's is ours now.
         self.former.retain(|id| id != own);
+        self.leave(own);
         if self.remotes.is_empty() {
             self.phase = Phase::Live;
             self.outputs.push_back(Output::Reconciled);
@@ -266,7 +267,9 @@ impl<T> Roster<T> {
 
     /// A peer that returned is the one that it was.
     pub(crate) fn same(&mut self, id: &str) {
-        if let Some(Departing::Returned(peer)) = self.departing.remove(id) {
+        // A verdict that comes while it is missing is about an earlier return.
+        let returned = matches!(self.departing.get(id), Some(Departing::Returned(_)));
+        if returned && let Some(Departing::Returned(peer)) = self.departing.remove(id) {
             self.remotes.insert(id.to_owned(), peer.metadata);
             self.outputs.push_back(Output::Survived(id.to_owned()));
         }
@@ -473,6 +476,25 @@ mod tests {
         roster.timeout(DEPARTING_FOR);
         assert_eq!(outputs(&mut roster), [Output::Resubscribe, Output::Left("a".into())]);
         assert!(!roster.contains("a"));
+    }
+
+    #[test]
+    fn a_verdict_about_a_peer_that_is_missing_does_not_keep_it() {
+        let mut roster = room(&["a"]);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
+        roster.same("a");
+        roster.timeout(DEPARTING_DOUBT);
+        roster.timeout(DEPARTING_FOR);
+        assert_eq!(outputs(&mut roster).pop(), Some(Output::Left("a".into())));
+    }
+
+    #[test]
+    fn an_id_that_becomes_ours_is_no_remote() {
+        let mut roster = room(&["a"]);
+        roster.away();
+        roster.back(NOW, "a");
+        roster.presence(NOW, true, &peers(&["a"]), &[], |_| false);
+        assert_eq!(outputs(&mut roster), [Output::Left("a".into()), Output::Reconciled]);
     }
 
     #[test]
