@@ -4,9 +4,11 @@ use crate::rtc::sdp::SdpFacts;
 use crate::wire::IceCandidate;
 
 /// Candidates of one generation (JavaScript SDK 1.2.0).
-const MAX_CANDIDATES: usize = 200;
+pub(super) const MAX_CANDIDATES: usize = 200;
 /// Characters of one candidate (JavaScript SDK 1.2.0).
 const MAX_CANDIDATE_CHARS: usize = 1_000;
+/// Characters of what says where it belongs: a fragment has no more (RFC 8839 section 5.4).
+const MAX_TAG_CHARS: usize = 256;
 
 /// The remote's candidates: of the present generation, none of an ignored offer, not too many.
 #[derive(Debug, Default)]
@@ -45,6 +47,16 @@ impl RemoteCandidates {
         self.dropped
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn early_bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let size = |candidate: &IceCandidate| {
+            let tags = text(&candidate.sdp_mid) + text(&candidate.username_fragment);
+            candidate.candidate.len() + tags
+        };
+        self.early.iter().map(size).sum()
+    }
+
     /// What to tell the engine, if anything.
     pub(super) fn take(
         &mut self,
@@ -68,7 +80,11 @@ impl RemoteCandidates {
         // A hidden address (draft-ietf-mmusic-mdns-ice-candidates) is not looked up: the remote reaches us.
         let hidden =
             candidate.candidate.split(' ').nth(4).is_some_and(|host| host.ends_with(".local"));
-        let long = candidate.candidate.len() > MAX_CANDIDATE_CHARS;
+        let long = candidate.candidate.len() > MAX_CANDIDATE_CHARS
+            || [&candidate.username_fragment, &candidate.sdp_mid]
+                .into_iter()
+                .flatten()
+                .any(|tag| tag.len() > MAX_TAG_CHARS);
         if ignored || stale || hidden || long || self.count >= MAX_CANDIDATES {
             self.dropped += 1;
             return None;
@@ -141,6 +157,8 @@ mod tests {
         assert!(candidates.take(candidate(HOST, None), true).is_some());
         assert!(candidates.take(candidate(&"x".repeat(2_000), None), true).is_none());
         assert!(candidates.take(candidate("candidate:1 1 udp 1 x.local 9", None), true).is_none());
+        assert!(candidates.take(candidate(HOST, Some(&"f".repeat(300))), false).is_none());
+        assert!(candidates.early().is_empty());
         assert!(candidates.take(None, true).is_none());
     }
 
