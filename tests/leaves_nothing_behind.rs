@@ -4,51 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "support/footprint.rs"]
+mod footprint;
 mod support;
 
-use std::time::Duration;
-
+use footprint::{Footprint, footprint, resident_kib, settled};
 use metered_dev_server::{DevServer, Target};
 use metered_realtime::credential::TokenProviderError;
 use metered_realtime::signalling::{SignallingOptions, State};
 use support::{Watched, by_key, quick};
-
-#[derive(Debug, PartialEq, Eq)]
-struct Footprint {
-    tasks: usize,
-    sockets: usize,
-    threads: usize,
-}
-
-fn footprint() -> Footprint {
-    let links = std::fs::read_dir("/proc/self/fd").unwrap();
-    let sockets = links
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter(|link| link.to_string_lossy().starts_with("socket:"))
-        .count();
-    Footprint {
-        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
-        sockets,
-        threads: std::fs::read_dir("/proc/self/task").unwrap().count(),
-    }
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// The server's side needs a moment to notice; bounded by the limit of every wait.
-async fn settled(wanted: &Footprint) -> Footprint {
-    let settle = async {
-        while footprint() != *wanted {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    drop(tokio::time::timeout(support::LIMIT, settle).await);
-    footprint()
-}
 
 /// One life of a client, in one of several ways.
 async fn live(server: &metered_dev_server::DevServerHandle, way: usize) {
