@@ -27,6 +27,28 @@ async fn two_peers_meet_and_exchange_text_and_bytes() {
 }
 
 #[tokio::test]
+async fn channels_that_are_opened_at_any_moment_of_the_handshake_all_open() {
+    let server = server().await;
+    let mut a = Member::joined(&server, "alice").await;
+    let mut b = Member::joined(&server, "bob").await;
+    let (b_of_a, a_of_b) = (a.other().await, b.other().await);
+    let mut channels = Vec::new();
+    // At both ends, since one of them waits for the other's part of the handshake.
+    for n in 0..120 {
+        for remote in [&b_of_a, &a_of_b] {
+            let options = DataChannelOptions::default();
+            channels.push(remote.open_data_channel(&n.to_string(), options).await.unwrap());
+        }
+    }
+    for channel in &channels {
+        within(channel.send_text("x")).await.unwrap();
+    }
+    a.peer.close().await;
+    b.peer.close().await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_pair_connects_within_eight_signals() {
     let server = server().await;
     let pair = Pair::connected(&server, DataChannelOptions::default()).await;
