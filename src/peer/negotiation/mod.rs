@@ -263,8 +263,9 @@ impl Negotiation {
             match description.kind {
                 // The latest counts; what came before it belongs to what the remote has given up.
                 DescriptionKind::Offer => {
+                    let replaced = self.for_the_next.replace(description).is_some();
+                    self.dropped.overflow += self.waiting.len() as u64 + u64::from(replaced);
                     self.waiting.clear();
-                    self.for_the_next = Some(description);
                 }
                 DescriptionKind::Answer => self.dropped.stale_answers += 1,
             }
@@ -406,6 +407,7 @@ impl Negotiation {
         }
         self.fingerprint = None;
         self.max_message_size = None;
+        self.dropped.candidates += self.candidates.dropped();
         self.candidates = RemoteCandidates::default();
         self.empty_offers = 0;
         self.wants = Wants::default();

@@ -71,7 +71,7 @@ pub(crate) struct Dropped {
     pub(crate) candidates: u64,
     /// Offers that lost a collision.
     pub(crate) ignored_offers: u64,
-    /// Signals beyond what may wait, or too large to be any.
+    /// Signals beyond what may wait, too large to be any, or overtaken by an offer for the next connection.
     pub(crate) overflow: u64,
 }
 

@@ -213,6 +213,17 @@ fn an_offer_that_a_new_connection_refuses_costs_it() {
 }
 
 #[test]
+fn what_was_dropped_stays_counted_on_the_next_connection() {
+    let mut negotiation = answered(true);
+    let candidate = "candidate:1 1 udp 1 hidden.local 9 typ host".to_owned();
+    negotiation
+        .signal(NOW, Signal::Candidate(Some(IceCandidate { candidate, ..Default::default() })));
+    negotiation.replace_connection(NOW);
+    negotiation.rebuilt(NOW);
+    assert_eq!(negotiation.dropped().candidates, 1);
+}
+
+#[test]
 fn a_flood_of_signals_is_bounded() {
     let mut negotiation = Negotiation::new(true);
     for n in 0..10_000 {

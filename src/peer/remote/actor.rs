@@ -365,6 +365,8 @@ impl RemoteActor {
             } else if let Some(output) = self.negotiation.poll_output() {
                 self.negotiate(output).await;
             } else {
+                // What is dropped leads to no operation, so it is not noted with one.
+                self.shared.note_dropped(self.negotiation.dropped());
                 return;
             }
         }
@@ -393,7 +395,6 @@ impl RemoteActor {
                 let now = self.now();
                 self.negotiation.done(now, result);
                 self.channels.set_limit(self.negotiation.remote_max_message_size());
-                self.shared.note_dropped(self.negotiation.dropped());
             }
             Output::Send(signal) => self.signals.send(signal).await,
             Output::Rebuild => self.rebuild().await,

@@ -78,7 +78,7 @@ pub struct RemoteCounters {
     pub candidates: u64,
     /// Offers that lost a collision; the remote takes ours instead.
     pub ignored_offers: u64,
-    /// Signals beyond what may wait, or too large to be any.
+    /// Signals beyond what may wait, too large to be any, or overtaken by an offer for the next connection.
     pub signals_overflow: u64,
 }
 
