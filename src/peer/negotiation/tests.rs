@@ -213,6 +213,20 @@ fn an_offer_that_a_new_connection_refuses_costs_it() {
 }
 
 #[test]
+fn an_offer_that_the_engine_refuses_leaves_no_half_of_it_behind() {
+    let mut negotiation = Negotiation::new(true);
+    negotiation.signal(NOW, offer("k", "f"));
+    outputs(&mut negotiation);
+    negotiation.done(NOW, Err(Failure::internal("refused")));
+    let told = outputs(&mut negotiation);
+    assert!(matches!(told[..], [Output::Failed(_), Output::Rebuild]), "{told:?}");
+    negotiation.rebuilt(NOW);
+    negotiation.signal(NOW, offer("k", "g"));
+    let next = outputs(&mut negotiation);
+    assert!(matches!(next[..], [Output::Do(Op::ApplyRemote(_))]), "{next:?}");
+}
+
+#[test]
 fn what_was_dropped_stays_counted_on_the_next_connection() {
     let mut negotiation = answered(true);
     let candidate = "candidate:1 1 udp 1 hidden.local 9 typ host".to_owned();
