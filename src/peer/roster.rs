@@ -127,10 +127,6 @@ impl<T> Roster<T> {
         self.dropped
     }
 
-    pub(crate) fn contains(&self, id: &str) -> bool {
-        self.remotes.contains_key(id)
-    }
-
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let reconcile = match self.phase {
             Phase::Reconciling { until, .. } => Some(until),
@@ -442,7 +438,7 @@ mod tests {
             (at(3), Output::ReconcileTimeout),
         ];
         assert_eq!(told, wanted);
-        assert!(roster.contains("a"));
+        assert!(roster.remotes.contains_key("a"));
     }
 
     #[test]
@@ -451,7 +447,7 @@ mod tests {
         roster.presence(NOW, false, &[], &peers(&["a", "b"]), |id| id == "a");
         let departing = Output::Departing("a".into());
         assert_eq!(outputs(&mut roster), [departing, Output::Left("b".into())]);
-        assert!(roster.contains("a"));
+        assert!(roster.remotes.contains_key("a"));
         assert_eq!(roster.next_deadline(), Some(DEPARTING_DOUBT));
         roster.timeout(DEPARTING_DOUBT);
         assert_eq!(outputs(&mut roster), [Output::Resubscribe]);
@@ -475,7 +471,7 @@ mod tests {
         assert_eq!(roster.next_deadline(), Some(DEPARTING_FOR));
         roster.timeout(DEPARTING_FOR);
         assert_eq!(outputs(&mut roster), [Output::Resubscribe, Output::Left("a".into())]);
-        assert!(!roster.contains("a"));
+        assert!(!roster.remotes.contains_key("a"));
     }
 
     #[test]

@@ -97,10 +97,7 @@ pub(crate) enum ConnectionEvent {
     /// The transport is up: path found, keys agreed.
     Connected,
     /// The transport ended for good: the remote closed it, or its handshake failed.
-    TransportClosed {
-        /// Whether it had not been up.
-        failed: bool,
-    },
+    TransportClosed,
     /// The remote opened a data channel.
     Channel(Arc<dyn Channel>),
     /// The remote sends a track.

@@ -497,7 +497,7 @@ impl RemoteActor {
                 }
                 self.shared.set_state(RemoteState::Connected, "a path was found");
             }
-            ConnectionEvent::TransportClosed { .. } => self.transport_closed(),
+            ConnectionEvent::TransportClosed => self.transport_closed(),
             ConnectionEvent::Channel(channel) => {
                 if self.channels.is_full() {
                     // Already gone is as good as closed.

@@ -119,7 +119,7 @@ impl Association {
         let alive = self.state().await == Some(RTCSctpTransportState::Connected);
         if !alive && !self.told.swap(true, Ordering::Relaxed) {
             // Without a reader the connection is being closed.
-            drop(self.events.send(ConnectionEvent::TransportClosed { failed: false }));
+            drop(self.events.send(ConnectionEvent::TransportClosed));
         }
     }
 }

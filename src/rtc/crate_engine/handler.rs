@@ -2,7 +2,6 @@
 //! queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -23,7 +22,6 @@ use crate::wire::IceCandidate;
 #[derive(Debug)]
 pub(super) struct Handler {
     events: mpsc::UnboundedSender<ConnectionEvent>,
-    was_connected: AtomicBool,
     pub(super) association: Arc<Association>,
     selection: Arc<Selection>,
     pub(super) tracks: Tracks,
@@ -36,7 +34,7 @@ impl Handler {
     ) -> Self {
         let tracks = Tracks::new(events.clone());
         let association = Arc::new(Association::new(events.clone()));
-        Self { events, was_connected: AtomicBool::new(false), association, selection, tracks }
+        Self { events, association, selection, tracks }
     }
 
     fn tell(&self, event: ConnectionEvent) {
@@ -93,15 +91,13 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         match state {
             RTCPeerConnectionState::Connected => {
-                self.was_connected.store(true, Ordering::Relaxed);
                 self.association.transport_up();
                 self.tell(ConnectionEvent::Connected);
             }
             RTCPeerConnectionState::Closed => {
                 self.association.transport_closed();
                 self.association.path.settled();
-                let failed = !self.was_connected.load(Ordering::Relaxed);
-                self.tell(ConnectionEvent::TransportClosed { failed });
+                self.tell(ConnectionEvent::TransportClosed);
             }
             _ => {}
         }

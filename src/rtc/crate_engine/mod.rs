@@ -80,7 +80,7 @@ impl Engine for CrateEngine {
         let (errors, ends) = (events.clone(), events.clone());
         // Without a reader the connection is being closed.
         let on_error = move |error| drop(errors.send(ConnectionEvent::IceServerError(error)));
-        let on_end = move || drop(ends.send(ConnectionEvent::TransportClosed { failed: true }));
+        let on_end = move || drop(ends.send(ConnectionEvent::TransportClosed));
         let runtime = ConnectionRuntime::new(&self.network, on_error, on_end);
         let servers = runtime.set_servers(&config.ice_servers);
         let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
