@@ -148,18 +148,19 @@ async fn carry(
 }
 
 /// Appends a datagram, ChannelData padded to a multiple of four.
-fn frame(datagram: &[u8], out: &mut BytesMut) {
+pub(super) fn frame(datagram: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(datagram);
     let padded = out.len() + datagram.len().next_multiple_of(4) - datagram.len();
     out.resize(padded, 0);
 }
 
 /// The next whole message of a stream; an error if it is neither STUN nor ChannelData.
-fn next_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, io::ErrorKind> {
+pub(super) fn next_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, io::ErrorKind> {
     let Some(head) = bytes.get(..CHANNEL_DATA_HEADER) else { return Ok(None) };
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let (length, padded) = match head[0] >> 6 {
-        0 => (STUN_HEADER + length, STUN_HEADER + length),
+        // RFC 8489 section 5: the length of a STUN message is a multiple of four.
+        0 if length.is_multiple_of(4) => (STUN_HEADER + length, STUN_HEADER + length),
         1 => {
             let length = CHANNEL_DATA_HEADER + length;
             (length, length.next_multiple_of(4))
@@ -209,5 +210,7 @@ mod tests {
     fn a_stream_that_speaks_something_else_is_given_up() {
         let mut bytes = BytesMut::from(&b"\xffHTTP/1.1"[..]);
         assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData));
+        let mut bytes = BytesMut::from(&b"\x00\x03\x00\x03"[..]);
+        assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData), "no STUN length");
     }
 }
