@@ -35,6 +35,9 @@ pub mod events;
 pub mod peer;
 pub mod platform;
 mod rtc;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use rtc::{fuzz_sdp, fuzz_turn};
 pub mod signalling;
 pub mod wire;
 

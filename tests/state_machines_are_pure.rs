@@ -20,6 +20,8 @@ const PURE: &[&str] = &[
     "src/peer/departure.rs",
     "src/peer/ice_restart.rs",
     "src/peer/roster.rs",
+    "src/peer/roster_model.rs",
+    "src/peer/track_metadata.rs",
 ];
 
 /// What they must not name.

@@ -25,6 +25,8 @@ mod options;
 mod remote;
 mod room;
 mod roster;
+#[cfg(any(test, feature = "fuzzing"))]
+mod roster_model;
 #[cfg(test)]
 mod simulation;
 mod state;
@@ -45,3 +47,24 @@ pub use metered_peer::{JoinOptions, MeteredPeer, PeerCounters};
 pub use options::{IceTransportPolicy, LocalAddresses, PeerOptions, SocketBinder};
 pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemotePeer, RemoteTrack};
 pub use state::{PeerState, RemoteState, StateChange};
+
+/// Runs a random history of two negotiations, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_negotiation(bytes: &[u8]) {
+    negotiation::model::run(&bytes[..bytes.len().min(400)]);
+}
+
+/// Runs a negotiation with a hostile remote, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_signals(bytes: &[u8]) {
+    negotiation::hostile::run(bytes);
+}
+
+/// Runs a random history of a roster, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_roster(bytes: &[u8]) {
+    roster_model::run(bytes);
+}

@@ -16,3 +16,15 @@ pub(crate) mod sdp;
 pub(crate) mod stats;
 
 pub(crate) use error::RtcError;
+
+/// Reads any text as a description, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_sdp(text: &str) {
+    sdp::fuzz(text);
+}
+
+/// Reads any bytes as what a TURN server sends, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_turn(bytes: &[u8]) {
+    runtime::fuzz::turn(bytes);
+}

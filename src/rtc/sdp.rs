@@ -82,6 +82,26 @@ pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
     lines.any(|line| line == candidate)
 }
 
+/// Whatever the text: bounded facts, and each candidate that counts is one that is carried.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(text: &str) {
+    let Some(facts) = SdpFacts::read(text) else { return };
+    assert!(facts.media_sections <= MAX_MEDIA_SECTIONS);
+    assert!(facts.mids.len() <= text.len() / "mid=".len());
+    let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
+    let mut candidates = 0;
+    for candidate in lines.take(16) {
+        candidates += 1;
+        assert!(carries(text, &format!("candidate:{candidate}")));
+    }
+    assert!(facts.candidates >= candidates);
+    // A line more changes what it says and nothing else.
+    let more = format!("{text}\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\n");
+    if let Some(read) = SdpFacts::read(&more) {
+        assert_eq!(read, SdpFacts { candidates: facts.candidates + 1, ..facts });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +136,13 @@ mod tests {
         assert!(carries(OFFER, "candidate:1 1 udp 1 127.0.0.1 9 typ host"));
         assert!(carries(OFFER, "1 1 udp 1 127.0.0.1 9 typ host"));
         assert!(!carries(OFFER, "candidate:2 1 udp 1 127.0.0.1 9 typ host"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_has_bounded_facts(text in "([amo]=|candidate:|mid:|application 9|[\\r\\n ]|.){0,60}") {
+            fuzz(&text);
+        }
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! of the same id) gets a new connection instead of an error.
 
 mod candidates;
-#[cfg(test)]
-pub(in crate::peer) mod model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod model;
 mod output;
 mod rebuilds;
 #[cfg(test)]

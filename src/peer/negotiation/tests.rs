@@ -213,6 +213,12 @@ fn an_offer_that_a_new_connection_refuses_costs_it() {
 }
 
 #[test]
+fn what_the_fuzzer_found_connects() {
+    run(include_bytes!("../../../fuzz/seeds/negotiation/cooling"));
+    run(include_bytes!("../../../fuzz/seeds/negotiation/trickle"));
+}
+
+#[test]
 fn an_offer_that_the_engine_refuses_leaves_no_half_of_it_behind() {
     let mut negotiation = Negotiation::new(true);
     negotiation.signal(NOW, offer("k", "f"));

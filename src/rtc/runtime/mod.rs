@@ -19,6 +19,8 @@
 mod addresses;
 mod carrier;
 mod early;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod handshake;
 mod pace;
 mod recent;

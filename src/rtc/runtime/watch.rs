@@ -9,7 +9,7 @@ use std::time::Duration;
 /// No answer to the first request of a series within this: the server does not serve.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests that are remembered; each is forgotten with its answer.
-const MAX_PENDING: usize = 64;
+pub(super) const MAX_PENDING: usize = 64;
 const HEADER: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ATTRIBUTE_MESSAGE_INTEGRITY: u16 = 0x0008;
@@ -18,7 +18,7 @@ const ATTRIBUTE_DATA: u16 = 0x0013;
 const CHANNEL_DATA_HEADER: usize = 4;
 const UNAUTHORIZED: u16 = 401;
 const STALE_NONCE: u16 = 438;
-const MAX_REASON_CHARS: usize = 128;
+pub(super) const MAX_REASON_CHARS: usize = 128;
 
 /// A refusal of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,11 @@ impl Watch {
             Some(_) if std::mem::replace(&mut self.told, true) => Answer::Fine,
             Some(refusal) => Answer::Refused(refusal),
         }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Whether the server has answered anything.
