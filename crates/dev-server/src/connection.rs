@@ -46,18 +46,36 @@ struct Wire {
     writes: bool,
 }
 
+/// What a socket has for its connection.
+enum Came {
+    Message(Option<Result<Message, Error>>),
+    /// Orders can be taken again.
+    Room,
+}
+
 impl Wire {
     /// What comes next; writes meanwhile. Cancel-safe.
-    async fn next(&mut self) -> Option<Result<Message, Error>> {
+    async fn next(&mut self) -> Came {
         std::future::poll_fn(|cx| {
+            let full = self.is_full();
             if self.writes
                 && let Poll::Ready(Err(error)) = self.poll_write(cx)
             {
-                return Poll::Ready(Some(Err(error)));
+                return Poll::Ready(Came::Message(Some(Err(error))));
             }
-            if self.reads { Pin::new(&mut self.socket).poll_next(cx) } else { Poll::Pending }
+            if full && !self.is_full() {
+                return Poll::Ready(Came::Room);
+            }
+            match self.reads {
+                true => Pin::new(&mut self.socket).poll_next(cx).map(Came::Message),
+                false => Poll::Pending,
+            }
         })
         .await
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= TAKEN_AT_ONCE
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -166,9 +184,11 @@ async fn close(state: &State, wire: &mut Wire, code: u16, reason: String) {
     let frame = CloseFrame { code: code.into(), reason: reason.into() };
     wire.waiting.push_back(Message::Close(Some(frame)));
     let answered = async {
-        while let Some(Ok(message)) = wire.next().await {
-            if message.is_close() {
-                break;
+        loop {
+            match wire.next().await {
+                Came::Room => {}
+                Came::Message(Some(Ok(message))) if !message.is_close() => {}
+                Came::Message(_) => break,
             }
         }
     };
@@ -271,11 +291,13 @@ impl Connection {
             tokio::select! {
                 biased;
                 () = state.stop.cancelled() => return self.going_away(),
-                message = self.wire.next() => if let Some(end) = self.message(message) {
+                came = self.wire.next() => if let Came::Message(message) = came
+                    && let Some(end) = self.message(message)
+                {
                     return end;
                 },
                 // Not more than a socket takes: the queue's bound tells a slow reader.
-                order = self.orders.recv(), if self.wire.waiting.len() < TAKEN_AT_ONCE => {
+                order = self.orders.recv(), if !self.wire.is_full() => {
                     match order {
                         Some(order) => if let Some(end) = self.order(order) {
                             return end;
