@@ -72,7 +72,7 @@ pub async fn offer_to_open() -> Outcome<Duration> {
         }
     };
     let result = tokio::time::timeout(PATIENCE, connecting).await;
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
     result?
 }

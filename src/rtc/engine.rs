@@ -79,8 +79,9 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     fn received(&self) -> u64;
     /// Figures of now.
     async fn stats(&self) -> ConnectionStats;
-    /// Ends everything that belongs to the connection: tasks, sockets, relays. The remote is told.
-    async fn close(&self);
+    /// Ends everything that belongs to the connection: tasks, sockets, relays. With `goodbye` the remote is told
+    /// that we leave for good; without, another connection may follow.
+    async fn close(&self, goodbye: bool);
 }
 
 /// What a connection tells.

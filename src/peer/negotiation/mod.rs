@@ -524,7 +524,7 @@ impl Negotiation {
             }
             return;
         }
-        if facts.media_sections == 0 {
+        if facts.media_sections == 0 && offer.sdp.starts_with("v=0") {
             self.empty_offers += 1;
             if self.empty_offers > MAX_EMPTY_OFFERS {
                 self.dropped.ignored_offers += 1;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::event::{RemoteEvent, RemoteTrack};
+use super::input::{Input, Verdict};
 use super::link::{self, Link, connect_code};
 use super::signals::Signals;
 use super::{Command, Shared};
@@ -17,7 +18,7 @@ use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::{Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
-use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply, Signal};
+use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::TrackMetadataCache;
 use crate::rtc::RtcError;
@@ -25,43 +26,7 @@ use crate::rtc::engine::{
     Connection, ConnectionConfig, ConnectionEvent, Engine, IceState, RemoteTrackInfo,
 };
 use crate::signalling::{RequestError, SignallingClient};
-use crate::wire::{IceServer, TrackMetadata};
-
-/// What the room tells the actor.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// The remote signals.
-    Signal(Signal),
-    /// The remote says something of a track.
-    TrackMetadata(TrackMetadata),
-    /// The service gave other ICE servers.
-    IceServers(Vec<IceServer>),
-    /// The connection to the service is there, or gone.
-    Signalling(bool),
-    /// The remote is still there after a reconnect of ours.
-    Survived,
-    /// Our id is another one, so to the remote we are another peer.
-    OwnId(String),
-    /// The device is on another network.
-    NetworkChanged,
-    /// The app is in the foreground again: what was lost is looked for at once.
-    Foreground,
-    /// The service no longer lists the remote, while we are connected to it.
-    Departing,
-    /// It is listed again.
-    Returned,
-}
-
-/// Whether a remote that the service lost is still the one that it was.
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    pub(crate) id: String,
-    /// The serial that the room gave the actor.
-    pub(crate) serial: u64,
-    pub(crate) same: bool,
-    /// Signals that the actor had taken when it judged.
-    pub(crate) signals: u64,
-}
+use crate::wire::IceServer;
 
 /// What all remotes of a room share.
 #[derive(Clone)]
@@ -90,6 +55,8 @@ pub(crate) struct RemoteActor {
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
     departure: Departure,
+    /// Whether the remote shall know that we leave for good.
+    goodbye: bool,
     /// Signals of the remote that were taken.
     signals_taken: u64,
     /// Whether a connection was ever up: what follows is a return.
@@ -133,6 +100,7 @@ impl RemoteActor {
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
+            goodbye: false,
             signals_taken: 0,
             was_connected: false,
         }
@@ -249,6 +217,7 @@ impl RemoteActor {
             Input::Departing => {
                 self.departure.missing(self.shared.state() == RemoteState::Connected);
             }
+            Input::Goodbye => self.goodbye = true,
             Input::Returned => {
                 let signs = self.signs_of_life();
                 self.departure.returned(now, signs);
@@ -353,7 +322,7 @@ impl RemoteActor {
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
-            self.closing.spawn(link::close(link.connection));
+            self.closing.spawn(link::close(link.connection, self.goodbye));
         }
     }
 

@@ -98,8 +98,8 @@ pub(super) fn offers_data(op: &Op) -> bool {
 }
 
 /// Closes a connection; one that does not end is told of, not waited for.
-pub(super) async fn close(connection: Arc<dyn Connection>) {
-    if tokio::time::timeout(OPERATION_LIMIT, connection.close()).await.is_err() {
+pub(super) async fn close(connection: Arc<dyn Connection>, goodbye: bool) {
+    if tokio::time::timeout(OPERATION_LIMIT, connection.close(goodbye)).await.is_err() {
         tracing::warn!("a connection did not close in time");
     }
 }

@@ -13,6 +13,7 @@
 mod actor;
 mod channels;
 mod event;
+mod input;
 mod link;
 mod signals;
 
@@ -32,8 +33,9 @@ use crate::rtc::stats::ConnectionStats;
 use crate::signalling::SignallingClient;
 use crate::wire::Json;
 
-pub(crate) use actor::{Context, Input, RemoteActor, Verdict};
+pub(crate) use actor::{Context, RemoteActor};
 pub use event::{RemoteEvent, RemoteEvents, RemoteTrack};
+pub(crate) use input::{Input, Verdict};
 
 /// What the handle asks of the actor.
 pub(crate) enum Command {

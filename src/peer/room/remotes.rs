@@ -159,6 +159,7 @@ impl Remotes {
 
     /// Ends every actor and awaits it.
     pub(super) async fn close(&mut self) {
+        self.tell_all(|| Input::Goodbye);
         for entry in std::mem::take(&mut self.entries).into_values() {
             entry.shared.set_state(RemoteState::Closed, "the peer was closed");
         }

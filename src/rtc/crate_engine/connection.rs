@@ -202,10 +202,12 @@ impl Connection for CrateConnection {
         stats
     }
 
-    async fn close(&self) {
+    async fn close(&self, goodbye: bool) {
         self.handler.association.transport_closed();
         self.handler.association.path.settled();
-        self.runtime.closing();
+        if !goodbye {
+            self.runtime.closing();
+        }
         if let Err(error) = self.connection.close().await {
             tracing::debug!(error = %RtcError::new("close", &error), "a connection did not close cleanly");
         }

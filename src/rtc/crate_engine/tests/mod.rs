@@ -26,10 +26,10 @@ async fn two_connections_exchange_messages_and_leave_nothing() {
     let pair = stats.selected_pair.unwrap();
     assert!(pair.local.port > 0 && stats.bytes_received > u64::from(MAX_MESSAGE_BYTES));
     assert_eq!(stats.channels[0].label, "chat");
-    one.connection.close().await;
+    one.connection.close(true).await;
     // The remote notices at once, not by silence.
     while !matches!(other.next().await, None | Some(ChannelEvent::Closed)) {}
-    two.connection.close().await;
+    two.connection.close(true).await;
     assert!(two.connection.offer(false).await.is_err());
 }
 
@@ -51,8 +51,8 @@ async fn a_local_offer_can_be_taken_back_for_the_remotes() {
     exchange_candidates(&mut one, &mut two).await;
     opened(&*first).await;
     opened(&*second).await;
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn a_channel_opens_whenever_it_is_opened() {
         for channel in more {
             opened(&*channel).await;
         }
-        one.connection.close().await;
-        two.connection.close().await;
+        one.connection.close(true).await;
+        two.connection.close(true).await;
     }
 }
 
@@ -90,10 +90,10 @@ async fn a_closed_connection_is_told_to_the_remote_and_a_closed_channel_alone_is
         if first.init().label == "chat" { (first, second) } else { (second, first) };
     while !matches!(closed.next().await, None | Some(ChannelEvent::Closed)) {}
     assert!(!two.saw(|event| matches!(event, ConnectionEvent::TransportClosed)));
-    one.connection.close().await;
+    one.connection.close(true).await;
     while !matches!(open.next().await, None | Some(ChannelEvent::Closed)) {}
     two.until(|event| matches!(event, ConnectionEvent::TransportClosed)).await;
-    two.connection.close().await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test]
@@ -114,8 +114,8 @@ async fn a_restart_binds_new_sockets_and_keeps_the_channel() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_ne!(one.connection.stats().await.selected_pair.unwrap().local.port, port);
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test]
@@ -133,8 +133,8 @@ async fn an_answer_keeps_the_role_in_the_handshake() {
     assert_eq!((says(&one).await, says(&two).await), (Some(true), None));
     negotiate(&mut one, &mut two, true).await;
     assert_eq!((says(&one).await, says(&two).await), (None, Some(false)));
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test]
@@ -153,8 +153,8 @@ async fn restarts_of_both_ends_settle_after_a_rollback() {
     exchange_candidates(&mut one, &mut two).await;
     channel.send(&ChannelMessage::Text("after".into())).await.unwrap();
     assert_eq!(message(&*other).await, ChannelMessage::Text("after".into()));
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn the_description_holds_candidates_once_they_are_gathered() {
     let facts = SdpFacts::read(&full.sdp).unwrap();
     assert!(facts.candidates > 0 && facts.ice_ufrag.is_some() && facts.fingerprint.is_some());
     assert_eq!(facts.max_message_size, Some(MAX_MESSAGE_BYTES.into()));
-    one.connection.close().await;
+    one.connection.close(true).await;
 }
 
 /// Prints the time from offer to open channel; the bench in `bench/peer` compares it.
@@ -182,8 +182,8 @@ async fn connecting_needs_no_tick_of_the_driver() {
         negotiate(&mut one, &mut two, false).await;
         opened(&*channel).await;
         times.push(start.elapsed());
-        one.connection.close().await;
-        two.connection.close().await;
+        one.connection.close(true).await;
+        two.connection.close(true).await;
     }
     times.sort();
     println!("offer to open: median {:?}, all {times:?}", times[5]);
@@ -195,7 +195,7 @@ async fn silence_is_noticed() {
     let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
     negotiate(&mut one, &mut two, false).await;
     opened(&*channel).await;
-    two.connection.close().await;
+    two.connection.close(true).await;
     one.until(|event| {
         matches!(
             event,
@@ -203,5 +203,5 @@ async fn silence_is_noticed() {
         )
     })
     .await;
-    one.connection.close().await;
+    one.connection.close(true).await;
 }

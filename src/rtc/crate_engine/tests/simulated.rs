@@ -63,8 +63,8 @@ impl Talk {
     }
 
     async fn end(self) {
-        self.one.connection.close().await;
-        self.two.connection.close().await;
+        self.one.connection.close(true).await;
+        self.two.connection.close(true).await;
     }
 }
 
@@ -118,8 +118,8 @@ async fn a_handshake_that_fails_is_told() {
     // Checks of the path pass, the handshake does not. Who answers begins it, and gives up.
     network.set_all(Path { most_bytes: Some(120), ..Path::default() });
     two.until(|event| matches!(event, ConnectionEvent::TransportClosed)).await;
-    one.connection.close().await;
-    two.connection.close().await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }
 
 #[tokio::test(start_paused = true)]
