@@ -45,3 +45,8 @@ pub mod wire;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide's code runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/peers.md")]
+struct PeersGuide;

@@ -13,6 +13,41 @@
 //! actor its connection; a lost socket alone leaves every connection as it is. Which queues there are:
 //! commands per peer, inputs per remote (256, then dropped and counted), events per subscriber (1,024 or
 //! 8 MiB, then `Lagged`), messages of a data channel (the same, then the remote is slowed down).
+//!
+//! A whole conversation, with data channels and statistics, is the example of the guide in `docs/peers.md`.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions, PeerState};
+//!
+//! # let server = metered_dev_server::DevServer::builder().start().await?;
+//! # let options = |id: &str| -> Result<PeerOptions, Box<dyn std::error::Error>> {
+//! #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+//! #     options.signalling.url = server.url();
+//! #     Ok(options)
+//! # };
+//! let (alice, bob) = (MeteredPeer::new(options("alice")?)?, MeteredPeer::new(options("bob")?)?);
+//! let mut events = bob.events();
+//! bob.join("room").await?;
+//! alice.join("room").await?;
+//! assert_eq!((alice.state(), alice.channel().as_deref()), (PeerState::Joined, Some("room")));
+//! alice.send(&"to everyone").await?;
+//! let said = loop {
+//!     match events.next().await {
+//!         Some(PeerEvent::Data(data)) => break data,
+//!         Some(_) => {}
+//!         None => panic!("the peer is gone"),
+//!     }
+//! };
+//! assert_eq!((said.sender_peer_id.as_str(), said.data.as_str()), ("alice", "\"to everyone\""));
+//! bob.close().await;
+//! let refused = bob.send(&"late").await.unwrap_err();
+//! assert_eq!((refused.name(), &*refused.code()), ("MeteredPeerStateError", "not_joined"));
+//! alice.close().await;
+//! # server.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
 
 mod data_channel;
 mod departure;
