@@ -1,9 +1,9 @@
 //! Event queues: one per subscriber, bounded, in order, with a count of what a slow one missed.
 //!
-//! A [`Hub`] belongs to whoever publishes; [`Events`] to whoever listens. Two manners: [`Hub::publish`]
-//! never waits, and a slow subscriber learns how much it lost; [`Hub::deliver`] waits until every
-//! subscriber has room, so that nothing is lost and the source is slowed down instead. A hub made
-//! [`with_backlog`](Hub::with_backlog) keeps events until the first subscriber comes.
+//! A hub belongs to whoever publishes; [`Events`] to whoever listens. Two manners: most sources never wait,
+//! and a slow subscriber learns how much it lost; a data channel waits until every subscriber has room, so
+//! that nothing is lost and the sender is slowed down instead. Remotes and data channels keep events until
+//! the first subscriber comes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,7 +20,7 @@ pub const EVENT_QUEUE: usize = 1_024;
 /// Bytes of payload that may wait for one subscriber, in events that say their [`size`](Event::size).
 pub const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 
-/// What can travel through a [`Hub`].
+/// What can travel to subscribers.
 pub trait Event: Clone + Send + fmt::Debug + 'static {
     /// Says that the subscriber was too slow and lost so many events.
     fn lagged(missed: u64) -> Self;

@@ -228,7 +228,8 @@ impl DataChannel {
         self.shared.init.ordered
     }
 
-    /// How often a lost message is sent again; `None` until it arrives.
+    /// How often a lost message is sent again; `None` until it arrives, and for a channel that the remote
+    /// opened: the engine goes by it and does not tell.
     pub fn max_retransmits(&self) -> Option<u16> {
         self.shared.init.max_retransmits
     }

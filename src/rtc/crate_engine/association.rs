@@ -89,6 +89,12 @@ impl Association {
         self.state().await.is_some_and(|state| state != RTCSctpTransportState::Connected)
     }
 
+    /// Whether the association stands. The crate opens a channel with an agreed number on it at once, and does
+    /// not say so.
+    pub(super) async fn stands(&self) -> bool {
+        self.state().await == Some(RTCSctpTransportState::Connected)
+    }
+
     /// The connection, once channels can be opened on it; `None` if that will never be.
     pub(super) async fn ready(&self) -> Option<Arc<dyn PeerConnection>> {
         let mut transport = self.transport.subscribe();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -21,6 +21,8 @@ pub(super) struct CrateChannel {
     init: ChannelInit,
     association: Arc<Association>,
     low_threshold: AtomicU32,
+    /// Whether it is open and nobody has said so.
+    open_untold: AtomicBool,
 }
 
 impl fmt::Debug for CrateChannel {
@@ -51,14 +53,27 @@ impl CrateChannel {
         init: ChannelInit,
         association: Arc<Association>,
     ) -> Self {
-        let channel = OnceCell::new_with(Some(channel));
-        Self { channel, init, association, low_threshold: AtomicU32::new(0) }
+        Self::made(OnceCell::new_with(Some(channel)), init, association)
+    }
+
+    /// A channel that is open from the start, by a number that both sides agreed on.
+    pub(super) fn open(self) -> Self {
+        self.open_untold.store(true, Ordering::Relaxed);
+        self
+    }
+
+    fn made(
+        channel: OnceCell<Arc<dyn DataChannel>>,
+        init: ChannelInit,
+        association: Arc<Association>,
+    ) -> Self {
+        let (low_threshold, open_untold) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { channel, init, association, low_threshold, open_untold }
     }
 
     /// A channel that its reader opens as soon as the association can carry it.
     pub(super) fn later(init: ChannelInit, association: Arc<Association>) -> Self {
-        let channel = OnceCell::new();
-        Self { channel, init, association, low_threshold: AtomicU32::new(0) }
+        Self::made(OnceCell::new(), init, association)
     }
 
     /// A channel that the remote opened.
@@ -85,6 +100,7 @@ impl CrateChannel {
         let threshold = self.low_threshold.load(Ordering::Relaxed);
         let result = channel.set_buffered_amount_low_threshold(threshold).await;
         result.map_err(|error| RtcError::new("set_low_threshold", &error))?;
+        self.open_untold.store(self.init.negotiated_id.is_some(), Ordering::Relaxed);
         Ok(channel)
     }
 }
@@ -129,6 +145,9 @@ impl Channel for CrateChannel {
                 return None;
             }
         };
+        if self.open_untold.swap(false, Ordering::Relaxed) {
+            return Some(ChannelEvent::Open);
+        }
         loop {
             return Some(match channel.poll().await? {
                 DataChannelEvent::OnOpen => ChannelEvent::Open,

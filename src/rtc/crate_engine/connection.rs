@@ -169,8 +169,10 @@ impl Connection for CrateConnection {
         if association.is_under_way().await {
             return Ok(Arc::new(CrateChannel::later(init.clone(), association)));
         }
+        let at_once = init.negotiated_id.is_some() && association.stands().await;
         let channel = channel::open(&*self.connection, init).await?;
-        Ok(Arc::new(CrateChannel::new(channel, init.clone(), association)))
+        let channel = CrateChannel::new(channel, init.clone(), association);
+        Ok(Arc::new(if at_once { channel.open() } else { channel }))
     }
 
     fn hurry(&self) {
