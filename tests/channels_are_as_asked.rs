@@ -197,7 +197,7 @@ async fn a_durable_channel_is_opened_again_and_sends_what_still_waited() {
     let plain = within(to_bob.open_data_channel("plain", plain)).await.unwrap();
     incoming_channel(&mut first).await;
 
-    server.drop_connections(Target::peer(&alice.peer.peer_id().unwrap()));
+    server.drop_connections(Target::peer(alice.peer.peer_id().unwrap()));
     let mut state = kept.watch_ready_state();
     within(state.wait_for(|state| *state == ReadyState::Connecting)).await.unwrap();
     // Nothing carries it: the message waits in our hands.
