@@ -390,6 +390,7 @@ fn peers_errors_have_their_shape() {
 
         let mut c = Rpc::start();
         c.join(server, "carol");
+        assert_eq!(c.event("peer-joined")["params"]["payload"]["peer"]["id"], "bob");
         let both = json!({
             "peerId": "bob", "label": "x", "maxRetransmits": 1, "maxPacketLifeTime": 1,
         });

@@ -53,8 +53,8 @@ impl Story {
     }
 }
 
-/// No step may take longer.
-const STEP_LIMIT: Duration = Duration::from_secs(20);
+/// No step may take longer, on whatever machine.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(_: Args) -> Result<ExitCode, Failure> {
     let began = Instant::now();
