@@ -32,6 +32,8 @@ pub mod bench;
 pub mod credential;
 pub mod diagnosis;
 pub mod events;
+#[cfg(feature = "ffi")]
+pub mod ffi;
 pub mod peer;
 pub mod platform;
 mod rtc;
@@ -40,6 +42,11 @@ mod rtc;
 pub use rtc::{fuzz_sdp, fuzz_turn};
 pub mod signalling;
 pub mod wire;
+
+/// UniFFI's derived code looks for it here.
+#[cfg(feature = "ffi")]
+#[doc(hidden)]
+pub use ffi::UniFfiTag;
 
 /// The README's code is compiled with the tests.
 #[cfg(doctest)]

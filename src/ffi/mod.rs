@@ -1,0 +1,62 @@
+//! The surface for other languages, by UniFFI: wrappers over the public Rust API, without logic.
+//!
+//! ```text
+//!   Kotlin, Swift, Python ──▶ objects here ──▶ signalling, peer, diagnosis
+//!            ▲                  │
+//!            └── listeners ◀── Inbox (one queue per object, pulled)
+//! ```
+//!
+//! What every function here keeps to, because an app in another language cannot mend it:
+//! - It returns `Result`, and its error is [`SdkError`]; a panic inside becomes one too.
+//! - It never blocks. What waits is `async`, runs on two threads of our own that start with the first use
+//!   and end with [`shutdown_all`], and is aborted when the caller gives up.
+//! - No lock is held while the app's code runs, and the app's code may fail, throw or hang.
+//! - Events are pulled in batches; listeners are a task that pulls. What is not pulled stays in the queue.
+//! - `shutdown` may be called twice, and frees listener, token provider and tasks. Nothing is called `close`
+//!   or `destroy`: those are the generated classes' own.
+//!
+//! JSON payloads pass as text, times as milliseconds with the unit in the name.
+
+#![allow(unsafe_code)] // what UniFFI generates; nothing here is written with it
+#![allow(clippy::needless_pass_by_value)] // arguments from another language arrive owned
+#![allow(clippy::result_large_err)] // UniFFI takes errors by value and copies them once, at the boundary
+
+mod data_channel;
+mod error;
+mod event;
+#[cfg(feature = "ffi-test")]
+mod faults;
+mod inbox;
+mod listener;
+mod logging;
+mod metered_peer;
+mod options;
+mod remote_peer;
+mod runtime;
+mod signalling;
+mod state;
+mod stats;
+mod token_provider;
+
+pub use data_channel::DataChannel;
+pub use error::{CallbackError, ErrorDetails, SdkError, diagnose_close_code};
+pub use event::{
+    DataChannelEvent, IceFailure, NegotiationFailure, PeerEvent, PeerFailure, PresencePeer,
+    RemoteEvent, RemoteTrack, SignallingEvent, Welcome,
+};
+#[cfg(feature = "ffi-test")]
+#[doc(hidden)]
+pub use faults::{panic_in_a_task, panic_inside, sleep};
+pub use listener::{DataChannelListener, PeerListener, RemoteListener, SignallingListener};
+pub use logging::{LogLevel, LogRecord, next_log_records, start_logging};
+pub use metered_peer::{MeteredPeer, PeerStateChange};
+pub use options::{
+    Credential, DataChannelOptions, Header, IceServer, PeerOptions, ProxySetting, ReconnectOptions,
+    SignallingOptions,
+};
+pub use remote_peer::{RemotePeer, RemoteStateChange};
+pub use runtime::shutdown_all;
+pub use signalling::{PacingFigures, SignallingClient};
+pub use token_provider::TokenProvider;
+
+uniffi::setup_scaffolding!("metered_realtime");

@@ -1,0 +1,138 @@
+//! Figures, as the core has them.
+
+use crate::peer::{
+    CandidatePairStats, CandidateStats, CandidateType, ChannelStats, ConnectionStats, PeerCounters,
+    RemoteCounters, TrackStats,
+};
+use crate::signalling::{Counters as SignallingCounters, PacingOptions};
+
+/// The token bucket of a client.
+#[uniffi::remote(Record)]
+pub struct PacingOptions {
+    /// Requests per second in the long run; more than 0.
+    pub per_second: f64,
+    /// Requests at once after a pause; 1 or more.
+    pub burst: u32,
+}
+
+/// What came to a signalling client and led to nothing.
+#[uniffi::remote(Record)]
+pub struct SignallingCounters {
+    /// Frames that are not what the protocol says.
+    pub malformed_frames: u64,
+    /// Broken entries and fields inside frames that were otherwise good.
+    pub dropped_entries: u64,
+    /// Frames of a type that this version does not know.
+    pub unknown_frames: u64,
+    /// Binary frames; the protocol has none.
+    pub binary_frames: u64,
+    /// Answers to requests that nobody waits for any more.
+    pub late_answers: u64,
+    /// Frames of connections that were already given up.
+    pub stale_frames: u64,
+}
+
+/// What came to a peer and led to nothing.
+#[uniffi::remote(Record)]
+pub struct PeerCounters {
+    /// Peers beyond 256 in the room.
+    pub peers_beyond_limit: u64,
+    /// Data and signals of senders that the room never named.
+    pub from_strangers: u64,
+    /// Signals that a remote sent faster than they could be taken.
+    pub signals_overflow: u64,
+}
+
+/// What came from a remote and led to nothing.
+#[uniffi::remote(Record)]
+pub struct RemoteCounters {
+    /// Answers to offers that were taken back or replaced.
+    pub stale_answers: u64,
+    /// Candidates of another generation, with hidden addresses, too long, or beyond 200.
+    pub candidates: u64,
+    /// Offers that lost a collision; the remote takes ours instead.
+    pub ignored_offers: u64,
+    /// Signals beyond what may wait, or too large to be any.
+    pub signals_overflow: u64,
+}
+
+/// One end of the selected pair.
+#[uniffi::remote(Record)]
+pub struct CandidateStats {
+    /// Where its address comes from.
+    pub candidate_type: CandidateType,
+    /// The address, unless hidden.
+    pub address: Option<String>,
+    /// The port.
+    pub port: u16,
+    /// `udp` or `tcp`, between the candidates.
+    pub protocol: String,
+    /// The relay's URL, for our own relayed candidate.
+    pub relay_url: Option<String>,
+}
+
+/// The pair of candidates that carries the data.
+#[uniffi::remote(Record)]
+pub struct CandidatePairStats {
+    /// Ours.
+    pub local: CandidateStats,
+    /// The remote's.
+    pub remote: CandidateStats,
+    /// The last measured round trip; none before the first.
+    pub round_trip_time_ms: Option<f64>,
+}
+
+/// A data channel's figures.
+#[uniffi::remote(Record)]
+pub struct ChannelStats {
+    /// The label.
+    pub label: String,
+    /// The SCTP stream, or the engine's number of the channel before there is one.
+    pub stream_id: u16,
+    /// Messages handed to the transport.
+    pub messages_sent: u64,
+    /// Bytes of payload handed to the transport.
+    pub bytes_sent: u64,
+    /// Messages received.
+    pub messages_received: u64,
+    /// Bytes of payload received.
+    pub bytes_received: u64,
+}
+
+/// A track's figures, in one direction.
+#[uniffi::remote(Record)]
+pub struct TrackStats {
+    /// The track's id, if known.
+    pub track_id: String,
+    /// `audio` or `video`.
+    pub kind: String,
+    /// `inbound` or `outbound`.
+    pub direction: String,
+    /// RTP packets received or sent.
+    pub packets: u64,
+    /// Bytes of RTP payload received or sent.
+    pub bytes: u64,
+    /// Packets known to be lost; inbound only.
+    pub packets_lost: i64,
+}
+
+/// Figures of a connection at one moment. The counters are of the present transport.
+#[uniffi::remote(Record)]
+pub struct ConnectionStats {
+    /// The pair in use; none without a path.
+    pub selected_pair: Option<CandidatePairStats>,
+    /// Bytes sent, all protocols above UDP.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+    /// Datagrams sent.
+    pub packets_sent: u64,
+    /// Datagrams received.
+    pub packets_received: u64,
+    /// Media packets known to be lost on the way to us, all tracks.
+    pub packets_lost: i64,
+    /// Per data channel.
+    pub channels: Vec<ChannelStats>,
+    /// Per track and direction.
+    pub tracks: Vec<TrackStats>,
+}
