@@ -1,0 +1,57 @@
+//! What is done to the repository by a command.
+//!
+//! ```text
+//!   cargo xtask bindings         bindings/*/generated, from the library as apps get it
+//!   cargo xtask test-library     library and bindings for the tests of the bindings, below target/
+//!   cargo xtask size             the library as it ships, its size and what takes it
+//! ```
+
+pub mod bindings;
+pub mod library;
+pub mod size;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The repository's root.
+pub fn root() -> Utf8PathBuf {
+    let here = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or a command.
+    #[error("{what}: {error}")]
+    Io {
+        /// Which.
+        what: String,
+        /// Its failure.
+        error: std::io::Error,
+    },
+    /// A command ended with a failure; it has said why.
+    #[error("{command} failed")]
+    Command {
+        /// Which.
+        command: String,
+    },
+    /// Cargo built no library.
+    #[error("cargo named no library among what it built")]
+    NoLibrary,
+    /// The generator.
+    #[error("the bindings could not be generated: {0}")]
+    Generator(String),
+    /// The library is too large.
+    #[error("the library has {bytes} bytes, and {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+}
+
+pub(crate) fn io(what: impl ToString) -> impl FnOnce(std::io::Error) -> Error {
+    move |error| Error::Io { what: what.to_string(), error }
+}

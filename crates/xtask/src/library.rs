@@ -1,0 +1,93 @@
+//! Builds the SDK as a dynamic library.
+//!
+//! `crate-type` is given on the command line, so that an ordinary build makes neither it nor the static one.
+
+use std::process::{Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::{Error, io, root};
+
+/// Which library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What apps get, not optimised: its interface is the same.
+    App,
+    /// With the functions that fail on purpose.
+    Test,
+    /// What ships: optimised.
+    Shipped,
+}
+
+impl Kind {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::App => &["--features", "ffi"],
+            Self::Test => &["--features", "ffi-test"],
+            Self::Shipped => &["--features", "ffi", "--profile", "mobile"],
+        }
+    }
+
+    /// Each kind is copied to a place of its own, since cargo puts all of them into one.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Test => "test",
+            Self::Shipped => "shipped",
+        }
+    }
+}
+
+/// Builds a library; where it is.
+pub fn build(kind: Kind) -> Result<Utf8PathBuf, Error> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(&cargo)
+        .args(["rustc", "--quiet", "--package", "metered-realtime", "--lib"])
+        .args(["--crate-type", "cdylib", "--message-format", "json-render-diagnostics"])
+        .args(kind.arguments())
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(io(&cargo))?;
+    if !output.status.success() {
+        return Err(Error::Command { command: "cargo rustc".to_owned() });
+    }
+    let built = library_of(&String::from_utf8_lossy(&output.stdout)).ok_or(Error::NoLibrary)?;
+    let folder = target_of(&built).join("ffi").join(kind.folder());
+    let copy = folder.join(built.file_name().unwrap_or_default());
+    std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    std::fs::copy(&built, &copy).map_err(io(&copy))?;
+    Ok(copy)
+}
+
+/// The target folder: the library is in a folder of its profile there.
+fn target_of(built: &Utf8Path) -> &Utf8Path {
+    built.ancestors().nth(2).unwrap_or(built)
+}
+
+/// The dynamic library among cargo's messages.
+fn library_of(messages: &str) -> Option<Utf8PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "metered_realtime")
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|name| name.as_str().map(Utf8PathBuf::from))
+        .find(|name| matches!(name.extension(), Some("so" | "dylib" | "dll")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_found_among_what_was_built() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"other"},"filenames":["/t/debug/libother.so"]}
+{"reason":"compiler-artifact","target":{"name":"metered_realtime"},"filenames":["/t/debug/libmetered_realtime.rlib","/t/debug/libmetered_realtime.so"]}
+{"reason":"build-finished","success":true}"#;
+        let found = library_of(messages).unwrap();
+        assert_eq!(found, "/t/debug/libmetered_realtime.so");
+        assert_eq!(target_of(&found), "/t");
+    }
+}

@@ -1,0 +1,92 @@
+//! The size of the library as it ships, and which crates take it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::process::Command;
+
+use camino::Utf8Path;
+
+use crate::{Error, io, library};
+
+/// Bytes of the stripped library for x86-64 that are allowed, without Opus.
+const LIMIT: u64 = 6 * 1024 * 1024;
+/// Crates that the report names.
+const SHOWN: usize = 20;
+
+/// Builds, strips and measures; an error if it is too large.
+pub fn report() -> Result<String, Error> {
+    let built = library::build(library::Kind::Shipped)?;
+    let stripped = built.with_extension("stripped.so");
+    run(Command::new("strip").arg("--strip-all").arg("-o").arg(&stripped).arg(&built))?;
+    let bytes = std::fs::metadata(&stripped).map_err(io(&stripped))?.len();
+    let mut report = format!("library {bytes} bytes stripped ({:.2} MiB)\n", mib(bytes));
+    for (name, bytes) in by_crate(&built)?.into_iter().take(SHOWN) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(report, "{:>9.1} KiB  {name}", mib(bytes) * 1024.0);
+    }
+    if bytes > LIMIT { Err(Error::TooLarge { bytes, limit: LIMIT }) } else { Ok(report) }
+}
+
+#[allow(clippy::cast_precision_loss)] // far below what a double holds exactly
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+fn run(command: &mut Command) -> Result<String, Error> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(io(&name))?;
+    if !output.status.success() {
+        return Err(Error::Command { command: name });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Bytes of code per crate, the largest first. A generic function counts for the crate that wrote it.
+fn by_crate(library: &Utf8Path) -> Result<Vec<(String, u64)>, Error> {
+    let symbols = run(Command::new("nm").args(["--print-size", "--defined-only"]).arg(library))?;
+    let mut sums = BTreeMap::<String, u64>::new();
+    for (name, bytes) in symbols.lines().filter_map(symbol) {
+        *sums.entry(name).or_default() += bytes;
+    }
+    let mut sorted: Vec<_> = sums.into_iter().collect();
+    sorted.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    Ok(sorted)
+}
+
+/// Crate and size of a line of `nm`; only code counts.
+fn symbol(line: &str) -> Option<(String, u64)> {
+    let mut fields = line.split_whitespace();
+    let (_, size, kind, name) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let bytes = u64::from_str_radix(size, 16).ok()?;
+    matches!(kind, "t" | "T")
+        .then(|| (crate_of(name).unwrap_or("(C and assembler)").to_owned(), bytes))
+}
+
+/// The crate in a mangled name: the first identifier of `_ZN…` that is no `<impl>`, or of `_R…`.
+fn crate_of(mangled: &str) -> Option<&str> {
+    let rest = mangled.strip_prefix("_ZN").or_else(|| mangled.strip_prefix("_R"))?;
+    let digit = rest.find(|c: char| c.is_ascii_digit())?;
+    let rest = &rest[digit..];
+    let length = rest.find(|c: char| !c.is_ascii_digit())?;
+    let count: usize = rest[..length].parse().ok()?;
+    let name = rest.get(length..length + count)?;
+    // `_$LT$alloc..vec..Vec…`: the first word inside.
+    let inner = name.trim_start_matches("_$LT$").trim_start_matches("impl$u20$");
+    let inner = inner.trim_start_matches("$RF$").trim_start_matches("mut$u20$");
+    inner.split(['.', '$']).find(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_counts_for_its_crate() {
+        let line = |name: &str| symbol(&format!("0000000000001000 0000000000000010 t {name}"));
+        assert_eq!(line("_ZN5tokio7runtime4task3runE"), Some(("tokio".into(), 16)));
+        let of_trait = "_ZN74_$LT$rtc..peer..Connection$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE";
+        assert_eq!(line(of_trait).unwrap().0, "rtc");
+        assert_eq!(line("ring_core_p256_mul").unwrap().0, "(C and assembler)");
+        assert_eq!(symbol("0000000000001000 0000000000000010 d _ZN5tokio1xE"), None);
+    }
+}
