@@ -187,6 +187,25 @@ async def test_shutdown_all_ends_clients_and_calls(server):
     assert {kind(event) for event in await within(pull)} <= {"STATE_CHANGE", "DISCONNECTED"}
 
 
+async def test_a_client_that_is_forgotten_ends(server):
+    class Listener(sdk.SignallingListener):
+        async def on_events(self, events):
+            pass
+
+    client, peer = await server.client("alice"), await server.peer("bob")
+    client.set_listener(Listener())
+    await within(asyncio.gather(client.connect(), peer.join("room")))
+    assert len((await server.state())["connections"]) == 2
+    del client, peer
+
+    async def until_gone():
+        while (await server.state())["connections"]:
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+    await within(until_gone())
+
+
 async def test_a_thousand_clients_leave_nothing(server):
     class Listener(sdk.SignallingListener):
         async def on_events(self, events):

@@ -9,7 +9,7 @@ import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.cancelChildren
 import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.joinAll
@@ -137,6 +137,18 @@ class SignallingClientTest {
         client.close()
         within { client.state.first { it == SignallingState.CLOSED } }
         assertThrows<InvalidStateException> { runBlocking { within { client.connect() } } }
+    }
+
+    @Test
+    fun `a client that is forgotten ends its connection`() = test { server ->
+        suspend fun connectAndForget() = within { server.client("alice").connect() }
+        connectAndForget()
+        within {
+            while (server.connections() > 0) {
+                System.gc()
+                delay(20)
+            }
+        }
     }
 
     @Test

@@ -17,6 +17,7 @@ import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 
@@ -51,6 +52,12 @@ class Server : Closeable {
     }
 
     fun client(peerId: String) = SignallingClient(Credential.Token(token(peerId)), SignallingOptions(url))
+
+    /** Connections that are open. */
+    fun connections(): Int {
+        val text = URI(said("httpUrl") + "/_dev/state").toURL().readText()
+        return Json.parseToJsonElement(text).jsonObject.getValue("connections").jsonArray.size
+    }
 
     override fun close() {
         process.outputStream.close()
