@@ -50,7 +50,11 @@ fn run(command: &Command) -> Result<(), Error> {
             bindings::install(&built, &into)?;
             println!("{into}");
         }
-        Command::Size => print!("{}", size::report()?),
+        Command::Size => {
+            let measured = size::measure()?;
+            print!("{}", measured.report);
+            measured.check()?;
+        }
     }
     Ok(())
 }

@@ -13,8 +13,25 @@ const LIMIT: u64 = 6 * 1024 * 1024;
 /// Crates that the report names.
 const SHOWN: usize = 20;
 
-/// Builds, strips and measures; an error if it is too large.
-pub fn report() -> Result<String, Error> {
+/// What was measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// Bytes of the stripped library.
+    pub bytes: u64,
+    /// For people: the size and what takes it.
+    pub report: String,
+}
+
+impl Measured {
+    /// An error if it is too large.
+    pub fn check(&self) -> Result<(), Error> {
+        let bytes = self.bytes;
+        if bytes > LIMIT { Err(Error::TooLarge { bytes, limit: LIMIT }) } else { Ok(()) }
+    }
+}
+
+/// Builds, strips and measures.
+pub fn measure() -> Result<Measured, Error> {
     let built = library::build(library::Kind::Shipped)?;
     let stripped = built.with_extension("stripped.so");
     run(Command::new("strip").arg("--strip-all").arg("-o").arg(&stripped).arg(&built))?;
@@ -24,7 +41,7 @@ pub fn report() -> Result<String, Error> {
         // Writing to a string cannot fail.
         let _ = writeln!(report, "{:>9.1} KiB  {name}", mib(bytes) * 1024.0);
     }
-    if bytes > LIMIT { Err(Error::TooLarge { bytes, limit: LIMIT }) } else { Ok(report) }
+    Ok(Measured { bytes, report })
 }
 
 #[allow(clippy::cast_precision_loss)] // far below what a double holds exactly
@@ -62,15 +79,27 @@ fn symbol(line: &str) -> Option<(String, u64)> {
         .then(|| (crate_of(name).unwrap_or("(C and assembler)").to_owned(), bytes))
 }
 
-/// The crate in a mangled name: the first identifier of `_ZN…` that is no `<impl>`, or of `_R…`.
+/// The crate in a mangled name, of either mangling.
 fn crate_of(mangled: &str) -> Option<&str> {
-    let rest = mangled.strip_prefix("_ZN").or_else(|| mangled.strip_prefix("_R"))?;
-    let digit = rest.find(|c: char| c.is_ascii_digit())?;
-    let rest = &rest[digit..];
-    let length = rest.find(|c: char| !c.is_ascii_digit())?;
-    let count: usize = rest[..length].parse().ok()?;
-    let name = rest.get(length..length + count)?;
-    // `_$LT$alloc..vec..Vec…`: the first word inside.
+    match mangled.strip_prefix("_ZN") {
+        Some(rest) => legacy_crate(identifier(rest)?),
+        None => mangled.strip_prefix("_R")?.split("Cs").skip(1).find_map(|root| {
+            // A crate's root: `Cs`, its hash in base 62, `_`, its name.
+            let (hash, name) = root.split_once('_')?;
+            hash.chars().all(|c| c.is_ascii_alphanumeric()).then(|| identifier(name))?
+        }),
+    }
+}
+
+/// A name behind its length.
+fn identifier(text: &str) -> Option<&str> {
+    let length = text.find(|c: char| !c.is_ascii_digit())?;
+    let count: usize = text[..length].parse().ok()?;
+    text.get(length..length + count)
+}
+
+/// The first word in `tokio` or `_$LT$alloc..vec..Vec…`.
+fn legacy_crate(name: &str) -> Option<&str> {
     let inner = name.trim_start_matches("_$LT$").trim_start_matches("impl$u20$");
     let inner = inner.trim_start_matches("$RF$").trim_start_matches("mut$u20$");
     inner.split(['.', '$']).find(|word| !word.is_empty())
@@ -86,6 +115,8 @@ mod tests {
         assert_eq!(line("_ZN5tokio7runtime4task3runE"), Some(("tokio".into(), 16)));
         let of_trait = "_ZN74_$LT$rtc..peer..Connection$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE";
         assert_eq!(line(of_trait).unwrap().0, "rtc");
+        let generic = "_RINvNtCs8nXp1F3Y2gB_4core3ptr13drop_in_placeNtCsa_5tokioE";
+        assert_eq!(line(generic).unwrap().0, "core");
         assert_eq!(line("ring_core_p256_mul").unwrap().0, "(C and assembler)");
         assert_eq!(symbol("0000000000001000 0000000000000010 d _ZN5tokio1xE"), None);
     }
