@@ -31,6 +31,7 @@ pub mod bench;
 pub mod credential;
 pub mod diagnosis;
 pub mod events;
+pub mod media;
 #[allow(dead_code)]
 pub mod peer;
 pub mod platform;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("events", &[]),
     ("credential", &["wire", "diagnosis"]),
+    ("media", &["diagnosis"]),
     ("platform", &["diagnosis"]),
     ("rtc", &["wire", "platform"]),
     ("peer", &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc"]),
@@ -25,6 +26,7 @@ const OWNED: &[(&str, &str)] = &[
     ("rtc::rtp_transceiver", "src/rtc"),
     ("rtc::peer_connection", "src/rtc"),
     ("jsonwebtoken", "src/credential"),
+    ("ropus", "src/media/audio/opus"),
     ("tokio_tungstenite", "src/signalling"),
 ];
 

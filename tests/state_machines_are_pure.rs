@@ -10,6 +10,7 @@ const PURE: &[&str] = &[
     "src/wire",
     "src/diagnosis",
     "src/credential/preflight.rs",
+    "src/media/audio",
     "src/signalling/backoff.rs",
     "src/signalling/pacing.rs",
     "src/signalling/requests.rs",
