@@ -26,4 +26,4 @@ const fn channels(count: u8) -> ropus::Channels {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

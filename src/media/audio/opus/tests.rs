@@ -5,7 +5,7 @@ use crate::media::audio::{AudioError, LevelMeter, PcmFormat, Tone, tone_share};
 use proptest::prelude::*;
 
 /// Syllables of a voiced sound: harmonics of a moving pitch, three times a second.
-fn speech(seconds: usize, rate: u32) -> Vec<f32> {
+pub(in crate::media::audio) fn speech(seconds: usize, rate: u32) -> Vec<f32> {
     let mut phase = 0.0_f32;
     (0..seconds * rate as usize)
         .map(|n| {
