@@ -2,3 +2,4 @@
 //! without hardware, sockets or tasks.
 
 pub mod audio;
+pub mod files;
