@@ -141,7 +141,7 @@ mod tests {
     use crate::media::audio::{Tone, tone_share};
 
     fn resampled(from: u32, to: u32, hz: f32, chunk: usize) -> Vec<f32> {
-        let mut input = vec![0.0; from as usize];
+        let mut input = vec![0.0; from as usize / 2];
         Tone::new(hz, from, 1).fill(&mut input);
         let mut resampler = Resampler::new(from, to, 1);
         let mut output = Vec::new();
@@ -160,7 +160,10 @@ mod tests {
         for from in [8_000, 22_050, 44_100, 48_000] {
             for to in [8_000, 12_000, 44_100, 48_000] {
                 let output = resampled(from, to, 1_000.0, 441);
-                assert!(output.len().abs_diff(to as usize) < to as usize / 50, "{from} to {to}");
+                assert!(
+                    output.len().abs_diff(to as usize / 2) < to as usize / 50,
+                    "{from} to {to}"
+                );
                 let settled = &output[to as usize / 10..];
                 assert!(tone_share(1_000.0, to, settled) > 0.999, "{from} to {to}");
                 let level = power(settled) / (Tone::AMPLITUDE * Tone::AMPLITUDE / 2.0);
@@ -184,17 +187,17 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_ends_on_its_sample() {
+    fn a_long_stream_ends_on_its_sample() {
         let mut resampler = Resampler::new(44_100, 48_000, 1);
         let (mut count, mut output) = (0_usize, Vec::new());
         let second = vec![0.0; 44_100];
-        for _ in 0..36 {
+        for _ in 0..10 {
             resampler.push(&second, &mut output);
             count += output.len();
             output.clear();
         }
         // The reach ahead is held back.
-        let held = 36 * 48_000 - count;
+        let held = 10 * 48_000 - count;
         assert!(held < 60, "{held}");
         assert!(resampler.held.len() < 200);
     }
