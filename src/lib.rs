@@ -34,6 +34,7 @@ pub mod diagnosis;
 pub mod events;
 #[cfg(feature = "ffi")]
 pub mod ffi;
+pub mod media;
 pub mod peer;
 pub mod platform;
 mod rtc;

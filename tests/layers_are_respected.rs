@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("credential", &["wire", "diagnosis"]),
+    ("media", &["diagnosis"]),
     ("platform", &["diagnosis"]),
     ("rtc", &["wire", "platform"]),
     ("peer", &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc"]),
@@ -38,6 +39,7 @@ const OWNED: &[(&str, &str)] = &[
     ("rtc::rtp_transceiver", "src/rtc"),
     ("rtc::peer_connection", "src/rtc"),
     ("jsonwebtoken", "src/credential"),
+    ("ropus", "src/media/audio/opus"),
     ("tokio_tungstenite", "src/signalling"),
 ];
 

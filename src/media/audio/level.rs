@@ -1,0 +1,88 @@
+//! How loud PCM is: root mean square and peak, in decibels below full scale.
+
+/// The level of silence: the floor of RFC 6464 section 3.
+pub const SILENCE_DBFS: f32 = -127.0;
+
+/// A level in dBFS: 0.0 is a square wave of full scale, [`SILENCE_DBFS`] is silence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Root mean square of the stretch that was measured.
+    pub rms_dbfs: f32,
+    /// Its highest sample.
+    pub peak_dbfs: f32,
+}
+
+impl Level {
+    /// Nothing to hear.
+    pub const SILENCE: Self = Self { rms_dbfs: SILENCE_DBFS, peak_dbfs: SILENCE_DBFS };
+}
+
+/// Sums up PCM until the level is taken.
+///
+/// ```
+/// use metered_realtime::media::audio::{Level, LevelMeter, Tone};
+/// let mut meter = LevelMeter::default();
+/// assert_eq!(meter.take(), Level::SILENCE);
+/// let mut pcm = [0.0; 4_800];
+/// Tone::new(440.0, 48_000, 1).fill(&mut pcm);
+/// meter.push(&pcm);
+/// let level = meter.take();
+/// assert!((level.peak_dbfs - -12.0).abs() < 0.1 && (level.rms_dbfs - -15.0).abs() < 0.1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LevelMeter {
+    squares: f64,
+    samples: u64,
+    peak: f32,
+}
+
+impl LevelMeter {
+    /// Adds PCM to the stretch.
+    pub fn push(&mut self, pcm: &[f32]) {
+        for sample in pcm {
+            self.squares += f64::from(*sample) * f64::from(*sample);
+            self.peak = self.peak.max(sample.abs());
+        }
+        self.samples += pcm.len() as u64;
+    }
+
+    /// The level since the last call; silence if there was nothing.
+    pub fn take(&mut self) -> Level {
+        let meter = std::mem::take(self);
+        if meter.samples == 0 {
+            return Level::SILENCE;
+        }
+        let mean = (meter.squares / meter.samples as f64).sqrt() as f32;
+        Level { rms_dbfs: dbfs(mean), peak_dbfs: dbfs(meter.peak) }
+    }
+}
+
+fn dbfs(amplitude: f32) -> f32 {
+    // The maximum also swallows NaN and the logarithm of zero.
+    (20.0 * amplitude.log10()).max(SILENCE_DBFS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_scale_is_zero_and_silence_is_the_floor() {
+        let mut meter = LevelMeter::default();
+        meter.push(&[1.0, -1.0, 1.0, -1.0]);
+        assert_eq!(meter.take(), Level { rms_dbfs: 0.0, peak_dbfs: 0.0 });
+        meter.push(&[0.0; 9]);
+        assert_eq!(meter.take(), Level::SILENCE);
+        meter.push(&[f32::NAN]);
+        assert_eq!(meter.take(), Level::SILENCE);
+    }
+
+    #[test]
+    fn taking_a_level_starts_the_next() {
+        let mut meter = LevelMeter::default();
+        meter.push(&[1.0]);
+        meter.take();
+        meter.push(&[0.1]);
+        assert!((meter.take().peak_dbfs - -20.0).abs() < 1e-3);
+    }
+}

@@ -1,0 +1,139 @@
+//! Opus packets to PCM at the rate that is asked for, and PCM where packets are missing.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::super::error::AudioError;
+use super::super::pcm::PcmFormat;
+use super::super::resample::Resampler;
+use super::{OPUS_CLOCK_HZ, OpusPacketInfo, channels, rate_for};
+
+/// Decodes one track.
+///
+/// ```
+/// use metered_realtime::media::audio::{OpusDecoder, OpusEncoder, OpusOptions, PcmFormat};
+/// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+/// let packets = encoder.push(&[0.0; 1_920])?;
+/// let mut decoder = OpusDecoder::new(PcmFormat::new(16_000, 2)?)?;
+/// let mut pcm = Vec::new();
+/// decoder.decode(&packets[0], &mut pcm)?;
+/// assert_eq!(pcm.len(), 640); // 20 ms in two channels
+/// decoder.conceal(960, &mut pcm)?; // the other one was lost
+/// assert_eq!(pcm.len(), 1_280);
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
+pub struct OpusDecoder {
+    codec: ropus::Decoder,
+    format: PcmFormat,
+    rate: u32,
+    resampler: Option<Resampler>,
+    decoded: Vec<f32>,
+}
+
+impl fmt::Debug for OpusDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusDecoder").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl OpusDecoder {
+    /// A decoder to PCM in a format.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    pub fn new(format: PcmFormat) -> Result<Self, AudioError> {
+        let rate = rate_for(format.rate());
+        let resampler =
+            (rate != format.rate()).then(|| Resampler::new(rate, format.rate(), format.channels()));
+        Ok(Self { codec: codec(rate, format)?, format, rate, resampler, decoded: Vec::new() })
+    }
+
+    /// What PCM it gives.
+    pub const fn format(&self) -> PcmFormat {
+        self.format
+    }
+
+    /// Adds a packet's sound to the end of a buffer.
+    ///
+    /// # Errors
+    /// [`AudioError::Packet`]: conceal its time instead.
+    pub fn decode(&mut self, packet: &[u8], pcm: &mut Vec<f32>) -> Result<(), AudioError> {
+        let info = OpusPacketInfo::of(packet)?;
+        self.run(packet, info.samples, ropus::DecodeMode::Normal, pcm)
+    }
+
+    /// Adds the sound of the packet *before* this one, from the coarse copy that this one holds; where it
+    /// holds none, that time is concealed. `samples` is what was lost, at 48 kHz.
+    ///
+    /// # Errors
+    /// [`AudioError::Packet`]: conceal the time instead.
+    pub fn decode_fec(
+        &mut self,
+        packet: &[u8],
+        samples: u32,
+        pcm: &mut Vec<f32>,
+    ) -> Result<(), AudioError> {
+        OpusPacketInfo::of(packet)?;
+        self.run(packet, whole(samples), ropus::DecodeMode::Fec, pcm)
+    }
+
+    /// Adds sound for a time that nothing came for: the last sound fading out, or the comfort noise of a
+    /// paused sender. `samples` is at 48 kHz, rounded up to 2.5 ms.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] if the codec fails.
+    pub fn conceal(&mut self, samples: u32, pcm: &mut Vec<f32>) -> Result<(), AudioError> {
+        let mut left = whole(samples);
+        while left > 0 {
+            // The codec conceals at most 120 ms at once, best in steps of a frame.
+            let part = left.min(960);
+            self.run(&[], part, ropus::DecodeMode::Normal, pcm)?;
+            left -= part;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        packet: &[u8],
+        samples: u32,
+        mode: ropus::DecodeMode,
+        pcm: &mut Vec<f32>,
+    ) -> Result<(), AudioError> {
+        let channels = usize::from(self.format.channels());
+        let moments = samples as usize * self.rate as usize / OPUS_CLOCK_HZ as usize;
+        self.decoded.clear();
+        self.decoded.resize(moments * channels, 0.0);
+        // Packets come from strangers. The codec is checked against its reference but is young: a broken
+        // invariant of its own costs one packet, not the app.
+        let (codec, decoded) = (&mut self.codec, &mut self.decoded);
+        let result = catch_unwind(AssertUnwindSafe(|| codec.decode_float(packet, decoded, mode)));
+        let moments = match result {
+            Ok(Ok(moments)) => moments,
+            Ok(Err(_)) if packet.is_empty() => {
+                return Err(AudioError::Codec { what: "concealing" });
+            }
+            Ok(Err(_)) => return Err(AudioError::Packet),
+            Err(_) => {
+                self.codec = self::codec(self.rate, self.format)?;
+                return Err(AudioError::Packet);
+            }
+        };
+        let decoded = &self.decoded[..(moments * channels).min(self.decoded.len())];
+        match &mut self.resampler {
+            Some(resampler) => resampler.push(decoded, pcm),
+            None => pcm.extend_from_slice(decoded),
+        }
+        Ok(())
+    }
+}
+
+fn codec(rate: u32, format: PcmFormat) -> Result<ropus::Decoder, AudioError> {
+    ropus::Decoder::new(rate, channels(format.channels()))
+        .map_err(|_| AudioError::Codec { what: "making the decoder" })
+}
+
+/// Rounded up to 2.5 ms, the shortest time that Opus knows.
+const fn whole(samples: u32) -> u32 {
+    samples.div_ceil(120) * 120
+}

@@ -1,0 +1,200 @@
+//! PCM of any chunk size to Opus packets of 20 ms.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::super::error::AudioError;
+use super::super::pcm::{PcmFormat, from_i16};
+use super::super::resample::Resampler;
+use super::{MAX_PACKET_BYTES, channels, rate_for};
+
+/// The lowest bitrate that is taken.
+pub const MIN_BITRATE_BPS: u32 = 6_000;
+/// The highest bitrate that is taken.
+pub const MAX_BITRATE_BPS: u32 = 128_000;
+
+/// Packets per second.
+const PACKETS_PER_SECOND: u32 = 50;
+/// How hard the encoder works, of 10: from here on speech gains little and phones pay much.
+const COMPLEXITY: u8 = 5;
+
+/// What the sound is, for the encoder's choice of tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OpusApplication {
+    /// Speech: intelligible at any bitrate.
+    #[default]
+    Voice,
+    /// Music and everything else: true to the original.
+    Music,
+}
+
+/// How an [`OpusEncoder`] starts.
+///
+/// ```
+/// use metered_realtime::media::audio::{OpusApplication, OpusOptions};
+/// let options = OpusOptions { application: OpusApplication::Music, bitrate_bps: 96_000, ..OpusOptions::default() };
+/// assert!(options.dtx);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusOptions {
+    /// Speech or music.
+    pub application: OpusApplication,
+    /// Bits per second, from [`MIN_BITRATE_BPS`] to [`MAX_BITRATE_BPS`].
+    pub bitrate_bps: u32,
+    /// In silence, a packet every 400 ms is enough.
+    pub dtx: bool,
+}
+
+impl Default for OpusOptions {
+    fn default() -> Self {
+        Self { application: OpusApplication::Voice, bitrate_bps: 32_000, dtx: true }
+    }
+}
+
+/// Encodes one track.
+///
+/// ```
+/// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+/// let mut encoder = OpusEncoder::new(PcmFormat::new(16_000, 1)?, OpusOptions::default())?;
+/// encoder.set_expected_loss(5)?;
+/// assert!(encoder.push_i16(&[0; 300])?.is_empty()); // not yet 20 ms
+/// assert_eq!(encoder.push_i16(&[0; 350])?.len(), 2); // 650 samples: 40 ms and a rest
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
+pub struct OpusEncoder {
+    codec: ropus::Encoder,
+    format: PcmFormat,
+    resampler: Option<Resampler>,
+    /// At the codec's rate, not yet a whole frame.
+    waiting: Vec<f32>,
+    frame: usize,
+    converted: Vec<f32>,
+    packet: [u8; MAX_PACKET_BYTES],
+}
+
+impl fmt::Debug for OpusEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpusEncoder").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl OpusEncoder {
+    /// An encoder of PCM in a format.
+    ///
+    /// # Errors
+    /// [`AudioError::Bitrate`] outside the range.
+    pub fn new(format: PcmFormat, options: OpusOptions) -> Result<Self, AudioError> {
+        let bitrate = checked(options.bitrate_bps)?;
+        let rate = rate_for(format.rate());
+        let (application, signal) = match options.application {
+            OpusApplication::Voice => (ropus::Application::Voip, ropus::Signal::Voice),
+            OpusApplication::Music => (ropus::Application::Audio, ropus::Signal::Music),
+        };
+        let codec = ropus::Encoder::builder(rate, channels(format.channels()), application)
+            .bitrate(bitrate)
+            .signal(signal)
+            .complexity(COMPLEXITY)
+            .dtx(options.dtx)
+            .build()
+            .map_err(|_| AudioError::Codec { what: "making the encoder" })?;
+        let resampler =
+            (rate != format.rate()).then(|| Resampler::new(format.rate(), rate, format.channels()));
+        let frame = rate as usize / PACKETS_PER_SECOND as usize * usize::from(format.channels());
+        Ok(Self {
+            codec,
+            format,
+            resampler,
+            waiting: Vec::with_capacity(2 * frame),
+            frame,
+            converted: Vec::new(),
+            packet: [0; MAX_PACKET_BYTES],
+        })
+    }
+
+    /// What PCM it takes.
+    pub const fn format(&self) -> PcmFormat {
+        self.format
+    }
+
+    /// Bits per second from now on.
+    ///
+    /// # Errors
+    /// [`AudioError::Bitrate`] outside [`MIN_BITRATE_BPS`] to [`MAX_BITRATE_BPS`].
+    pub fn set_bitrate(&mut self, bps: u32) -> Result<(), AudioError> {
+        let bitrate = checked(bps)?;
+        self.codec
+            .set_bitrate(bitrate)
+            .map_err(|_| AudioError::Codec { what: "setting the bitrate" })
+    }
+
+    /// The loss to be ready for, in percent: above 0, packets also hold a coarse copy of the one before.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
+        let fec = if percent > 0 { ropus::InbandFec::Enabled } else { ropus::InbandFec::Disabled };
+        self.codec
+            .set_inband_fec(fec)
+            .and_then(|()| self.codec.set_packet_loss_perc(percent.min(100)))
+            .map_err(|_| AudioError::Codec { what: "setting the expected loss" })
+    }
+
+    /// Whether silence pauses the stream.
+    ///
+    /// # Errors
+    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    pub fn set_dtx(&mut self, dtx: bool) -> Result<(), AudioError> {
+        self.codec.set_dtx(dtx).map_err(|_| AudioError::Codec { what: "setting DTX" })
+    }
+
+    /// How much later the sound comes out of a decoder, in samples at 48 kHz: the pre-skip of a file.
+    pub fn lookahead(&self) -> u32 {
+        self.codec.lookahead()
+    }
+
+    /// Takes interleaved PCM and gives the packets that are complete, 20 ms each. A packet of one or two
+    /// bytes says that the sender pauses (DTX); it need not be sent, but its time has passed.
+    ///
+    /// # Errors
+    /// [`AudioError::Uneven`]; nothing was taken then.
+    pub fn push(&mut self, pcm: &[f32]) -> Result<Vec<Bytes>, AudioError> {
+        self.format.check(pcm.len())?;
+        match &mut self.resampler {
+            Some(resampler) => resampler.push(pcm, &mut self.waiting),
+            None => self.waiting.extend_from_slice(pcm),
+        }
+        let mut packets = Vec::with_capacity(self.waiting.len() / self.frame);
+        let mut taken = 0;
+        while let Some(frame) = self.waiting.get(taken..taken + self.frame) {
+            let bytes = self
+                .codec
+                .encode_float(frame, &mut self.packet)
+                .map_err(|_| AudioError::Codec { what: "encoding" })?;
+            packets.push(Bytes::copy_from_slice(&self.packet[..bytes]));
+            taken += self.frame;
+        }
+        self.waiting.drain(..taken);
+        Ok(packets)
+    }
+
+    /// As [`push`](Self::push), for samples from -32,768 to 32,767.
+    ///
+    /// # Errors
+    /// As `push`.
+    pub fn push_i16(&mut self, pcm: &[i16]) -> Result<Vec<Bytes>, AudioError> {
+        let mut converted = std::mem::take(&mut self.converted);
+        converted.clear();
+        from_i16(pcm, &mut converted);
+        let packets = self.push(&converted);
+        self.converted = converted;
+        packets
+    }
+}
+
+const fn checked(bps: u32) -> Result<ropus::Bitrate, AudioError> {
+    if bps < MIN_BITRATE_BPS || bps > MAX_BITRATE_BPS {
+        return Err(AudioError::Bitrate { bps });
+    }
+    Ok(ropus::Bitrate::Bits(bps))
+}

@@ -1,0 +1,29 @@
+//! Opus: the codec crate is named here and nowhere else.
+
+mod decoder;
+mod encoder;
+mod packet;
+
+pub use decoder::OpusDecoder;
+pub use encoder::{MAX_BITRATE_BPS, MIN_BITRATE_BPS, OpusApplication, OpusEncoder, OpusOptions};
+pub use packet::OpusPacketInfo;
+
+/// Ticks per second of Opus' RTP timestamps, whatever the rate of the sound (RFC 7587 section 4.1).
+pub const OPUS_CLOCK_HZ: u32 = 48_000;
+/// Bytes of a packet that are enough for 20 ms of anything (RFC 6716 section 3.2.1), and fit one datagram.
+pub const MAX_PACKET_BYTES: usize = 1_275;
+
+/// The rates that Opus works at, ascending.
+const RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
+
+/// The lowest rate of Opus that holds all of a sound.
+fn rate_for(rate: u32) -> u32 {
+    RATES.into_iter().find(|opus| *opus >= rate).unwrap_or(OPUS_CLOCK_HZ)
+}
+
+const fn channels(count: u8) -> ropus::Channels {
+    if count == 1 { ropus::Channels::Mono } else { ropus::Channels::Stereo }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

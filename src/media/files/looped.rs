@@ -1,0 +1,94 @@
+//! What all readers have in common, and a reader that begins again at its end.
+
+use std::io::{Seek, SeekFrom};
+
+use super::FileError;
+
+/// Something with a place in time.
+pub trait Timed {
+    /// Microseconds from the start.
+    fn timestamp_us(&self) -> u64;
+
+    /// Later by so many microseconds.
+    fn delay_by(&mut self, us: u64);
+}
+
+/// A reader of frames, packets or chunks.
+pub trait MediaReader {
+    /// What it reads.
+    type Item: Timed;
+    /// Where it reads from.
+    type Source;
+
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    /// [`FileError`], after which the reader is at its end.
+    fn next_item(&mut self) -> Result<Option<Self::Item>, FileError>;
+
+    /// Microseconds from the start to the end of what was read so far.
+    fn read_us(&self) -> u64;
+
+    /// The source, which is somewhere behind what was read.
+    fn source(&mut self) -> &mut Self::Source;
+
+    /// Reads on from a source that is at its start again.
+    ///
+    /// # Errors
+    /// [`FileError`] if the start cannot be read.
+    fn restart(&mut self) -> Result<(), FileError>;
+}
+
+/// A reader without end: times go on where the last round ended.
+///
+/// ```
+/// use std::io::Cursor;
+/// use metered_realtime::media::files::{IvfCodec, IvfHeader, IvfReader, IvfWriter, Looped};
+/// let header = IvfHeader { codec: IvfCodec::Vp8, width: 64, height: 48, rate: 25, scale: 1 };
+/// let mut writer = IvfWriter::new(Cursor::new(Vec::new()), header)?;
+/// writer.write(0, &[0, 1, 2])?;
+/// let file = writer.finish()?;
+/// let mut looped = Looped::new(IvfReader::new(Cursor::new(file.into_inner()))?);
+/// assert_eq!(looped.next_item()?.timestamp_us, 0);
+/// assert_eq!(looped.next_item()?.timestamp_us, 40_000);
+/// # Ok::<(), metered_realtime::media::files::FileError>(())
+/// ```
+#[derive(Debug)]
+pub struct Looped<R> {
+    reader: R,
+    /// Where this round began.
+    base_us: u64,
+    rounds: u64,
+}
+
+impl<R: MediaReader<Source: Seek>> Looped<R> {
+    /// Loops a reader that is at its start.
+    pub const fn new(reader: R) -> Self {
+        Self { reader, base_us: 0, rounds: 0 }
+    }
+
+    /// How often it began again.
+    pub const fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// The next one.
+    ///
+    /// # Errors
+    /// [`FileError`]; an empty file is [`FileError::CutShort`].
+    pub fn next_item(&mut self) -> Result<R::Item, FileError> {
+        let mut item = match self.reader.next_item()? {
+            Some(item) => item,
+            None => {
+                self.base_us += self.reader.read_us();
+                self.rounds += 1;
+                self.reader.source().seek(SeekFrom::Start(0))?;
+                self.reader.restart()?;
+                let nothing = FileError::CutShort { what: "an empty file" };
+                self.reader.next_item()?.ok_or(nothing)?
+            }
+        };
+        item.delay_by(self.base_us);
+        Ok(item)
+    }
+}
