@@ -32,6 +32,8 @@ pub mod credential;
 pub mod diagnosis;
 pub mod events;
 #[allow(dead_code)]
+pub mod media;
+#[allow(dead_code)]
 pub mod peer;
 pub mod platform;
 #[allow(dead_code)]

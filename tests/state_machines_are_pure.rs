@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "src/signalling/subscriptions.rs",
     "src/signalling/session",
     "src/rtc/sdp.rs",
+    "src/media/video",
     "src/peer/negotiation",
     "src/peer/departure.rs",
     "src/peer/ice_restart.rs",
