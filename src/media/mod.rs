@@ -8,6 +8,13 @@
 //!
 //! `video` is pure: it is told the time and knows no connection. Nothing here encodes or decodes pictures.
 
+mod inbound;
 pub mod video;
 
+pub use crate::rtc::engine::MediaKind;
+pub use inbound::{
+    AudioPacket, AudioPackets, FrameEvent, PacketEvent, RemoteAudioTrack, RemoteVideoTrack,
+    VideoFrames, VideoStats,
+};
+pub(crate) use inbound::{Inbound, receive};
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};

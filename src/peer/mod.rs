@@ -43,5 +43,5 @@ pub use error::{
 pub use event::{Data, DataKind, FatalError, PeerEvent, PeerEvents};
 pub use metered_peer::{JoinOptions, MeteredPeer, PeerCounters};
 pub use options::{IceTransportPolicy, LocalAddresses, PeerOptions, SocketBinder};
-pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemotePeer, RemoteTrack};
+pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemoteMedia, RemotePeer, RemoteTrack};
 pub use state::{PeerState, RemoteState, StateChange};

@@ -141,6 +141,9 @@ pub(crate) struct VideoJitterBuffer {
     heard_since_asked: bool,
     rotation: Rotation,
     first_timestamp: Option<i64>,
+    /// The first picture's time, and the last one's.
+    base_us: u64,
+    last_us: u64,
     last_frame: Option<Duration>,
     frozen: bool,
     transit: Option<f64>,
@@ -164,6 +167,8 @@ impl VideoJitterBuffer {
             heard_since_asked: false,
             rotation: Rotation::None,
             first_timestamp: None,
+            base_us: 0,
+            last_us: 0,
             last_frame: None,
             frozen: false,
             transit: None,
@@ -211,6 +216,16 @@ impl VideoJitterBuffer {
             self.outputs.push_back(Output::Frozen);
         }
         self.advance(now);
+    }
+
+    /// What follows is another stream of packets (another SSRC); its pictures go on behind these.
+    pub(crate) fn stream_changed(&mut self) {
+        self.give_up();
+        (self.sequence, self.timestamp) = Default::default();
+        (self.floor, self.transit, self.asked) = (None, None, None);
+        if self.first_timestamp.take().is_some() {
+            self.base_us = self.last_us + 1;
+        }
     }
 
     /// Takes a packet as it came.
@@ -391,11 +406,13 @@ impl VideoJitterBuffer {
         let data = reassemble(codec, payloads)?;
         self.rotation = rotation.unwrap_or(self.rotation);
         let elapsed = timestamp - *self.first_timestamp.get_or_insert(timestamp);
+        let timestamp_us = self.base_us + elapsed.max(0).unsigned_abs() * 100 / 9;
+        self.last_us = timestamp_us;
         Some(AccessUnit {
             codec,
             key_frame: is_key_frame(codec, &data),
             data,
-            timestamp_us: elapsed.max(0).unsigned_abs() * 100 / 9,
+            timestamp_us,
             rotation: self.rotation,
         })
     }

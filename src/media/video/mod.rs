@@ -14,10 +14,8 @@ mod vp9;
 
 use bytes::Bytes;
 
-#[allow(unused_imports)]
 pub(crate) use depacketise::{is_key_frame_start, reassemble, starts_frame};
-#[allow(unused_imports)]
-pub(crate) use jitter_buffer::{JitterStats, Output, RtpVideoPacket, VideoJitterBuffer};
+pub(crate) use jitter_buffer::{Output, RtpVideoPacket, VideoJitterBuffer};
 pub use packetise::PacketiseError;
 #[allow(unused_imports)]
 pub(crate) use packetise::Packetiser;

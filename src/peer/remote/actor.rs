@@ -1,6 +1,5 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +8,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::channels::Channels;
-use super::event::{RemoteEvent, RemoteTrack};
+use super::event::RemoteEvent;
 use super::link::{self, Link, connect_code};
 use super::signals::Signals;
+use super::streams::Streams;
 use super::{Command, Shared};
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::{Departure, SignsOfLife};
@@ -21,9 +21,7 @@ use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply, Signal};
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::TrackMetadataCache;
 use crate::rtc::RtcError;
-use crate::rtc::engine::{
-    Connection, ConnectionConfig, ConnectionEvent, Engine, IceState, RemoteTrackInfo,
-};
+use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::{IceServer, TrackMetadata};
 
@@ -84,8 +82,7 @@ pub(crate) struct RemoteActor {
     channels: Channels,
     signals: Signals,
     metadata: TrackMetadataCache,
-    /// Tracks of each stream that was announced.
-    streams: HashMap<String, usize>,
+    streams: Streams,
     /// Connections that are being closed.
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
@@ -129,7 +126,7 @@ impl RemoteActor {
             channels: Channels::new(),
             signals,
             metadata: TrackMetadataCache::default(),
-            streams: HashMap::new(),
+            streams: Streams::default(),
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
@@ -175,6 +172,7 @@ impl RemoteActor {
             }
         }
         self.channels.close().await;
+        self.streams.close(&self.shared.hub).await;
         self.unlink();
         while self.closing.join_next().await.is_some() {}
         self.shared.set_state(RemoteState::Closed, "the remote left or the peer was closed");
@@ -445,9 +443,7 @@ impl RemoteActor {
         let was_up = self.link.as_ref().is_some_and(Link::was_up);
         self.channels.detach();
         self.unlink();
-        for (stream_id, _) in std::mem::take(&mut self.streams) {
-            self.shared.hub.publish(&RemoteEvent::StreamRemoved { stream_id });
-        }
+        self.streams.clear(&self.shared.hub);
         if self.was_connected {
             self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");
         }
@@ -506,7 +502,10 @@ impl RemoteActor {
                     self.shared.hub.publish(&RemoteEvent::DataChannel(channel));
                 }
             }
-            ConnectionEvent::Track(info) => self.track(info),
+            ConnectionEvent::Track(receiver) => {
+                self.streams.add(receiver, &self.metadata, &self.shared.hub);
+            }
+            ConnectionEvent::TrackEnded { mid } => self.streams.end(&mid, &self.shared.hub),
             ConnectionEvent::IceServerError(error) => {
                 self.shared.ice_failed(error.into());
             }
@@ -565,22 +564,6 @@ impl RemoteActor {
     fn transport_closed(&mut self) {
         let now = self.now();
         self.negotiation.replace_connection(now);
-    }
-
-    fn track(&mut self, info: RemoteTrackInfo) {
-        let metadata = self.metadata.of_track(&info.track_id, &info.stream_ids, info.kind);
-        let RemoteTrackInfo { track_id, stream_ids, kind, codec } = info;
-        for stream_id in &stream_ids {
-            let tracks = self.streams.entry(stream_id.clone()).or_insert(0);
-            *tracks += 1;
-            if *tracks == 1 {
-                let metadata = self.metadata.of_stream(stream_id).or_else(|| metadata.clone());
-                let stream_id = stream_id.clone();
-                self.shared.hub.publish(&RemoteEvent::StreamAdded { stream_id, metadata });
-            }
-        }
-        let track = RemoteTrack { track_id, kind, codec, stream_ids, metadata };
-        self.shared.hub.publish(&RemoteEvent::Track(Arc::new(track)));
     }
 
     fn signal_failed(&self, error: &RequestError) {

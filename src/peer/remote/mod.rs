@@ -15,6 +15,7 @@ mod channels;
 mod event;
 mod link;
 mod signals;
+mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,7 +34,7 @@ use crate::signalling::SignallingClient;
 use crate::wire::Json;
 
 pub(crate) use actor::{Context, Input, RemoteActor, Verdict};
-pub use event::{RemoteEvent, RemoteEvents, RemoteTrack};
+pub use event::{RemoteEvent, RemoteEvents, RemoteMedia, RemoteTrack};
 
 /// What the handle asks of the actor.
 pub(crate) enum Command {

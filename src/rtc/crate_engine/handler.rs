@@ -26,7 +26,7 @@ pub(super) struct Handler {
     was_connected: AtomicBool,
     pub(super) association: Arc<Association>,
     selection: Arc<Selection>,
-    pub(super) tracks: Tracks,
+    pub(super) tracks: Arc<Tracks>,
 }
 
 impl Handler {
@@ -34,7 +34,7 @@ impl Handler {
         events: mpsc::UnboundedSender<ConnectionEvent>,
         selection: Arc<Selection>,
     ) -> Self {
-        let tracks = Tracks::new(events.clone());
+        let tracks = Arc::new(Tracks::new(events.clone()));
         let association = Arc::new(Association::new(events.clone()));
         Self { events, was_connected: AtomicBool::new(false), association, selection, tracks }
     }
@@ -116,6 +116,6 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tracks.add(track).await;
+        self.tracks.opened(track);
     }
 }
