@@ -320,9 +320,9 @@ impl World {
         if let Some(same) = link.departure.verdict(now, link.signs) {
             let roster = &mut self.members[at].roster;
             if same {
-                roster.same(&id(other))
+                roster.same(&id(other));
             } else {
-                roster.gone(&id(other))
+                roster.gone(&id(other));
             }
             self.settle_roster(at);
         }
