@@ -9,6 +9,10 @@
 //! `video` is pure: it is told the time and knows no connection. Nothing here encodes or decodes pictures.
 
 mod inbound;
+mod local;
+mod outbound;
+#[cfg(test)]
+mod tests;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
@@ -17,4 +21,10 @@ pub use inbound::{
     VideoFrames, VideoStats,
 };
 pub(crate) use inbound::{Inbound, receive};
+pub(crate) use local::random_id;
+pub use local::{
+    LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream,
+    WriteError,
+};
+pub(crate) use outbound::Outbound;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};

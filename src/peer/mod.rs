@@ -22,6 +22,7 @@ mod ice_restart;
 mod metered_peer;
 mod negotiation;
 mod options;
+mod publishing;
 mod remote;
 mod room;
 mod roster;
@@ -29,6 +30,7 @@ mod roster;
 mod simulation;
 mod state;
 mod track_metadata;
+mod tracks;
 
 pub use crate::rtc::stats::{
     CandidatePairStats, CandidateStats, CandidateType, ChannelStats, ConnectionStats, TrackStats,

@@ -206,6 +206,8 @@ pub(crate) enum SenderFeedback {
 pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     /// Names it among the senders of its connection.
     fn id(&self) -> &str;
+    /// The one codec that it sends.
+    fn mime_type(&self) -> &'static str;
     /// `None` while nothing is agreed, or if the remote takes no such codec, or not now.
     async fn format(&self) -> Option<SenderFormat>;
     /// Hands a packet to the transport.

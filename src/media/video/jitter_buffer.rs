@@ -235,7 +235,6 @@ impl VideoJitterBuffer {
         self.heard_since_asked = true;
         let at = self.sequence.unwrap(u32::from(packet.sequence));
         let timestamp = self.timestamp.unwrap(packet.timestamp);
-        self.measure(now, timestamp);
         if self.floor.is_some() && (at - self.highest).abs() > MAX_STEP {
             self.give_up();
             self.floor = Some(at - KEPT_WITHOUT_KEY);
@@ -246,7 +245,11 @@ impl VideoJitterBuffer {
             self.stats.late += 1;
             return;
         }
-        self.highest = self.highest.max(at);
+        if at > self.highest {
+            // What comes again, or late, says nothing of the path.
+            self.highest = at;
+            self.measure(now, timestamp);
+        }
         self.store(now, at, timestamp, packet);
         if self.packets.len() > MAX_PACKETS || self.bytes > MAX_BYTES {
             self.give_up();

@@ -17,7 +17,6 @@ use bytes::Bytes;
 pub(crate) use depacketise::{is_key_frame_start, reassemble, starts_frame};
 pub(crate) use jitter_buffer::{Output, RtpVideoPacket, VideoJitterBuffer};
 pub use packetise::PacketiseError;
-#[allow(unused_imports)]
 pub(crate) use packetise::Packetiser;
 
 /// A codec of video.

@@ -1,15 +1,18 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
+mod input;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::event::RemoteEvent;
 use super::link::{self, Link, connect_code};
+use super::senders::Senders;
 use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
@@ -17,38 +20,16 @@ use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::{Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
-use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply, Signal};
+use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::TrackMetadataCache;
+use crate::peer::tracks::Tracks;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
 use crate::signalling::{RequestError, SignallingClient};
-use crate::wire::{IceServer, TrackMetadata};
+use crate::wire::IceServer;
 
-/// What the room tells the actor.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// The remote signals.
-    Signal(Signal),
-    /// The remote says something of a track.
-    TrackMetadata(TrackMetadata),
-    /// The service gave other ICE servers.
-    IceServers(Vec<IceServer>),
-    /// The connection to the service is there, or gone.
-    Signalling(bool),
-    /// The remote is still there after a reconnect of ours.
-    Survived,
-    /// Our id is another one, so to the remote we are another peer.
-    OwnId(String),
-    /// The device is on another network.
-    NetworkChanged,
-    /// The app is in the foreground again: what was lost is looked for at once.
-    Foreground,
-    /// The service no longer lists the remote, while we are connected to it.
-    Departing,
-    /// It is listed again.
-    Returned,
-}
+pub(crate) use input::Input;
 
 /// Whether a remote that the service lost is still the one that it was.
 #[derive(Debug)]
@@ -83,6 +64,7 @@ pub(crate) struct RemoteActor {
     signals: Signals,
     metadata: TrackMetadataCache,
     streams: Streams,
+    senders: Senders,
     /// Connections that are being closed.
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
@@ -99,6 +81,8 @@ enum Wake {
     Command(Option<Command>),
     Event(ConnectionEvent),
     SignalFailed(RequestError),
+    /// Our tracks changed.
+    Tracks,
     Deadline,
 }
 
@@ -110,6 +94,7 @@ impl RemoteActor {
         inputs: mpsc::Receiver<Input>,
         config: ConnectionConfig,
         verdicts: (mpsc::UnboundedSender<Verdict>, u64),
+        tracks: watch::Receiver<Tracks>,
     ) -> Self {
         let polite = shared.details().polite;
         let signals = Signals::new(context.client.clone(), shared.id.clone());
@@ -127,6 +112,7 @@ impl RemoteActor {
             signals,
             metadata: TrackMetadataCache::default(),
             streams: Streams::default(),
+            senders: Senders::new(tracks),
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
@@ -141,6 +127,7 @@ impl RemoteActor {
 
     /// Runs until the room lets the remote go; leaves nothing behind.
     pub(crate) async fn run(mut self) {
+        self.send_tracks().await;
         loop {
             self.settle().await;
             match self.wake().await {
@@ -151,6 +138,7 @@ impl RemoteActor {
                 Wake::Command(Some(command)) => self.command(command).await,
                 Wake::Event(event) => self.event(event).await,
                 Wake::SignalFailed(error) => self.signal_failed(&error),
+                Wake::Tracks => self.send_tracks().await,
                 Wake::Deadline => {
                     let now = self.now();
                     self.negotiation.timeout(now);
@@ -173,6 +161,7 @@ impl RemoteActor {
         }
         self.channels.close().await;
         self.streams.close(&self.shared.hub).await;
+        self.senders.close().await;
         self.unlink();
         while self.closing.join_next().await.is_some() {}
         self.shared.set_state(RemoteState::Closed, "the remote left or the peer was closed");
@@ -187,7 +176,7 @@ impl RemoteActor {
             self.link.as_ref().and_then(Link::next_deadline),
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
-        let Self { inputs, commands, link, signals, closing, .. } = self;
+        let Self { inputs, commands, link, signals, closing, senders, .. } = self;
         let event = async {
             match link {
                 Some(link) => match link.events.recv().await {
@@ -209,48 +198,8 @@ impl RemoteActor {
             input = inputs.recv() => Wake::Input(input),
             command = commands.recv() => Wake::Command(command),
             error = signals.failed() => Wake::SignalFailed(error),
+            () = senders.changed() => Wake::Tracks,
             () = timer => Wake::Deadline,
-        }
-    }
-
-    async fn input(&mut self, input: Input) {
-        let now = self.now();
-        match input {
-            Input::Signal(signal) => {
-                self.signals_taken += 1;
-                self.negotiation.signal(now, signal);
-            }
-            Input::TrackMetadata(said) => self.metadata.note(said),
-            Input::IceServers(servers) => self.set_ice_servers(servers).await,
-            Input::Signalling(up) => self.ladder.signalling(now, up),
-            // What was under way when the line broke may be lost.
-            Input::Survived if self.negotiation.expects_answer() => self.restart(now),
-            Input::Survived => {}
-            Input::OwnId(own) => {
-                let polite = own.as_bytes() < self.shared.id.as_bytes();
-                self.shared.details().polite = polite;
-                self.negotiation = Negotiation::new(polite);
-                self.ladder = IceRestart::new(polite);
-                if self.link.is_some() || self.channels.want_connection() {
-                    self.negotiation.replace_connection(now);
-                }
-            }
-            Input::NetworkChanged if self.link.is_some() || self.channels.want_connection() => {
-                self.ladder.network_changed(now);
-            }
-            Input::NetworkChanged => {}
-            Input::Foreground => {
-                if self.ladder.is_climbing() {
-                    self.ladder.network_changed(now);
-                }
-            }
-            Input::Departing => {
-                self.departure.missing(self.shared.state() == RemoteState::Connected);
-            }
-            Input::Returned => {
-                let signs = self.signs_of_life();
-                self.departure.returned(now, signs);
-            }
         }
     }
 
@@ -348,6 +297,31 @@ impl RemoteActor {
         Ok(connection)
     }
 
+    fn wants_connection(&self) -> bool {
+        self.channels.want_connection() || self.senders.want_connection()
+    }
+
+    /// Brings what the remote is sent in line with our tracks; what we say of them goes first.
+    async fn send_tracks(&mut self) {
+        self.senders.describe(&mut self.signals).await;
+        if self.link.is_none() && !self.senders.want_connection() {
+            return;
+        }
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let code = connect_code(&error);
+                return self.shared.fail(NegotiationError::new(code, error.to_string()));
+            }
+        };
+        let connected = self.shared.state() == RemoteState::Connected;
+        if self.senders.attach(&connection, &self.shared, connected).await {
+            let now = self.now();
+            self.negotiation.tracks_changed(now);
+            self.shared_connecting();
+        }
+    }
+
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
@@ -401,6 +375,7 @@ impl RemoteActor {
                 if let Some(link) = &mut self.link {
                     link.negotiated(now);
                 }
+                self.senders.negotiated();
             }
             Output::NoAnswer => {
                 let now = self.now();
@@ -442,18 +417,20 @@ impl RemoteActor {
         // The remote's close may have closed the channels already.
         let was_up = self.link.as_ref().is_some_and(Link::was_up);
         self.channels.detach();
+        self.senders.detach();
         self.unlink();
         self.streams.clear(&self.shared.hub);
         if self.was_connected {
             self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");
         }
         let now = self.now();
-        if self.channels.want_connection() {
+        if self.wants_connection() {
             match self.connection().await {
                 Ok(connection) => {
                     if self.channels.reopen(&*connection).await {
                         self.negotiation.data_wanted(now);
                     }
+                    self.send_tracks().await;
                 }
                 Err(error) => {
                     let code = connect_code(&error);
@@ -490,6 +467,7 @@ impl RemoteActor {
                     link.secured();
                     link.connection.relax();
                 }
+                self.senders.connected();
                 self.shared.set_state(RemoteState::Connected, "a path was found");
             }
             ConnectionEvent::TransportClosed { .. } => self.transport_closed(),

@@ -14,6 +14,7 @@ mod actor;
 mod channels;
 mod event;
 mod link;
+mod senders;
 mod signals;
 mod streams;
 

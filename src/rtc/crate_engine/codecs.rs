@@ -28,6 +28,8 @@ pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
 /// Pause between requests for the same lost packets: below a round trip of most paths, so that a lost
 /// retransmission costs little.
 const NACK_PAUSE: Duration = Duration::from_millis(40);
+/// The latest packets are not asked for: they may only have been overtaken.
+const NACK_PATIENCE: u16 = 3;
 /// Requests for one packet; after them a key frame is asked for anyway.
 const NACKS_PER_PACKET: u16 = 12;
 /// Packets that are kept for retransmission: two seconds of 3 Mbit/s.
@@ -100,6 +102,7 @@ pub(super) fn media() -> Result<(MediaEngine, Registry), rtc::shared::error::Err
     configure_simulcast_extension_headers(&mut media)?;
     let nacks = NackGeneratorBuilder::new()
         .with_interval(NACK_PAUSE)
+        .with_skip_last_n(NACK_PATIENCE)
         .with_max_nacks_per_packet(NACKS_PER_PACKET)
         .build();
     let registry = Registry::new()

@@ -108,6 +108,10 @@ impl TrackSender for CrateSender {
         &self.track_id
     }
 
+    fn mime_type(&self) -> &'static str {
+        self.mime_type
+    }
+
     async fn format(&self) -> Option<SenderFormat> {
         let direction = self.transceiver.current_direction().await.ok()?;
         let sends = matches!(
