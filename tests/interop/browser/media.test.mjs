@@ -67,4 +67,59 @@ describe("media", () => {
     assert.deepEqual(await peer.nextOf(source, "stream-removed"), { streamId });
     await receive();
   });
+
+  /** A call with pictures both ways; who offers first is left to chance. */
+  const call = async (room, names) => {
+    const peer = await room.ours(names[1]);
+    const page = await room.page(names[0]);
+    await page.next("peer", "peer-joined");
+    const source = { file: clip("pattern-vp8.ivf"), loop: true };
+    const [{ trackId }] = await Promise.all([
+      peer.call("peer.addTrack", { kind: "video", source, streamId: "screen" }),
+      page.do("addMedia"),
+    ]);
+    return { peer, page, trackId };
+  };
+
+  /** New pictures both ways, whatever was before. */
+  const flows = async ({ peer, page }) => {
+    const before = (await page.do("decoded").catch(() => []))[0]?.frames ?? 0;
+    let goal = before + 20;
+    await until("the page decodes more", async () => {
+      const frames = (await page.do("decoded").catch(() => []))[0]?.frames ?? 0;
+      // A new connection counts anew.
+      if (frames < before) goal = 20;
+      return frames >= goal;
+    });
+    await until("pictures of the page", async () => {
+      const { tracks } = await peer.call("remote.stats", { peerId: page.id });
+      return tracks.some(({ direction, kind, packets }) => direction === "inbound" && kind === "video" && packets > 20);
+    });
+  };
+
+  for (const names of [["a-page", "b-ours"], ["b-page", "a-ours"]]) {
+    test(`both begin to send at the same moment (${names})`, async (t) => {
+      const both = await call(stage.room(t), names);
+      await flows(both);
+      await flows(both);
+    });
+
+    test(`the page's socket drops in a call (${names})`, async (t) => {
+      const both = await call(stage.room(t), names);
+      await flows(both);
+      await stage.server.fault("drop", { peerId: both.page.id });
+      await both.page.next(`remote:${both.peer.id}`, "connection-reset");
+      await flows(both);
+    });
+
+    test(`our socket drops in a call (${names})`, async (t) => {
+      const both = await call(stage.room(t), names);
+      await flows(both);
+      await stage.server.fault("drop", { peerId: both.peer.id });
+      await both.peer.nextOf("peer", "state-change", ({ to }) => to === "joined");
+      await both.page.next("peer", "peer-left");
+      await both.page.next("peer", "peer-joined");
+      await flows(both);
+    });
+  }
 });
