@@ -21,6 +21,7 @@ const PURE: &[&str] = &[
     "src/peer/departure.rs",
     "src/peer/ice_restart.rs",
     "src/peer/roster.rs",
+    "src/peer/tracks.rs",
 ];
 
 /// What they must not name.

@@ -219,7 +219,7 @@ impl Drop for Attachment {
 }
 
 /// 128 random bits, as browsers name their tracks and streams.
-pub(crate) fn random_id() -> String {
+fn random_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 

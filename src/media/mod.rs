@@ -21,7 +21,6 @@ pub use inbound::{
     VideoFrames, VideoStats,
 };
 pub(crate) use inbound::{Inbound, receive};
-pub(crate) use local::random_id;
 pub use local::{
     LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream,
     WriteError,

@@ -224,3 +224,31 @@ async fn a_flood_of_wishes_is_one_in_300_ms() {
     encoder.abort();
     call.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
+    let path = Path { delay: Duration::from_millis(20), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let call = Call::over(&network, VideoCodec::Vp8).await;
+    let encoder = tokio::spawn(encode(call.track.clone(), 300));
+    let mut sink = call.remote.frames();
+    for _ in 0..30 {
+        sink.next().await.unwrap();
+    }
+    network.set_all(Path { up: false, ..path });
+    let began = Instant::now();
+    while !matches!(sink.next().await, Some(FrameEvent::Frozen)) {}
+    let told = began.elapsed();
+    assert!(told <= Duration::from_millis(1_050), "{told:?}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    network.set_all(path);
+    let back = Instant::now();
+    while !matches!(sink.next().await, Some(FrameEvent::Resumed)) {}
+    // What was lost is sent again for a while; beyond that a key frame is asked for.
+    let resumed = back.elapsed();
+    assert!(resumed < Duration::from_millis(1_200), "{resumed:?}");
+    let Some(FrameEvent::Frame(unit)) = sink.next().await else { panic!("no picture") };
+    assert!(unit.key_frame || call.remote.stats().packets_lost == 0);
+    encoder.abort();
+    call.end().await;
+}

@@ -57,11 +57,14 @@ impl Tracks {
             return if same { Ok(false) } else { Err(Refusal::OtherStream) };
         }
         // An id that a silent or replaced one left on the wire is not used twice.
-        let taken = |id: &str| self.0.iter().any(|known| known.wire_id == id);
-        let wire_id = match taken(track.id()) {
-            true => crate::media::random_id(),
-            false => track.id().to_owned(),
-        };
+        let taken = |id: &String| self.0.iter().any(|known| known.wire_id == *id);
+        let mut wire_id = track.id().to_owned();
+        for n in 2.. {
+            if !taken(&wire_id) {
+                break;
+            }
+            wire_id = format!("{}-{n}", track.id());
+        }
         self.0.push(Published {
             wire_id,
             kind: track.kind(),
@@ -130,7 +133,7 @@ mod tests {
         );
         // The first one again, beside its successor.
         tracks.add(video("a"), None, None).unwrap();
-        assert_ne!(tracks.get("a").unwrap().wire_id, "a");
+        assert_eq!(tracks.get("a").unwrap().wire_id, "a-2");
         tracks.replace("b", None).unwrap();
         assert!(tracks.get("b").is_none() && tracks.all().len() == 2);
         assert!(tracks.remove("a") && !tracks.remove("a"));

@@ -123,3 +123,44 @@ fn annex_b(data: &[u8]) -> Clip {
     let frames = pictures.iter().zip(ends).map(picture).collect();
     Clip { codec: VideoCodec::H264, frames, frame_us: ANNEX_B_FRAME_US }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(name: &str) -> String {
+        format!("{}/../../tests/interop/browser/clips/{name}", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    #[tokio::test]
+    async fn clips_are_read_picture_by_picture() {
+        for (name, codec) in [
+            ("pattern-vp8.ivf", VideoCodec::Vp8),
+            ("pattern-vp9.ivf", VideoCodec::Vp9),
+            ("pattern.h264", VideoCodec::H264),
+        ] {
+            let clip = Clip::read(&clip(name)).await.map_err(|error| error.to_json()).unwrap();
+            assert_eq!((clip.codec, clip.frames.len()), (codec, 40), "{name}");
+            let keys = clip.frames.iter().enumerate().filter(|(_, frame)| frame.key_frame);
+            assert_eq!(keys.map(|(n, _)| n).collect::<Vec<_>>(), [0, 10, 20, 30], "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_clip_is_refused() {
+        let whole = std::fs::read(clip("pattern-vp8.ivf")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let files: [(&str, &[u8]); 4] = [
+            ("cut.ivf", &whole[..100]),
+            ("none.ivf", b""),
+            ("delta.h264", &[0, 0, 1, 0x41, 0x80]),
+            ("a.mp4", b"x"),
+        ];
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            assert!(Clip::read(path.to_str().unwrap()).await.is_err(), "{name}");
+        }
+        assert!(Clip::read("nowhere.ivf").await.is_err());
+    }
+}
