@@ -275,7 +275,8 @@ impl TrackReceiver for CrateReceiver {
 
     async fn request_key_frame(&self) {
         let Some(track) = lock(&self.pipe.track).clone() else { return };
-        let Some(ssrc) = track.ssrcs().await.first().copied() else { return };
+        // A sender that begins anew comes behind the one before.
+        let Some(ssrc) = track.ssrcs().await.last().copied() else { return };
         let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
         if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
             // The connection is being closed.
