@@ -27,3 +27,10 @@ pub use local::{
 };
 pub(crate) use outbound::Outbound;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
+
+/// Feeds a jitter buffer and the depacketisers behind it with what the bytes stand for, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn fuzz_video(bytes: &[u8]) {
+    video::fuzz(bytes);
+}

@@ -136,3 +136,35 @@ pub fn is_key_frame(codec: VideoCodec, data: &[u8]) -> bool {
             .is_ok_and(|obus| obus.iter().any(|obu| obu.kind() == av1::SEQUENCE_HEADER)),
     }
 }
+
+/// Packets of any codec in any order, each with a head of four bytes: codec and marker, steps of sequence
+/// number and time, length. What comes out is packetised again.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    use std::time::Duration;
+    const CODECS: [VideoCodec; 4] =
+        [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1];
+    let mut buffer = VideoJitterBuffer::new();
+    let mut packetiser = Packetiser::default();
+    let (mut rest, mut now, mut sequence, mut timestamp) = (bytes, Duration::ZERO, 0_u16, 0_u32);
+    while let Some(([kind, step, time, length], tail)) = rest.split_first_chunk() {
+        let payload = &tail[..usize::from(*length).min(tail.len())];
+        rest = &tail[payload.len()..];
+        sequence = sequence.wrapping_add_signed(i16::from(step.cast_signed()));
+        timestamp = timestamp.wrapping_add(u32::from(*time) * 750);
+        now += Duration::from_millis(u64::from(*time));
+        let codec = CODECS[usize::from(kind & 3)];
+        let payload = Bytes::copy_from_slice(payload);
+        let (marker, rotation) = (kind & 4 != 0, Some(Rotation::from_bits(kind >> 4)));
+        buffer
+            .packet(now, RtpVideoPacket { codec, sequence, timestamp, marker, payload, rotation });
+        buffer.timeout(now);
+        while let Some(output) = buffer.poll_output() {
+            if let Output::Frame(unit) = output {
+                // Whether it is a bitstream is the sender's affair.
+                drop(packetiser.packetise(&unit));
+            }
+        }
+        assert!(buffer.waiting_bytes() <= bytes.len(), "more than what came");
+    }
+}
