@@ -28,7 +28,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("media", &["diagnosis"]),
     ("platform", &["diagnosis"]),
     ("rtc", &["wire", "platform"]),
-    ("peer", &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc"]),
+    ("media", &["wire", "events", "rtc"]),
+    (
+        "peer",
+        &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc", "media"],
+    ),
     ("signalling", &["wire", "credential", "diagnosis", "events", "platform"]),
 ];
 

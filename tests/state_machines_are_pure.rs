@@ -23,12 +23,14 @@ const PURE: &[&str] = &[
     "src/signalling/subscriptions.rs",
     "src/signalling/session",
     "src/rtc/sdp.rs",
+    "src/media/video",
     "src/peer/negotiation",
     "src/peer/departure.rs",
     "src/peer/ice_restart.rs",
     "src/peer/roster.rs",
     "src/peer/roster_model.rs",
     "src/peer/track_metadata.rs",
+    "src/peer/tracks.rs",
 ];
 
 /// What they must not name.

@@ -304,6 +304,13 @@ impl From<PeerError> for SdkError {
                 Self::MeteredPeerSendError { details }
             }
             PeerError::RemoteGone => Self::RemotePeerClosedError { details },
+            PeerError::MetadataTooLarge { size, cap } => {
+                Self::MeteredPeerOversizedError { details, size: size as u64, cap: cap as u64 }
+            }
+            // Local tracks do not cross the boundary yet: no call gives these.
+            PeerError::TrackAlreadyAttached { .. } | PeerError::ReplaceTrack { .. } => {
+                Self::InvalidArgumentError { details }
+            }
             PeerError::Engine { .. } => Self::EngineError { details },
         }
     }

@@ -388,6 +388,11 @@ pub enum RemoteEvent {
         /// What the remote says of it, as JSON. An object.
         metadata_json: Option<String>,
     },
+    /// The remote sends a track no more.
+    TrackRemoved {
+        /// The track.
+        track_id: String,
+    },
     /// The last track of a stream went.
     StreamRemoved {
         /// The stream.
@@ -425,6 +430,7 @@ impl From<peer::RemoteEvent> for RemoteEvent {
             Event::StreamAdded { stream_id, metadata } => {
                 Self::StreamAdded { stream_id, metadata_json: optional(metadata.as_ref()) }
             }
+            Event::TrackRemoved { track_id } => Self::TrackRemoved { track_id },
             Event::StreamRemoved { stream_id } => Self::StreamRemoved { stream_id },
             Event::ConnectionReset => Self::ConnectionReset,
             Event::Lagged { missed } => Self::Lagged { missed },

@@ -37,6 +37,28 @@ pub enum PeerError {
     /// The remote has left.
     #[error("the remote has left")]
     RemoteGone,
+    /// The track is in another stream, or in none, already.
+    #[error("the track is attached with another stream already")]
+    TrackAlreadyAttached {
+        /// The method.
+        method: &'static str,
+    },
+    /// The metadata of a track has more bytes than a message may have.
+    #[error("the metadata makes a message of {size} bytes, and {cap} are allowed")]
+    MetadataTooLarge {
+        /// Bytes of the message's data.
+        size: usize,
+        /// Bytes that it may have.
+        cap: usize,
+    },
+    /// A track was not replaced for every remote.
+    #[error("the track was not replaced for {} of {} peers", failed.len(), failed.len() + succeeded.len())]
+    ReplaceTrack {
+        /// Remotes that get the new track.
+        succeeded: Vec<String>,
+        /// Remotes that still get the old one.
+        failed: Vec<String>,
+    },
     /// The data channel cannot be as asked.
     #[error(transparent)]
     DataChannel(#[from] DataChannelError),
@@ -63,6 +85,9 @@ impl PeerError {
             Self::Request(error) => error.name(),
             Self::DataChannel(error) => error.name(),
             Self::RemoteGone => "RemotePeerClosedError",
+            Self::TrackAlreadyAttached { .. } => "MeteredPeerStateError",
+            Self::MetadataTooLarge { .. } => "MeteredPeerOversizedError",
+            Self::ReplaceTrack { .. } => "MeteredPeerReplaceTrackError",
             Self::Engine { .. } => "EngineError",
         }
     }
@@ -77,6 +102,9 @@ impl PeerError {
             Self::Connect(error) => error.code(),
             Self::Request(error) => error.code().to_owned().into(),
             Self::RemoteGone => "remote_gone".into(),
+            Self::TrackAlreadyAttached { .. } => "track_already_attached".into(),
+            Self::MetadataTooLarge { .. } => "oversized_payload".into(),
+            Self::ReplaceTrack { .. } => "replace_track_failed".into(),
             Self::DataChannel(error) => error.code().into(),
             Self::Engine { code, .. } => (*code).into(),
         }
@@ -103,6 +131,20 @@ impl PeerError {
                 "Wait for peer-joined: a peer that returns comes with a new handle.",
             ),
             Self::DataChannel(error) => error.diagnosis(),
+            Self::TrackAlreadyAttached { .. } => Diagnosis::new(
+                "A track belongs to one stream at most, and this one was added with another, or with none.",
+                "Remove it first, or make a track for each stream; both may take the same access units.",
+            ),
+            Self::MetadataTooLarge { size, cap } => Diagnosis::new(
+                format!(
+                    "The metadata travels in one message of {size} bytes; the service takes {cap}."
+                ),
+                "Send a short reference in the metadata, and the rest over a data channel.",
+            ),
+            Self::ReplaceTrack { .. } => Diagnosis::new(
+                "The new track has another kind or codec than the old one, and the remotes agreed on that.",
+                "Remove the old track and add the new one: that agrees on the codec anew.",
+            ),
             Self::Engine { code, .. } => of_negotiation_error(code),
         }
     }

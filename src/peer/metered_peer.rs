@@ -14,6 +14,7 @@ use super::options::{IceTransportPolicy, PeerOptions};
 use super::remote::{Context, RemotePeer};
 use super::room::{Command, RoomActor};
 use super::state::{History, PeerState, StateChange};
+use super::tracks::Tracks;
 use crate::events::Hub;
 use crate::rtc::crate_engine::CrateEngine;
 use crate::signalling::{SignallingClient, SubscribeOptions};
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) ice_servers: Vec<IceServer>,
     pub(crate) ice_transport_policy: IceTransportPolicy,
     pub(crate) rtc: bool,
+    pub(crate) tracks: watch::Sender<Tracks>,
     pub(crate) hub: Hub<PeerEvent>,
     pub(crate) state: watch::Sender<PeerState>,
     details: Mutex<Details>,
@@ -104,11 +106,11 @@ impl Shared {
 /// ```
 #[derive(Clone)]
 pub struct MeteredPeer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    shared: Arc<Shared>,
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
     /// The actor, until it is started; then its task, until it is awaited.
     task: tokio::sync::Mutex<Task>,
@@ -142,6 +144,7 @@ impl MeteredPeer {
             ice_servers: options.ice_servers,
             ice_transport_policy: options.ice_transport_policy,
             rtc: options.rtc,
+            tracks: watch::Sender::new(Tracks::default()),
             hub: Hub::default(),
             state: watch::Sender::new(PeerState::Idle),
             details: Mutex::default(),
@@ -181,7 +184,7 @@ impl MeteredPeer {
         result.await.unwrap_or_else(|_| Err(self.wrong_state("join")))
     }
 
-    fn wrong_state(&self, method: &'static str) -> PeerError {
+    pub(super) fn wrong_state(&self, method: &'static str) -> PeerError {
         PeerError::State { method, current_state: self.state() }
     }
 

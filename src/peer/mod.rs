@@ -57,6 +57,7 @@ mod ice_restart;
 mod metered_peer;
 mod negotiation;
 mod options;
+mod publishing;
 mod remote;
 mod room;
 mod roster;
@@ -66,6 +67,7 @@ mod roster_model;
 mod simulation;
 mod state;
 mod track_metadata;
+mod tracks;
 
 pub use crate::rtc::stats::{
     CandidatePairStats, CandidateStats, CandidateType, ChannelStats, ConnectionStats, TrackStats,
@@ -80,7 +82,7 @@ pub use error::{
 pub use event::{Data, DataKind, FatalError, PeerEvent, PeerEvents};
 pub use metered_peer::{JoinOptions, MeteredPeer, PeerCounters};
 pub use options::{IceTransportPolicy, LocalAddresses, PeerOptions, SocketBinder};
-pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemotePeer, RemoteTrack};
+pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemoteMedia, RemotePeer, RemoteTrack};
 pub use state::{PeerState, RemoteState, StateChange};
 
 /// Runs a random history of two negotiations, for the fuzzer.

@@ -69,6 +69,11 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     async fn set_ice_servers(&self, servers: &[IceServer]) -> Result<(), RtcError>;
     /// A new data channel. The first one of a connection makes a negotiation necessary.
     async fn open_channel(&self, init: &ChannelInit) -> Result<Arc<dyn Channel>, RtcError>;
+    /// A track to send. The remote is told of it by the next offer or answer.
+    async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError>;
+    /// Nothing is sent any more; the remote is told by the next offer or answer. A sender of another
+    /// connection is none of ours, and that is no failure.
+    async fn remove_sender(&self, sender: &dyn TrackSender) -> Result<(), RtcError>;
     /// Something is about to happen on the connection: its timers run briskly for a while.
     fn hurry(&self);
     /// Nothing is about to happen: its timers run economically.
@@ -102,7 +107,12 @@ pub(crate) enum ConnectionEvent {
     /// The remote opened a data channel.
     Channel(Arc<dyn Channel>),
     /// The remote sends a track.
-    Track(RemoteTrackInfo),
+    Track(Arc<dyn TrackReceiver>),
+    /// The remote sends the track of this m-line no more.
+    TrackEnded {
+        /// The m-line's identification tag.
+        mid: String,
+    },
     /// A STUN or TURN server does not serve.
     IceServerError(IceServerError),
 }
@@ -131,15 +141,115 @@ pub(crate) struct IceServerError {
     pub(crate) reason: String,
 }
 
+/// What a track carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+impl MediaKind {
+    /// `audio` or `video`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// A track to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SenderInit {
+    pub(crate) kind: MediaKind,
+    pub(crate) track_id: String,
+    /// The remote's word for which tracks belong together.
+    pub(crate) stream_id: String,
+    /// Such as `video/VP8`: the one codec that will be sent.
+    pub(crate) mime_type: &'static str,
+}
+
+/// How the codec of a sender is written on the wire, as both sides agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SenderFormat {
+    pub(crate) payload_type: u8,
+    /// The header extension that carries the rotation.
+    pub(crate) orientation: Option<u8>,
+}
+
+/// An RTP packet to send.
+#[derive(Clone, Debug)]
+pub(crate) struct OutgoingPacket {
+    pub(crate) format: SenderFormat,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) payload: Bytes,
+    /// The video orientation header extension's byte.
+    pub(crate) orientation: Option<u8>,
+}
+
+/// What a remote says of a track that it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SenderFeedback {
+    /// It cannot go on without a key frame (PLI, FIR).
+    KeyFrameWanted,
+}
+
+/// A track that we send to one remote.
+#[async_trait]
+pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
+    /// Names it among the senders of its connection.
+    fn id(&self) -> &str;
+    /// The one codec that it sends.
+    fn mime_type(&self) -> &'static str;
+    /// `None` while nothing is agreed, or if the remote takes no such codec, or not now.
+    async fn format(&self) -> Option<SenderFormat>;
+    /// Hands a packet to the transport.
+    async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError>;
+    /// The next word of the remote; `None` after the last.
+    async fn next(&self) -> Option<SenderFeedback>;
+}
+
 /// A track that the remote sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteTrackInfo {
+    /// The m-line's identification tag.
+    pub(crate) mid: String,
+    /// The sender's id of the track; the m-line's tag if it names none.
     pub(crate) track_id: String,
     pub(crate) stream_ids: Vec<String>,
-    /// `audio` or `video`.
-    pub(crate) kind: &'static str,
-    /// Such as `video/VP8`; empty while unknown.
+    pub(crate) kind: MediaKind,
+    /// Such as `video/VP8`: what the remote prefers, or uses; empty while unknown.
     pub(crate) codec: String,
+}
+
+/// An RTP packet that came.
+#[derive(Clone, Debug)]
+pub(crate) struct IncomingPacket {
+    /// Such as `video/VP8`.
+    pub(crate) codec: Arc<str>,
+    pub(crate) ssrc: u32,
+    pub(crate) sequence: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    /// Empty in packets that only probe the path.
+    pub(crate) payload: Bytes,
+    /// The video orientation header extension's byte.
+    pub(crate) orientation: Option<u8>,
+}
+
+/// A track that comes from the remote. Packets beyond what may wait are dropped, as a network drops them.
+#[async_trait]
+pub(crate) trait TrackReceiver: Send + Sync + fmt::Debug + 'static {
+    fn info(&self) -> &RemoteTrackInfo;
+    /// The next packet; `None` when the track has ended. One reader at a time.
+    async fn next(&self) -> Option<IncomingPacket>;
+    /// Asks the remote for a key frame (PLI).
+    async fn request_key_frame(&self);
 }
 
 /// Properties of a data channel to open (W3C `RTCDataChannelInit`).

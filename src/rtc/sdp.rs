@@ -2,10 +2,15 @@
 //!
 //! A description is text of a stranger: what is not there is `None`, nothing fails.
 
+use super::engine::MediaKind;
+
 /// Bytes of a description that is looked at. A call with a dozen tracks has about 20 KiB.
 pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
 /// m-lines of a description that is accepted.
 pub(crate) const MAX_MEDIA_SECTIONS: usize = 256;
+
+/// Streams of one track that are looked at.
+const MAX_STREAMS: usize = 16;
 
 /// What matters for negotiation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +66,75 @@ impl SdpFacts {
             "candidate" => self.candidates += 1,
             _ => {}
         }
+    }
+}
+
+/// An m-line for sound or pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MediaSection {
+    pub(crate) mid: String,
+    pub(crate) kind: MediaKind,
+    /// Whether whoever made the description sends.
+    pub(crate) sends: bool,
+    /// The streams of its track (RFC 8830), without duplicates.
+    pub(crate) streams: Vec<String>,
+    pub(crate) track: Option<String>,
+    /// The first payload type's, such as `video/VP8`.
+    pub(crate) codec: Option<String>,
+}
+
+/// The m-lines for sound and pictures, in order.
+pub(crate) fn media_sections(sdp: &str) -> Vec<MediaSection> {
+    let mut sections: Vec<MediaSection> = Vec::new();
+    let mut inside = false;
+    let mut first = "";
+    for line in sdp.lines().map(str::trim_end) {
+        if let Some(media) = line.strip_prefix("m=") {
+            let mut words = media.split(' ');
+            let kind = match words.next() {
+                Some("audio") => Some(MediaKind::Audio),
+                Some("video") => Some(MediaKind::Video),
+                _ => None,
+            };
+            inside = kind.is_some() && sections.len() < MAX_MEDIA_SECTIONS;
+            if let Some(kind) = kind.filter(|_| inside) {
+                // Without a direction it is sendrecv (RFC 8866 section 6.7); port 0 refuses the m-line.
+                let sends = words.next() != Some("0");
+                first = words.nth(1).unwrap_or_default();
+                let (mid, streams) = (String::new(), Vec::new());
+                let section = MediaSection { mid, kind, sends, streams, track: None, codec: None };
+                sections.push(section);
+            }
+        } else if let Some(section) = sections.last_mut().filter(|_| inside) {
+            read_section_line(section, first, line);
+        }
+    }
+    sections
+}
+
+fn read_section_line(section: &mut MediaSection, first: &str, line: &str) {
+    match line.strip_prefix("a=").map(|rest| rest.split_once(':').unwrap_or((rest, ""))) {
+        Some(("mid", mid)) => mid.clone_into(&mut section.mid),
+        Some(("recvonly" | "inactive", "")) => section.sends = false,
+        Some(("rtpmap", value)) => {
+            if let Some((payload_type, codec)) = value.split_once(' ')
+                && payload_type == first
+            {
+                let name = codec.split('/').next().unwrap_or_default();
+                section.codec = Some(format!("{}/{name}", section.kind.as_str()));
+            }
+        }
+        Some(("msid", value)) => {
+            let (stream, track) = value.split_once(' ').unwrap_or((value, ""));
+            let new = stream != "-" && !section.streams.iter().any(|known| known == stream);
+            if new && section.streams.len() < MAX_STREAMS {
+                section.streams.push(stream.to_owned());
+            }
+            if !track.is_empty() {
+                section.track.get_or_insert_with(|| track.to_owned());
+            }
+        }
+        _ => {}
     }
 }
 
@@ -121,6 +195,24 @@ mod tests {
         assert!(
             !SdpFacts::read(&OFFER.replace("application 9", "application 0")).unwrap().has_data
         );
+    }
+
+    #[test]
+    fn tracks_are_read_by_their_m_lines() {
+        let sdp = "v=0\r\na=sendrecv\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=recvonly\r\n\
+            a=msid:s t\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:1\r\n\
+            m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=msid:s v\r\na=msid:z v\r\na=mid:2\r\n\
+            a=rtpmap:97 rtx/90000\r\na=rtpmap:96 VP8/90000\r\n\
+            m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:3\r\na=msid:- w\r\n";
+        let sections = media_sections(sdp);
+        let mids: Vec<_> = sections.iter().map(|section| section.mid.as_str()).collect();
+        let sends: Vec<_> = sections.iter().map(|section| section.sends).collect();
+        assert_eq!((mids, sends), (vec!["0", "2", "3"], vec![false, true, false]));
+        assert_eq!(sections[1].streams, ["s", "z"]);
+        assert_eq!(sections[1].track.as_deref(), Some("v"));
+        assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
+        assert_eq!((sections[2].streams.len(), sections[2].track.as_deref()), (0, Some("w")));
+        assert_eq!(media_sections(&"m=video 9 x 96\n".repeat(1_000)).len(), MAX_MEDIA_SECTIONS);
     }
 
     #[test]

@@ -303,6 +303,11 @@ impl SignallingClient {
         self.request(&frame, RequestKind::Send, RequestTarget::Peer, priority).await
     }
 
+    /// Bytes of a frame that the service takes.
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.inner.shared.max_message_size.load(Ordering::Relaxed)
+    }
+
     async fn request(
         &self,
         frame: &ClientFrame,

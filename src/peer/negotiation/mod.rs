@@ -117,8 +117,10 @@ struct Wants {
     /// A data channel was opened, and no description has an m-line for it.
     data: bool,
     has_data: bool,
-    /// Tracks changed since the last offer that was answered.
+    /// Tracks changed since the last offer was made.
     tracks: bool,
+    /// They had changed when the offer was made that waits for its answer.
+    tracks_offered: bool,
     restart: bool,
 }
 
@@ -324,7 +326,10 @@ impl Negotiation {
                 self.settle(&answer);
                 self.send_description(answer);
             }
-            (Running::RollBack, Ok(_)) => self.phase = Phase::Stable,
+            (Running::RollBack, Ok(_)) => {
+                self.wants.tracks |= std::mem::take(&mut self.wants.tracks_offered);
+                self.phase = Phase::Stable;
+            }
             (Running::ApplyOffer(offer), Ok(_)) => {
                 self.applied(&offer);
                 self.run(Running::Answer, Op::Answer);
@@ -338,8 +343,8 @@ impl Negotiation {
                     self.rebuilt_answers = 0;
                 }
                 self.applied(&answer);
-                // What was offered is agreed on.
-                self.wants.tracks = false;
+                // What was offered is agreed on; what changed since is not.
+                self.wants.tracks_offered = false;
                 self.wants.restart = false;
                 self.settle(&answer);
             }
@@ -470,6 +475,7 @@ impl Negotiation {
             Phase::OfferSent { .. } => self.take(now),
             Phase::Stable if self.waiting.is_empty() && self.wants.anything() => {
                 self.gathered = false;
+                self.wants.tracks_offered |= std::mem::take(&mut self.wants.tracks);
                 let ice_restart = std::mem::take(&mut self.wants.restart);
                 self.run(Running::Offer, Op::Offer { ice_restart });
                 true

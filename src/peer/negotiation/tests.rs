@@ -297,3 +297,27 @@ fn a_remote_that_begins_anew_again_and_again_is_slowed_down() {
     assert!((4..=8).contains(&rebuilds), "{rebuilds} in ten seconds");
     assert!(negotiation.next_deadline().is_some());
 }
+
+#[test]
+fn tracks_that_change_while_an_offer_is_under_way_are_offered_next() {
+    let answer = || {
+        let Signal::Description(SessionDescription { sdp, .. }) = offer("k", "f") else { panic!() };
+        Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp })
+    };
+    let mut negotiation = answered(true);
+    negotiation.tracks_changed(NOW);
+    offered(&mut negotiation);
+    negotiation.tracks_changed(NOW);
+    negotiation.signal(NOW, answer());
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    let all = outputs(&mut negotiation);
+    assert!(all.contains(&Output::Do(Op::Offer { ice_restart: false })), "{all:?}");
+    // What was taken back was not agreed on.
+    let mut negotiation = answered(true);
+    negotiation.tracks_changed(NOW);
+    offered(&mut negotiation);
+    negotiation.signal(NOW, offer("k", "g"));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    assert!(!negotiation.is_idle());
+    assert!(negotiation.wants.tracks);
+}

@@ -1,18 +1,20 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
-use std::collections::HashMap;
+mod input;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::channels::Channels;
-use super::event::{RemoteEvent, RemoteTrack};
-use super::input::{Input, Verdict};
+use super::event::RemoteEvent;
 use super::link::{self, Link, connect_code};
+use super::senders::Senders;
 use super::signals::Signals;
+use super::streams::Streams;
 use super::{Command, Shared};
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::{Departure, SignsOfLife};
@@ -21,12 +23,13 @@ use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::TrackMetadataCache;
+use crate::peer::tracks::Tracks;
 use crate::rtc::RtcError;
-use crate::rtc::engine::{
-    Connection, ConnectionConfig, ConnectionEvent, Engine, IceState, RemoteTrackInfo,
-};
+use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::IceServer;
+
+pub(crate) use input::{Input, Verdict};
 
 /// What all remotes of a room share.
 #[derive(Clone)]
@@ -49,8 +52,8 @@ pub(crate) struct RemoteActor {
     channels: Channels,
     signals: Signals,
     metadata: TrackMetadataCache,
-    /// Tracks of each stream that was announced.
-    streams: HashMap<String, usize>,
+    streams: Streams,
+    senders: Senders,
     /// Connections that are being closed.
     closing: JoinSet<()>,
     verdicts: (mpsc::UnboundedSender<Verdict>, u64),
@@ -69,6 +72,8 @@ enum Wake {
     Command(Option<Command>),
     Event(ConnectionEvent),
     SignalFailed(RequestError),
+    /// Our tracks changed.
+    Tracks,
     Deadline,
 }
 
@@ -80,6 +85,7 @@ impl RemoteActor {
         inputs: mpsc::Receiver<Input>,
         config: ConnectionConfig,
         verdicts: (mpsc::UnboundedSender<Verdict>, u64),
+        tracks: watch::Receiver<Tracks>,
     ) -> Self {
         let polite = shared.details().polite;
         let signals = Signals::new(context.client.clone(), shared.id.clone());
@@ -96,7 +102,8 @@ impl RemoteActor {
             channels: Channels::new(),
             signals,
             metadata: TrackMetadataCache::default(),
-            streams: HashMap::new(),
+            streams: Streams::default(),
+            senders: Senders::new(tracks),
             closing: JoinSet::new(),
             verdicts,
             departure: Departure::default(),
@@ -112,6 +119,7 @@ impl RemoteActor {
 
     /// Runs until the room lets the remote go; leaves nothing behind.
     pub(crate) async fn run(mut self) {
+        self.send_tracks().await;
         loop {
             self.settle().await;
             match self.wake().await {
@@ -122,6 +130,7 @@ impl RemoteActor {
                 Wake::Command(Some(command)) => self.command(command).await,
                 Wake::Event(event) => self.event(event).await,
                 Wake::SignalFailed(error) => self.signal_failed(&error),
+                Wake::Tracks => self.send_tracks().await,
                 Wake::Deadline => {
                     let now = self.now();
                     self.negotiation.timeout(now);
@@ -143,6 +152,8 @@ impl RemoteActor {
             }
         }
         self.channels.close().await;
+        self.streams.close(&self.shared.hub).await;
+        self.senders.close().await;
         self.unlink();
         while self.closing.join_next().await.is_some() {}
         self.shared.set_state(RemoteState::Closed, "the remote left or the peer was closed");
@@ -157,7 +168,7 @@ impl RemoteActor {
             self.link.as_ref().and_then(Link::next_deadline),
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
-        let Self { inputs, commands, link, signals, closing, .. } = self;
+        let Self { inputs, commands, link, signals, closing, senders, .. } = self;
         let event = async {
             match link {
                 Some(link) => match link.events.recv().await {
@@ -179,49 +190,8 @@ impl RemoteActor {
             input = inputs.recv() => Wake::Input(input),
             command = commands.recv() => Wake::Command(command),
             error = signals.failed() => Wake::SignalFailed(error),
+            () = senders.changed() => Wake::Tracks,
             () = timer => Wake::Deadline,
-        }
-    }
-
-    async fn input(&mut self, input: Input) {
-        let now = self.now();
-        match input {
-            Input::Signal(signal) => {
-                self.signals_taken += 1;
-                self.negotiation.signal(now, signal);
-            }
-            Input::TrackMetadata(said) => self.metadata.note(said),
-            Input::IceServers(servers) => self.set_ice_servers(servers).await,
-            Input::Signalling(up) => self.ladder.signalling(now, up),
-            // What was under way when the line broke may be lost.
-            Input::Survived if self.negotiation.expects_answer() => self.restart(now),
-            Input::Survived => {}
-            Input::OwnId(own) => {
-                let polite = own.as_bytes() < self.shared.id.as_bytes();
-                self.shared.details().polite = polite;
-                self.negotiation = Negotiation::new(polite);
-                self.ladder = IceRestart::new(polite);
-                if self.link.is_some() || self.channels.want_connection() {
-                    self.negotiation.replace_connection(now);
-                }
-            }
-            Input::NetworkChanged if self.link.is_some() || self.channels.want_connection() => {
-                self.ladder.network_changed(now);
-            }
-            Input::NetworkChanged => {}
-            Input::Foreground => {
-                if self.ladder.is_climbing() {
-                    self.ladder.network_changed(now);
-                }
-            }
-            Input::Departing => {
-                self.departure.missing(self.shared.state() == RemoteState::Connected);
-            }
-            Input::Goodbye => self.goodbye = true,
-            Input::Returned => {
-                let signs = self.signs_of_life();
-                self.departure.returned(now, signs);
-            }
         }
     }
 
@@ -319,6 +289,31 @@ impl RemoteActor {
         Ok(connection)
     }
 
+    fn wants_connection(&self) -> bool {
+        self.channels.want_connection() || self.senders.want_connection()
+    }
+
+    /// Brings what the remote is sent in line with our tracks; what we say of them goes first.
+    async fn send_tracks(&mut self) {
+        self.senders.describe(&mut self.signals).await;
+        if self.link.is_none() && !self.senders.want_connection() {
+            return;
+        }
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let code = connect_code(&error);
+                return self.shared.fail(NegotiationError::new(code, error.to_string()));
+            }
+        };
+        let connected = self.shared.state() == RemoteState::Connected;
+        if self.senders.attach(&connection, &self.shared, connected).await {
+            let now = self.now();
+            self.negotiation.tracks_changed(now);
+            self.shared_connecting();
+        }
+    }
+
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
         if let Some(link) = self.link.take() {
@@ -373,6 +368,7 @@ impl RemoteActor {
                 if let Some(link) = &mut self.link {
                     link.negotiated(now);
                 }
+                self.senders.negotiated();
             }
             Output::NoAnswer => {
                 let now = self.now();
@@ -414,20 +410,20 @@ impl RemoteActor {
         // The remote's close may have closed the channels already.
         let was_up = self.link.as_ref().is_some_and(Link::was_up);
         self.channels.detach();
+        self.senders.detach();
         self.unlink();
-        for (stream_id, _) in std::mem::take(&mut self.streams) {
-            self.shared.hub.publish(&RemoteEvent::StreamRemoved { stream_id });
-        }
+        self.streams.clear(&self.shared.hub);
         if self.was_connected {
             self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");
         }
         let now = self.now();
-        if self.channels.want_connection() {
+        if self.wants_connection() {
             match self.connection().await {
                 Ok(connection) => {
                     if self.channels.reopen(&*connection).await {
                         self.negotiation.data_wanted(now);
                     }
+                    self.send_tracks().await;
                 }
                 Err(error) => {
                     let code = connect_code(&error);
@@ -464,6 +460,7 @@ impl RemoteActor {
                     link.secured();
                     link.connection.relax();
                 }
+                self.senders.connected();
                 self.shared.set_state(RemoteState::Connected, "a path was found");
             }
             ConnectionEvent::TransportClosed => self.transport_closed(),
@@ -476,7 +473,10 @@ impl RemoteActor {
                     self.shared.hub.publish(&RemoteEvent::DataChannel(channel));
                 }
             }
-            ConnectionEvent::Track(info) => self.track(info),
+            ConnectionEvent::Track(receiver) => {
+                self.streams.add(receiver, &self.metadata, &self.shared.hub);
+            }
+            ConnectionEvent::TrackEnded { mid } => self.streams.end(&mid, &self.shared.hub),
             ConnectionEvent::IceServerError(error) => {
                 self.shared.ice_failed(error.into());
             }
@@ -535,22 +535,6 @@ impl RemoteActor {
     fn transport_closed(&mut self) {
         let now = self.now();
         self.negotiation.replace_connection(now);
-    }
-
-    fn track(&mut self, info: RemoteTrackInfo) {
-        let metadata = self.metadata.of_track(&info.track_id, &info.stream_ids, info.kind);
-        let RemoteTrackInfo { track_id, stream_ids, kind, codec } = info;
-        for stream_id in &stream_ids {
-            let tracks = self.streams.entry(stream_id.clone()).or_insert(0);
-            *tracks += 1;
-            if *tracks == 1 {
-                let metadata = self.metadata.of_stream(stream_id).or_else(|| metadata.clone());
-                let stream_id = stream_id.clone();
-                self.shared.hub.publish(&RemoteEvent::StreamAdded { stream_id, metadata });
-            }
-        }
-        let track = RemoteTrack { track_id, kind, codec, stream_ids, metadata };
-        self.shared.hub.publish(&RemoteEvent::Track(Arc::new(track)));
     }
 
     fn signal_failed(&self, error: &RequestError) {

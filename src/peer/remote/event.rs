@@ -3,24 +3,55 @@
 use std::sync::Arc;
 
 use crate::events::{self, Event};
+use crate::media::{RemoteAudioTrack, RemoteVideoTrack};
 use crate::peer::data_channel::DataChannel;
 use crate::peer::error::{IceCandidateError, NegotiationError};
 use crate::peer::state::RemoteState;
 use crate::wire::Json;
 
 /// A track that the remote sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RemoteTrack {
     /// The track's id. Some browsers mint their own; the metadata is found all the same.
     pub track_id: String,
     /// `audio` or `video`.
     pub kind: &'static str,
-    /// Such as `video/VP8`; empty while unknown.
+    /// Such as `video/VP8`: what the remote prefers; empty while unknown.
     pub codec: String,
     /// The streams that it belongs to.
     pub stream_ids: Vec<String>,
     /// What the remote says of it. An object.
     pub metadata: Option<Json>,
+    /// What comes on it.
+    pub media: RemoteMedia,
+}
+
+impl RemoteTrack {
+    /// Its pictures, if it has any.
+    pub const fn video(&self) -> Option<&RemoteVideoTrack> {
+        match &self.media {
+            RemoteMedia::Video(track) => Some(track),
+            RemoteMedia::Audio(_) => None,
+        }
+    }
+
+    /// Its sound, if it has any.
+    pub const fn audio(&self) -> Option<&RemoteAudioTrack> {
+        match &self.media {
+            RemoteMedia::Audio(track) => Some(track),
+            RemoteMedia::Video(_) => None,
+        }
+    }
+}
+
+/// What comes on a track.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RemoteMedia {
+    /// Pictures.
+    Video(RemoteVideoTrack),
+    /// Sound.
+    Audio(RemoteAudioTrack),
 }
 
 /// Something that happened to a remote.
@@ -49,6 +80,11 @@ pub enum RemoteEvent {
         /// What the remote says of it. An object.
         metadata: Option<Json>,
     },
+    /// The remote sends a track no more; its sinks end.
+    TrackRemoved {
+        /// The track.
+        track_id: String,
+    },
     /// The last track of a stream went.
     StreamRemoved {
         /// The stream.
@@ -75,6 +111,7 @@ impl RemoteEvent {
             Self::DataChannel(_) => "data-channel",
             Self::StreamAdded { .. } => "stream-added",
             Self::StreamRemoved { .. } => "stream-removed",
+            Self::TrackRemoved { .. } => "track-removed",
             Self::ConnectionReset => "connection-reset",
             Self::Lagged { .. } => "lagged",
         }

@@ -13,9 +13,10 @@
 mod actor;
 mod channels;
 mod event;
-mod input;
 mod link;
+mod senders;
 mod signals;
+mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,9 +34,8 @@ use crate::rtc::stats::ConnectionStats;
 use crate::signalling::SignallingClient;
 use crate::wire::Json;
 
-pub(crate) use actor::{Context, RemoteActor};
-pub use event::{RemoteEvent, RemoteEvents, RemoteTrack};
-pub(crate) use input::{Input, Verdict};
+pub(crate) use actor::{Context, Input, RemoteActor, Verdict};
+pub use event::{RemoteEvent, RemoteEvents, RemoteMedia, RemoteTrack};
 
 /// What the handle asks of the actor.
 pub(crate) enum Command {

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::peer::negotiation::Signal;
 use crate::signalling::{RequestError, SendPriority, SignallingClient};
-use crate::wire::PeerPayload;
+use crate::wire::{PeerPayload, TrackMetadata};
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), RequestError>> + Send>>;
 
@@ -31,10 +31,19 @@ impl Signals {
     }
 
     pub(super) async fn send(&mut self, signal: Signal) {
-        let payload = match signal {
+        self.send_payload(match signal {
             Signal::Description(description) => PeerPayload::Description(description),
             Signal::Candidate(candidate) => PeerPayload::Candidate(candidate),
-        };
+        })
+        .await;
+    }
+
+    /// What we say of a track; it overtakes no description, and none overtakes it.
+    pub(super) async fn send_metadata(&mut self, said: TrackMetadata) {
+        self.send_payload(PeerPayload::TrackMetadata(said)).await;
+    }
+
+    async fn send_payload(&mut self, payload: PeerPayload) {
         // Text and numbers are always JSON, and it is no app data.
         let Ok(Some(data)) = payload.encode() else { return };
         let (client, to) = (self.client.clone(), self.to.clone());

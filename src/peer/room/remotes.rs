@@ -119,7 +119,9 @@ impl Remotes {
             let context = self.shared.context.clone();
             let verdicts = (self.verdicts.0.clone(), self.serial);
             let remote = Arc::clone(&remote);
-            let actor = RemoteActor::new(context, remote, commands, receiver, config, verdicts);
+            let tracks = self.shared.tracks.subscribe();
+            let actor =
+                RemoteActor::new(context, remote, commands, receiver, config, verdicts, tracks);
             self.actors.spawn(actor.run());
             inputs
         });

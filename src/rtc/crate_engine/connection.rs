@@ -17,9 +17,10 @@ use webrtc::peer_connection::{
 
 use super::channel::{self, CrateChannel};
 use super::handler::Handler;
+use super::senders::{self, CrateSender};
 use super::stats;
 use crate::rtc::RtcError;
-use crate::rtc::engine::{Channel, ChannelInit, Connection};
+use crate::rtc::engine::{Channel, ChannelInit, Connection, SenderInit, TrackSender};
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::sdp;
 use crate::rtc::stats::ConnectionStats;
@@ -129,12 +130,14 @@ impl Connection for CrateConnection {
         self.runtime.pace().brisk();
         // An offer may leave it open.
         let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(!self.answers_actively);
+        let sections = sdp::media_sections(&description.sdp);
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
         };
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
         self.opens_dtls.get_or_init(|| !remote_opens);
+        self.handler.tracks.described(sections).await;
         Ok(())
     }
 
@@ -173,6 +176,18 @@ impl Connection for CrateConnection {
         let channel = channel::open(&*self.connection, init).await?;
         let channel = CrateChannel::new(channel, init.clone(), association);
         Ok(Arc::new(if at_once { channel.open() } else { channel }))
+    }
+
+    async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
+        let sender = CrateSender::add(&*self.connection, init).await;
+        sender
+            .map(|sender| Arc::new(sender) as _)
+            .map_err(|error| RtcError::new("add_sender", &error))
+    }
+
+    async fn remove_sender(&self, sender: &dyn TrackSender) -> Result<(), RtcError> {
+        let removed = senders::remove(&*self.connection, sender.id()).await;
+        removed.map_err(|error| RtcError::new("remove_sender", &error))
     }
 
     fn hurry(&self) {

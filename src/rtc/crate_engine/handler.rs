@@ -24,7 +24,7 @@ pub(super) struct Handler {
     events: mpsc::UnboundedSender<ConnectionEvent>,
     pub(super) association: Arc<Association>,
     selection: Arc<Selection>,
-    pub(super) tracks: Tracks,
+    pub(super) tracks: Arc<Tracks>,
 }
 
 impl Handler {
@@ -32,7 +32,7 @@ impl Handler {
         events: mpsc::UnboundedSender<ConnectionEvent>,
         selection: Arc<Selection>,
     ) -> Self {
-        let tracks = Tracks::new(events.clone());
+        let tracks = Arc::new(Tracks::new(events.clone()));
         let association = Arc::new(Association::new(events.clone()));
         Self { events, association, selection, tracks }
     }
@@ -112,6 +112,6 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tracks.add(track).await;
+        self.tracks.opened(track);
     }
 }

@@ -11,9 +11,11 @@
 
 mod association;
 mod channel;
+mod codecs;
 mod connection;
 mod handler;
 mod path;
+mod senders;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -25,9 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder,
-    RTCIceTransportPolicy, Registry, SettingEngine, SettingEngineBuilder,
-    register_default_interceptors,
+    PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder, RTCIceTransportPolicy,
+    SettingEngine, SettingEngineBuilder,
 };
 
 use self::connection::CrateConnection;
@@ -98,9 +99,7 @@ impl Engine for CrateEngine {
             paths.retain(|path| path.strong_count() > 0);
             paths.push(Arc::downgrade(&handler.association.path));
         }
-        let mut media = MediaEngine::default();
-        media.register_default_codecs().map_err(fail)?;
-        let registry = register_default_interceptors(Registry::new(), &mut media).map_err(fail)?;
+        let (media, registry) = codecs::media().map_err(fail)?;
         let building = PeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new()
@@ -118,6 +117,7 @@ impl Engine for CrateEngine {
         // It is some KiB large; on the heap it does not weigh on every future around it.
         let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(building).await.map_err(fail)?);
         handler.association.belongs_to(Arc::downgrade(&connection));
+        handler.tracks.belongs_to(Arc::downgrade(&connection));
         let active = config.answers_actively;
         Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy, active)))
     }

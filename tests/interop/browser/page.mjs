@@ -8,6 +8,7 @@ const waiting = [];
 const channels = new Map();
 const connections = [];
 let peer;
+let media;
 
 const note = (source, type, payload) => {
   const entry = { source, type, payload };
@@ -51,7 +52,9 @@ function watch(remote) {
   for (const type of ["negotiation-error", "ice-candidate-error"]) {
     remote.on(type, (payload) => note(source, type, { message: String(payload?.err?.message ?? payload?.message ?? payload) }));
   }
-  remote.on("track", ({ track }) => note(source, "track", { kind: track.kind }));
+  remote.on("track", ({ track, metadata }) => note(source, "track", { kind: track.kind, metadata }));
+  remote.on("stream-added", ({ stream, metadata }) => note(source, "stream-added", { streamId: stream.id, metadata }));
+  remote.on("stream-removed", ({ stream }) => note(source, "stream-removed", { streamId: stream.id }));
   remote.on("data-channel", ({ channel }) => {
     const id = `${remote.id}/${channel.label}`;
     adopt(id, channel);
@@ -104,8 +107,25 @@ window.room = {
   closeChannel: (id) => channels.get(id).close(),
   state: (id) => remote(id).state,
   async addMedia() {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
-    peer.addStream(stream, { from: "page" });
+    media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
+    peer.addStream(media, { from: "page" });
+    return media.id;
+  },
+  removeMedia: () => peer.removeStream(media),
+  /** What the browser decoded of each picture track. */
+  async decoded() {
+    const report = [...(await live().getStats()).values()];
+    const codec = (id) => report.find((entry) => entry.id === id)?.mimeType;
+    return report
+      .filter(({ type, kind }) => type === "inbound-rtp" && kind === "video")
+      .map((entry) => ({
+        frames: entry.framesDecoded,
+        keyFrames: entry.keyFramesDecoded,
+        width: entry.frameWidth,
+        height: entry.frameHeight,
+        lost: entry.packetsLost,
+        codec: codec(entry.codecId),
+      }));
   },
   connections: () => connections.filter((pc) => pc.connectionState !== "closed").length,
   restartIce: () => live().restartIce(),

@@ -20,6 +20,7 @@ pub(super) struct Side {
     pub(super) connection: Arc<dyn Connection>,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     channels: Vec<Arc<dyn Channel>>,
+    tracks: Vec<ConnectionEvent>,
 }
 
 impl Side {
@@ -31,15 +32,26 @@ impl Side {
         let (sender, events) = mpsc::unbounded_channel();
         let engine = CrateEngine::new(Arc::new(network));
         let connection = engine.connect(&config, sender).await.unwrap();
-        Self { connection, events, channels: Vec::new() }
+        Self { connection, events, channels: Vec::new(), tracks: Vec::new() }
     }
 
     pub(super) async fn until(&mut self, wanted: impl Fn(&ConnectionEvent) -> bool) {
+        self.take(wanted).await;
+    }
+
+    /// [`until`](Self::until), and tracks that come meanwhile are seen first.
+    pub(super) async fn take(&mut self, mut wanted: impl FnMut(&ConnectionEvent) -> bool) {
+        if let Some(at) = self.tracks.iter().position(&mut wanted) {
+            self.tracks.remove(at);
+            return;
+        }
         let search = async {
             while let Some(event) = self.events.recv().await {
                 let found = wanted(&event);
-                if let ConnectionEvent::Channel(channel) = event {
-                    self.channels.push(channel);
+                match event {
+                    ConnectionEvent::Channel(channel) => self.channels.push(channel),
+                    ConnectionEvent::Track(_) if !found => self.tracks.push(event),
+                    _ => {}
                 }
                 if found {
                     return;

@@ -33,6 +33,7 @@ pub(super) fn described(event: &SourceEvent) -> (String, &'static str, Value) {
             let (kind, payload) = of_channel(event);
             (format!("channel:{id}"), kind, payload)
         }
+        SourceEvent::TrackStats(id, stats) => (format!("track:{id}"), "stats", stats.clone()),
     }
 }
 
@@ -102,6 +103,7 @@ fn of_remote(event: &RemoteEvent) -> Value {
             Some(metadata) => json!({ "streamId": stream_id, "metadata": metadata }),
             None => json!({ "streamId": stream_id }),
         },
+        RemoteEvent::TrackRemoved { track_id } => json!({ "trackId": track_id }),
         RemoteEvent::StreamRemoved { stream_id } => json!({ "streamId": stream_id }),
         RemoteEvent::Lagged { missed } => json!({ "missed": missed }),
         _ => json!({}),

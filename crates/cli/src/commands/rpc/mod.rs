@@ -5,12 +5,14 @@
 
 mod error;
 pub(crate) mod events;
+mod feed;
 mod input;
 mod options;
 mod peer_methods;
 mod session;
 mod signalling_methods;
 mod sources;
+mod track_methods;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

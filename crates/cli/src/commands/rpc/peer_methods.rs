@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::error::RpcError;
 use super::session::{Running, Session, done, now, read};
+use super::track_methods;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +106,11 @@ pub(super) fn start(
 ) -> Option<Result<Running, RpcError>> {
     match object {
         "peer" => {
+            if let Some(peer) = &session.peer
+                && let Some(started) = track_methods::start(peer, &session.feeds, name, params)
+            {
+                return Some(started);
+            }
             let method = PeerMethod::parse(name)?;
             Some(match session.peer.clone() {
                 Some(peer) => of_peer(peer, method, params),

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::error::RpcError;
 use super::options::Options;
 use super::sources::{SourceEvent, Sources};
+use super::track_methods::Feeds;
 use super::{peer_methods, signalling_methods};
 
 /// A request under way: its id and what comes of it.
@@ -65,6 +66,7 @@ pub(super) struct Session {
     pub(super) client: Option<SignallingClient>,
     pub(super) peer: Option<MeteredPeer>,
     pub(super) channels: Channels,
+    pub(super) feeds: Feeds,
     pub(super) last_disconnected: Option<Arc<Disconnected>>,
     /// Those that left can still be asked for what became of them.
     remotes: HashMap<String, RemotePeer>,
@@ -105,6 +107,7 @@ impl Session {
         if let Some(earlier) = self.peer.take() {
             earlier.close().await;
         }
+        self.feeds.clear();
         self.remotes.clear();
         self.sources.add_peer(peer.events());
         self.peer = Some(peer);
@@ -112,6 +115,7 @@ impl Session {
     }
 
     pub(super) async fn close(&mut self) {
+        self.feeds.clear();
         if let Some(client) = &self.client {
             client.close().await;
         }
@@ -156,6 +160,7 @@ impl Session {
             SourceEvent::Remote(_, RemoteEvent::DataChannel(channel)) => {
                 self.channels.add(channel);
             }
+            SourceEvent::Remote(_, RemoteEvent::Track(track)) => self.sources.add_track(track),
             _ => {}
         }
     }

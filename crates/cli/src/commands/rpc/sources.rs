@@ -1,13 +1,17 @@
 //! Where events come from: one stream of all sources, each in its own order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use metered_realtime::media::PacketEvent;
 use metered_realtime::peer::{
     DataChannelEvent, DataChannelEvents, PeerEvent, PeerEvents, RemoteEvent, RemoteEvents,
+    RemoteTrack,
 };
 use metered_realtime::signalling::{Event, Events};
+use serde_json::{Value, json};
 
 /// An event with the source that tells it.
 pub(super) enum SourceEvent {
@@ -15,6 +19,50 @@ pub(super) enum SourceEvent {
     Peer(PeerEvent),
     Remote(Arc<str>, RemoteEvent),
     Channel(Arc<str>, DataChannelEvent),
+    /// A remote track's figures.
+    TrackStats(Arc<str>, Value),
+}
+
+/// Between two events with a track's figures.
+const STATS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Figures of a track, once a second until it ends.
+fn figures(track: &RemoteTrack) -> BoxStream<'static, SourceEvent> {
+    let id = Arc::<str>::from(track.track_id.as_str());
+    if let Some(video) = track.video().cloned() {
+        let frames = video.frames();
+        return futures_util::stream::unfold(
+            (id, video, frames),
+            |(id, video, mut frames)| async {
+                let over = async { while frames.next().await.is_some() {} };
+                let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
+                let stats = SourceEvent::TrackStats(Arc::clone(&id), json!(video.stats()));
+                (!ended).then_some((stats, (id, video, frames)))
+            },
+        )
+        .boxed();
+    }
+    let Some(packets) = track.audio().map(|audio| audio.packets()) else {
+        return futures_util::stream::empty().boxed();
+    };
+    futures_util::stream::unfold(
+        (id, packets, 0_u64, 0_u64),
+        |(id, mut packets, mut count, mut bytes)| async move {
+            let over = async {
+                while let Some(event) = packets.next().await {
+                    if let PacketEvent::Packet(packet) = event {
+                        count += 1;
+                        bytes += packet.payload.len() as u64;
+                    }
+                }
+            };
+            let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
+            let stats = json!({ "framesReceived": count, "bytesReceived": bytes });
+            let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
+            (!ended).then_some((stats, (id, packets, count, bytes)))
+        },
+    )
+    .boxed()
 }
 
 #[derive(Default)]
@@ -37,6 +85,10 @@ impl Sources {
     pub(super) fn add_channel(&mut self, id: &str, events: DataChannelEvents) {
         let id = Arc::<str>::from(id);
         self.0.push(events.map(move |event| SourceEvent::Channel(Arc::clone(&id), event)).boxed());
+    }
+
+    pub(super) fn add_track(&mut self, track: &RemoteTrack) {
+        self.0.push(figures(track));
     }
 
     /// The next event; pending while there is no source.

@@ -168,6 +168,13 @@ public sealed interface RemoteEvent {
     public data class StreamAdded(val streamId: String, val metadata: JsonElement?) : RemoteEvent
 
     /**
+     * The remote sends a track no more.
+     *
+     * @property trackId the track
+     */
+    public data class TrackRemoved(val trackId: String) : RemoteEvent
+
+    /**
      * The last track of a stream went.
      *
      * @property streamId the stream
@@ -200,6 +207,7 @@ internal fun NativeRemoteEvent.toPublic(): RemoteEvent = when (this) {
     )
     is NativeRemoteEvent.DataChannelOpened -> RemoteEvent.DataChannelOpened(DataChannel(channel))
     is NativeRemoteEvent.StreamAdded -> RemoteEvent.StreamAdded(streamId, metadataJson?.toElement())
+    is NativeRemoteEvent.TrackRemoved -> RemoteEvent.TrackRemoved(trackId)
     is NativeRemoteEvent.StreamRemoved -> RemoteEvent.StreamRemoved(streamId)
     is NativeRemoteEvent.ConnectionReset -> RemoteEvent.ConnectionReset
     is NativeRemoteEvent.Lagged -> RemoteEvent.Lagged(missed.toLong())

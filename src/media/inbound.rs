@@ -1,0 +1,312 @@
+//! Tracks that come from a remote: whole pictures and ready Opus packets, for any number of sinks.
+//!
+//! Each track has one task that owns its receiver and, for video, its jitter buffer. A sink that is too slow
+//! loses the oldest and is told; a sink of pictures goes on with the next key frame, which is asked for.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::video::{AccessUnit, Output, Rotation, RtpVideoPacket, VideoCodec, VideoJitterBuffer};
+use crate::events::{Event, Events, Hub};
+use crate::rtc::engine::{IncomingPacket, MediaKind, TrackReceiver};
+
+/// Between two requests for a key frame, whoever wants them.
+const REQUEST_PAUSE: Duration = Duration::from_millis(300);
+
+/// The task of a track: ends with its receiver.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A track and its task.
+pub(crate) enum Inbound {
+    Video(RemoteVideoTrack, Work),
+    Audio(RemoteAudioTrack, Work),
+}
+
+/// Makes the track of a receiver.
+pub(crate) fn receive(receiver: Arc<dyn TrackReceiver>) -> Inbound {
+    match receiver.info().kind {
+        MediaKind::Video => {
+            let shared = Arc::new(VideoShared::default());
+            let track = RemoteVideoTrack { shared: Arc::clone(&shared) };
+            Inbound::Video(track, Box::pin(read_video(receiver, shared)))
+        }
+        MediaKind::Audio => {
+            let hub = Arc::new(Hub::default());
+            let track = RemoteAudioTrack { hub: Arc::clone(&hub) };
+            Inbound::Audio(track, Box::pin(read_audio(receiver, hub)))
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct VideoShared {
+    hub: Hub<FrameEvent>,
+    stats: Mutex<VideoStats>,
+    key_frame_wanted: Notify,
+}
+
+/// What a track of pictures has to say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FrameEvent {
+    /// A picture, in decode order. The first one of a sink is a key frame, and after a gap too.
+    Frame(Arc<AccessUnit>),
+    /// No picture came for a second.
+    Frozen,
+    /// Pictures come again.
+    Resumed,
+    /// This sink was too slow: so many events are lost. It goes on with a key frame.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl Event for FrameEvent {
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Frame(unit) => unit.data.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Figures of a track of pictures, since it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VideoStats {
+    /// Whole pictures.
+    pub frames_received: u64,
+    /// Those of them that a decoder can begin with.
+    pub key_frames_received: u64,
+    /// Bytes of RTP payload.
+    pub bytes_received: u64,
+    /// RTP packets.
+    pub packets_received: u64,
+    /// Packets that never came, nor their retransmissions in time.
+    pub packets_lost: u64,
+    /// Times that a key frame was asked for because of losses.
+    pub key_frames_asked: u64,
+    /// Times without a picture for a second.
+    pub freezes: u64,
+    /// Variation of the transit time (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+}
+
+/// Pictures from a remote. Handles are cheap clones of one track.
+#[derive(Clone, Debug)]
+pub struct RemoteVideoTrack {
+    shared: Arc<VideoShared>,
+}
+
+impl RemoteVideoTrack {
+    /// A sink. It begins with the next key frame, which is asked for now.
+    pub fn frames(&self) -> VideoFrames {
+        let events = self.shared.hub.subscribe();
+        self.request_key_frame();
+        VideoFrames { events, shared: Arc::clone(&self.shared), waits_for_key_frame: true }
+    }
+
+    /// Asks the sender for a key frame, at most one per 300 ms.
+    pub fn request_key_frame(&self) {
+        self.shared.key_frame_wanted.notify_one();
+    }
+
+    /// Figures since the track came.
+    pub fn stats(&self) -> VideoStats {
+        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sink of pictures. Ends with its track, or when dropped.
+#[derive(Debug)]
+pub struct VideoFrames {
+    events: Events<FrameEvent>,
+    shared: Arc<VideoShared>,
+    waits_for_key_frame: bool,
+}
+
+impl VideoFrames {
+    /// The next event; `None` when the track has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<FrameEvent> {
+        loop {
+            let event = self.events.next().await?;
+            match &event {
+                FrameEvent::Frame(unit) if self.waits_for_key_frame => {
+                    if !unit.key_frame {
+                        continue;
+                    }
+                    self.waits_for_key_frame = false;
+                }
+                FrameEvent::Lagged { .. } => {
+                    self.waits_for_key_frame = true;
+                    self.shared.key_frame_wanted.notify_one();
+                }
+                _ => {}
+            }
+            return Some(event);
+        }
+    }
+}
+
+async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>) {
+    let epoch = Instant::now();
+    let mut buffer = VideoJitterBuffer::new();
+    let mut ssrc = None;
+    let mut requested: Option<Instant> = None;
+    let mut request_due: Option<Instant> = None;
+    loop {
+        let deadline = buffer.next_deadline().map(|after| epoch + after);
+        let wake = [deadline, request_due].into_iter().flatten().min();
+        let timer = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            packet = receiver.next() => {
+                let Some(packet) = packet else { break };
+                if ssrc.replace(packet.ssrc).is_some_and(|before| before != packet.ssrc) {
+                    buffer.stream_changed();
+                }
+                if let Some(packet) = video_packet(packet) {
+                    buffer.packet(epoch.elapsed(), packet);
+                }
+            }
+            () = shared.key_frame_wanted.notified() => {
+                request_due.get_or_insert_with(Instant::now);
+            }
+            () = timer => buffer.timeout(epoch.elapsed()),
+        }
+        while let Some(output) = buffer.poll_output() {
+            match output {
+                Output::Frame(unit) => {
+                    if unit.key_frame {
+                        request_due = None;
+                    }
+                    shared.hub.publish(&FrameEvent::Frame(Arc::new(unit)));
+                }
+                Output::KeyFrameWanted => {
+                    request_due.get_or_insert_with(Instant::now);
+                }
+                Output::Frozen => shared.hub.publish(&FrameEvent::Frozen),
+                Output::Resumed => shared.hub.publish(&FrameEvent::Resumed),
+            }
+        }
+        let now = Instant::now();
+        if let Some(due) = request_due {
+            let due = requested.map_or(due, |before| due.max(before + REQUEST_PAUSE));
+            request_due = Some(due);
+            if now >= due {
+                request_due = None;
+                requested = Some(now);
+                receiver.request_key_frame().await;
+            }
+        }
+        *shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = figures(&buffer);
+    }
+    shared.hub.end();
+}
+
+fn figures(buffer: &VideoJitterBuffer) -> VideoStats {
+    let stats = buffer.stats();
+    VideoStats {
+        frames_received: stats.frames,
+        key_frames_received: stats.key_frames,
+        bytes_received: stats.bytes,
+        packets_received: stats.packets,
+        packets_lost: stats.lost,
+        key_frames_asked: stats.key_frames_asked,
+        freezes: stats.freezes,
+        jitter_ms: stats.jitter_ms,
+    }
+}
+
+/// `None` for what is no video: retransmission formats and codecs that we do not take.
+fn video_packet(packet: IncomingPacket) -> Option<RtpVideoPacket> {
+    Some(RtpVideoPacket {
+        codec: VideoCodec::from_mime_type(&packet.codec)?,
+        sequence: packet.sequence,
+        timestamp: packet.timestamp,
+        marker: packet.marker,
+        payload: packet.payload,
+        rotation: packet.orientation.map(Rotation::from_bits),
+    })
+}
+
+/// An Opus packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioPacket {
+    /// Counts packets, and wraps: tells what is lost or out of order.
+    pub sequence: u16,
+    /// In samples at 48 kHz, and wraps.
+    pub timestamp: u32,
+    /// Whether sound begins here after silence.
+    pub marker: bool,
+    /// The packet (RFC 6716 section 3).
+    pub payload: Bytes,
+}
+
+/// What a track of sound has to say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum PacketEvent {
+    /// A packet, as it came: late ones and duplicates too.
+    Packet(Arc<AudioPacket>),
+    /// This sink was too slow: so many packets are lost.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl Event for PacketEvent {
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.payload.len(),
+            Self::Lagged { .. } => 0,
+        }
+    }
+}
+
+/// A sink of Opus packets. Ends with its track, or when dropped.
+pub type AudioPackets = Events<PacketEvent>;
+
+/// Sound from a remote. Handles are cheap clones of one track.
+#[derive(Clone, Debug)]
+pub struct RemoteAudioTrack {
+    hub: Arc<Hub<PacketEvent>>,
+}
+
+impl RemoteAudioTrack {
+    /// The Opus packets from now on, as they come.
+    pub fn packets(&self) -> AudioPackets {
+        self.hub.subscribe()
+    }
+}
+
+async fn read_audio(receiver: Arc<dyn TrackReceiver>, hub: Arc<Hub<PacketEvent>>) {
+    while let Some(packet) = receiver.next().await {
+        if packet.payload.is_empty() || !packet.codec.eq_ignore_ascii_case("audio/opus") {
+            continue;
+        }
+        let IncomingPacket { sequence, timestamp, marker, payload, .. } = packet;
+        let packet = AudioPacket { sequence, timestamp, marker, payload };
+        hub.publish(&PacketEvent::Packet(Arc::new(packet)));
+    }
+    hub.end();
+}

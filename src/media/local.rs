@@ -1,0 +1,440 @@
+//! Tracks that we send: an encoder's output, cut once and handed to the sender of every remote.
+//!
+//! A track knows its senders and nothing of connections. It tells its source what the remotes need by
+//! [`LocalTrackEvent`]; the source tells the remotes nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec};
+use crate::events::{Event, Events, Hub};
+use crate::rtc::engine::MediaKind;
+
+/// Between two wishes for a key frame.
+pub(crate) const KEY_FRAME_PAUSE: Duration = Duration::from_millis(300);
+/// Pictures or packets that wait for one remote: half a second. Beyond them it is too slow, and a picture
+/// that is lost costs a key frame.
+const MAX_WAITING: usize = 32;
+/// Bytes of an Opus packet (RFC 6716 section 3.2.1), three frames at most.
+const MAX_OPUS_BYTES: usize = 1_275;
+
+/// What a track is told by its remotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalTrackEvent {
+    /// The encoder shall make its next picture a key frame. At most one per 300 ms.
+    KeyFrameWanted,
+    /// A remote takes the track.
+    CodecAgreed {
+        /// The remote.
+        peer_id: String,
+    },
+    /// A remote cannot take the track's codec and gets nothing of it.
+    CodecNotSupported {
+        /// The remote.
+        peer_id: String,
+        /// Such as `video/H264`.
+        codec: &'static str,
+    },
+    /// This subscriber was too slow: so many of its oldest waiting events were dropped.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl Event for LocalTrackEvent {
+    fn lagged(missed: u64) -> Self {
+        Self::Lagged { missed }
+    }
+}
+
+/// A subscription to a local track's events.
+pub type LocalTrackEvents = Events<LocalTrackEvent>;
+
+/// Why a picture or packet was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// It is none.
+    #[error(transparent)]
+    Packetise(#[from] PacketiseError),
+    /// It is of another codec than the track.
+    #[error("the track carries {expected}, not {found}")]
+    OtherCodec {
+        /// The track's.
+        expected: &'static str,
+        /// The access unit's.
+        found: &'static str,
+    },
+    /// No Opus packet is empty or has more than 1,275 bytes.
+    #[error("an Opus packet has 1 to 1,275 bytes")]
+    NotOpus,
+}
+
+impl WriteError {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Packetise(error) => error.code(),
+            Self::OtherCodec { .. } => "other_codec",
+            Self::NotOpus => "opus_packet_size",
+        }
+    }
+}
+
+/// Something to send, cut into payloads: the same for every remote.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) payloads: Vec<Bytes>,
+    pub(crate) timestamp_us: u64,
+    pub(crate) key_frame: bool,
+    /// Of pictures.
+    pub(crate) rotation: Option<Rotation>,
+    /// The last packet's marker bit for pictures, the only one's for sound.
+    pub(crate) marker: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    id: String,
+    kind: MediaKind,
+    mime_type: &'static str,
+    muted: AtomicBool,
+    packetiser: Mutex<Packetiser>,
+    outlets: Mutex<HashMap<u64, Outlet>>,
+    next_outlet: AtomicU64,
+    hub: Hub<LocalTrackEvent>,
+    key_frame_told: Mutex<Option<Instant>>,
+}
+
+/// Where a sender takes its parcels from.
+#[derive(Debug)]
+struct Outlet {
+    parcels: mpsc::Sender<Arc<Parcel>>,
+    /// Pictures before the next key frame are of no use to it.
+    waits_for_key_frame: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn new(id: String, kind: MediaKind, mime_type: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            kind,
+            mime_type,
+            muted: AtomicBool::new(false),
+            packetiser: Mutex::default(),
+            outlets: Mutex::default(),
+            next_outlet: AtomicU64::new(0),
+            hub: Hub::with_backlog(0),
+            key_frame_told: Mutex::default(),
+        })
+    }
+
+    /// A sender wants what is written from now on, pictures from the next key frame.
+    pub(crate) fn attach(self: &Arc<Self>) -> Attachment {
+        let (sender, parcels) = mpsc::channel(MAX_WAITING);
+        let number = self.next_outlet.fetch_add(1, Ordering::Relaxed);
+        let outlet = Outlet { parcels: sender, waits_for_key_frame: self.kind == MediaKind::Video };
+        lock(&self.outlets).insert(number, outlet);
+        Attachment { track: Arc::clone(self), number, parcels }
+    }
+
+    fn write(&self, parcel: Parcel) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
+        let parcel = Arc::new(parcel);
+        let mut waits = false;
+        for outlet in lock(&self.outlets).values_mut() {
+            if !outlet.waits_for_key_frame || parcel.key_frame {
+                let full = outlet.parcels.try_send(Arc::clone(&parcel)).is_err();
+                outlet.waits_for_key_frame = full && self.kind == MediaKind::Video;
+            }
+            waits |= outlet.waits_for_key_frame;
+        }
+        if waits {
+            // Asked for again with the next picture, if that was just done.
+            self.want_key_frame(Instant::now());
+        }
+    }
+
+    /// Tells the source, unless that was just done: then when to try again.
+    pub(crate) fn want_key_frame(&self, now: Instant) -> Option<Instant> {
+        let mut told = lock(&self.key_frame_told);
+        if let Some(due) = told.map(|told| told + KEY_FRAME_PAUSE).filter(|due| now < *due) {
+            return Some(due);
+        }
+        *told = Some(now);
+        drop(told);
+        self.hub.publish(&LocalTrackEvent::KeyFrameWanted);
+        None
+    }
+
+    pub(crate) fn tell(&self, event: &LocalTrackEvent) {
+        self.hub.publish(event);
+    }
+
+    pub(crate) const fn kind(&self) -> MediaKind {
+        self.kind
+    }
+
+    pub(crate) const fn mime_type(&self) -> &'static str {
+        self.mime_type
+    }
+}
+
+/// A sender's end of a track; detached when dropped.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    track: Arc<Shared>,
+    number: u64,
+    parcels: mpsc::Receiver<Arc<Parcel>>,
+}
+
+impl Attachment {
+    /// The next parcel. The track lives as long as this: it never ends.
+    pub(crate) async fn next(&mut self) -> Arc<Parcel> {
+        match self.parcels.recv().await {
+            Some(parcel) => parcel,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        lock(&self.track.outlets).remove(&self.number);
+    }
+}
+
+/// 128 random bits, as browsers name their tracks and streams.
+fn random_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// Pictures for the remotes, from an encoder outside. Handles are cheap clones of one track.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec};
+/// let track = LocalVideoTrack::new(VideoCodec::Vp8);
+/// let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// track.write(&AccessUnit::new(VideoCodec::Vp8, key_frame.into(), 0))?;
+/// # Ok::<(), metered_realtime::media::WriteError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LocalVideoTrack {
+    shared: Arc<Shared>,
+    codec: VideoCodec,
+}
+
+impl LocalVideoTrack {
+    /// A track with an id of its own.
+    pub fn new(codec: VideoCodec) -> Self {
+        Self::with_id(codec, random_id())
+    }
+
+    /// A track with this id, which must differ from every other's.
+    pub fn with_id(codec: VideoCodec, id: impl Into<String>) -> Self {
+        let shared = Shared::new(id.into(), MediaKind::Video, codec.mime_type());
+        Self { shared, codec }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// Its codec.
+    pub const fn codec(&self) -> VideoCodec {
+        self.codec
+    }
+
+    /// Hands a picture to every remote. Never waits: a remote that is too slow misses it and gets the next
+    /// key frame, which is asked for.
+    pub fn write(&self, unit: &AccessUnit) -> Result<(), WriteError> {
+        if unit.codec != self.codec {
+            let (expected, found) = (self.codec.mime_type(), unit.codec.mime_type());
+            return Err(WriteError::OtherCodec { expected, found });
+        }
+        let payloads = lock(&self.shared.packetiser).packetise(unit)?;
+        self.shared.write(Parcel {
+            payloads,
+            timestamp_us: unit.timestamp_us,
+            key_frame: unit.key_frame,
+            rotation: Some(unit.rotation),
+            marker: true,
+        });
+        Ok(())
+    }
+
+    /// What the remotes need. The first subscription gets what came before it.
+    pub fn events(&self) -> LocalTrackEvents {
+        self.shared.hub.subscribe()
+    }
+
+    /// Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+    pub fn set_muted(&self, muted: bool) {
+        set_muted(&self.shared, muted);
+    }
+}
+
+/// Sound for the remotes, as Opus packets. Handles are cheap clones of one track.
+#[derive(Clone, Debug)]
+pub struct LocalAudioTrack {
+    shared: Arc<Shared>,
+}
+
+impl Default for LocalAudioTrack {
+    fn default() -> Self {
+        Self::with_id(random_id())
+    }
+}
+
+impl LocalAudioTrack {
+    /// A track with this id, which must differ from every other's.
+    pub fn with_id(id: impl Into<String>) -> Self {
+        Self { shared: Shared::new(id.into(), MediaKind::Audio, "audio/opus") }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+    /// track's own; `begins` says that it follows silence. Never waits.
+    pub fn write(&self, packet: Bytes, timestamp_us: u64, begins: bool) -> Result<(), WriteError> {
+        if packet.is_empty() || packet.len() > MAX_OPUS_BYTES {
+            return Err(WriteError::NotOpus);
+        }
+        self.shared.write(Parcel {
+            payloads: vec![packet],
+            timestamp_us,
+            key_frame: true,
+            rotation: None,
+            marker: begins,
+        });
+        Ok(())
+    }
+
+    /// What the remotes need. The first subscription gets what came before it.
+    pub fn events(&self) -> LocalTrackEvents {
+        self.shared.hub.subscribe()
+    }
+
+    /// Stops or resumes sending. Its remotes keep the track, and its time goes on.
+    pub fn set_muted(&self, muted: bool) {
+        set_muted(&self.shared, muted);
+    }
+}
+
+fn set_muted(shared: &Shared, muted: bool) {
+    let before = shared.muted.swap(muted, Ordering::Relaxed);
+    if before && !muted && shared.kind == MediaKind::Video {
+        for outlet in lock(&shared.outlets).values_mut() {
+            outlet.waits_for_key_frame = true;
+        }
+        shared.want_key_frame(Instant::now());
+    }
+}
+
+/// A track of either kind.
+#[derive(Clone, Debug)]
+pub enum LocalTrack {
+    /// Pictures.
+    Video(LocalVideoTrack),
+    /// Sound.
+    Audio(LocalAudioTrack),
+}
+
+impl LocalTrack {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.shared().id
+    }
+
+    /// What it carries.
+    pub fn kind(&self) -> MediaKind {
+        self.shared().kind
+    }
+
+    pub(crate) fn mime_type(&self) -> &'static str {
+        self.shared().mime_type
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        match self {
+            Self::Video(track) => &track.shared,
+            Self::Audio(track) => &track.shared,
+        }
+    }
+}
+
+impl From<&LocalVideoTrack> for LocalTrack {
+    fn from(track: &LocalVideoTrack) -> Self {
+        Self::Video(track.clone())
+    }
+}
+
+impl From<&LocalAudioTrack> for LocalTrack {
+    fn from(track: &LocalAudioTrack) -> Self {
+        Self::Audio(track.clone())
+    }
+}
+
+impl From<&Self> for LocalTrack {
+    fn from(track: &Self) -> Self {
+        track.clone()
+    }
+}
+
+/// Tracks that belong together: a remote plays them in time with each other.
+#[derive(Clone, Debug)]
+pub struct MediaStream {
+    id: String,
+    tracks: Vec<LocalTrack>,
+}
+
+impl Default for MediaStream {
+    fn default() -> Self {
+        Self::with_id(random_id())
+    }
+}
+
+impl MediaStream {
+    /// An empty stream with this id.
+    pub fn with_id(id: impl Into<String>) -> Self {
+        Self { id: id.into(), tracks: Vec::new() }
+    }
+
+    /// Adds a track; one that is in the stream already stays as it is.
+    #[must_use]
+    pub fn with_track(mut self, track: impl Into<LocalTrack>) -> Self {
+        let track = track.into();
+        if self.tracks.iter().all(|known| known.id() != track.id()) {
+            self.tracks.push(track);
+        }
+        self
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its tracks.
+    pub fn tracks(&self) -> &[LocalTrack] {
+        &self.tracks
+    }
+}

@@ -1,0 +1,282 @@
+//! The task between a local track and one remote's sender: RTP headers, time, pace, and what the remote asks.
+//!
+//! The track behind a sender may be swapped; the sender's packets go on in one row, with their time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::local::{Attachment, LocalTrackEvent, Parcel, Shared};
+use super::video::Rotation;
+use crate::rtc::engine::{MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender};
+
+/// Packets that leave at once. More would overflow the buffers on their way.
+const BURST: usize = 48;
+/// Between two bursts of one picture.
+const BURST_PAUSE: Duration = Duration::from_millis(1);
+
+/// What the owner of the sender says.
+#[derive(Clone, Debug, Default)]
+struct Orders {
+    source: Option<Arc<Shared>>,
+    /// Counts negotiations: what was agreed on is read anew.
+    negotiations: u64,
+    /// Whether packets reach the remote.
+    connected: bool,
+}
+
+/// The owner's handle. The task ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    orders: watch::Sender<Orders>,
+}
+
+impl Outbound {
+    /// The handle and the task of a sender, for a remote of this name.
+    pub(crate) fn new(
+        sender: Arc<dyn TrackSender>,
+        source: Arc<Shared>,
+        peer_id: String,
+        connected: bool,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let kind = source.kind();
+        let orders = Orders { source: Some(source), negotiations: 0, connected };
+        let (orders, receiver) = watch::channel(orders);
+        let task = Task {
+            sender,
+            orders: receiver,
+            peer_id,
+            source: None,
+            attachment: None,
+            format: None,
+            clock: Clock::new(kind),
+            retry: None,
+            refused: false,
+            rotation: Rotation::None,
+        };
+        (Self { orders }, task.run())
+    }
+
+    /// Another source behind the same sender; `None` for silence.
+    pub(crate) fn set_source(&self, source: Option<Arc<Shared>>) {
+        self.orders.send_modify(|orders| orders.source = source);
+    }
+
+    pub(crate) fn negotiated(&self) {
+        self.orders.send_modify(|orders| orders.negotiations += 1);
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.orders.send_if_modified(|orders| {
+            std::mem::replace(&mut orders.connected, connected) != connected
+        });
+    }
+}
+
+/// From a source's time to RTP's.
+struct Clock {
+    /// Ticks in a millisecond.
+    rate: u64,
+    sequence: u16,
+    /// The timestamp that stands for the source's `origin`.
+    base: u32,
+    origin: Option<u64>,
+    last: Option<(u32, Instant)>,
+}
+
+impl Clock {
+    fn new(kind: MediaKind) -> Self {
+        let rate = if kind == MediaKind::Video { 90 } else { 48 };
+        // Below the half, so that the first packets of a receiver do not wrap (RFC 3711 section 3.3.1).
+        Self {
+            rate,
+            sequence: fastrand::u16(..0x8000),
+            base: fastrand::u32(..),
+            origin: None,
+            last: None,
+        }
+    }
+
+    /// The source is another one: its time begins where the last one's is by now.
+    fn rebase(&mut self, now: Instant) {
+        if let Some((timestamp, at)) = self.last {
+            let elapsed = now.saturating_duration_since(at).as_micros() as u64;
+            self.base = timestamp.wrapping_add(self.ticks(elapsed).max(1));
+        }
+        self.origin = None;
+    }
+
+    /// Wraps, as the wire's does.
+    const fn ticks(&self, us: u64) -> u32 {
+        (us as u128 * self.rate as u128 / 1_000) as u32
+    }
+
+    fn timestamp(&mut self, now: Instant, us: u64) -> u32 {
+        let origin = *self.origin.get_or_insert(us);
+        let since = self.ticks(us.wrapping_sub(origin));
+        let timestamp = self.base.wrapping_add(since);
+        self.last = Some((timestamp, now));
+        timestamp
+    }
+
+    fn next_sequence(&mut self) -> u16 {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        sequence
+    }
+}
+
+struct Task {
+    sender: Arc<dyn TrackSender>,
+    orders: watch::Receiver<Orders>,
+    peer_id: String,
+    source: Option<Arc<Shared>>,
+    /// While the remote can be sent to.
+    attachment: Option<Attachment>,
+    format: Option<SenderFormat>,
+    clock: Clock,
+    /// When the source is asked again for a key frame.
+    retry: Option<Instant>,
+    /// Whether the source was told that the remote takes none of it.
+    refused: bool,
+    rotation: Rotation,
+}
+
+enum Wake {
+    Orders,
+    Gone,
+    Parcel(Arc<Parcel>),
+    Feedback(Option<SenderFeedback>),
+    Retry,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut listens = true;
+        self.obey().await;
+        loop {
+            match self.wake(listens).await {
+                Wake::Gone => return,
+                Wake::Orders => self.obey().await,
+                Wake::Parcel(parcel) => self.send(&parcel).await,
+                Wake::Feedback(Some(SenderFeedback::KeyFrameWanted)) => self.want_key_frame(),
+                // The connection ends; the owner will say so.
+                Wake::Feedback(None) => listens = false,
+                Wake::Retry => self.want_key_frame(),
+            }
+        }
+    }
+
+    async fn wake(&mut self, listens: bool) -> Wake {
+        let Self { sender, orders, attachment, retry, .. } = self;
+        let parcel = async {
+            match attachment {
+                Some(attachment) => attachment.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let retry = async {
+            match retry {
+                Some(due) => tokio::time::sleep_until(*due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = orders.changed() => if changed.is_ok() { Wake::Orders } else { Wake::Gone },
+            parcel = parcel => Wake::Parcel(parcel),
+            feedback = sender.next(), if listens => Wake::Feedback(feedback),
+            () = retry => Wake::Retry,
+        }
+    }
+
+    async fn obey(&mut self) {
+        let orders = self.orders.borrow_and_update().clone();
+        let same = match (&self.source, &orders.source) {
+            (Some(now), Some(wanted)) => Arc::ptr_eq(now, wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.source = orders.source;
+            self.attachment = None;
+            self.refused = false;
+            self.clock.rebase(Instant::now());
+        }
+        let Some(source) = &self.source else { return };
+        if !orders.connected || orders.negotiations == 0 {
+            self.attachment = None;
+            return;
+        }
+        let fits = source.mime_type() == self.sender.mime_type();
+        self.format = if fits { self.sender.format().await } else { None };
+        let peer_id = self.peer_id.clone();
+        if self.format.is_none() {
+            self.attachment = None;
+            if !std::mem::replace(&mut self.refused, true) {
+                let codec = source.mime_type();
+                source.tell(&LocalTrackEvent::CodecNotSupported { peer_id, codec });
+            }
+        } else if self.attachment.is_none() {
+            self.refused = false;
+            self.attachment = Some(source.attach());
+            source.tell(&LocalTrackEvent::CodecAgreed { peer_id });
+            self.want_key_frame();
+        }
+    }
+
+    fn want_key_frame(&mut self) {
+        let track = self.source.as_ref().filter(|_| self.attachment.is_some());
+        let video = track.filter(|track| track.kind() == MediaKind::Video);
+        self.retry = video.and_then(|track| track.want_key_frame(Instant::now()));
+    }
+
+    async fn send(&mut self, parcel: &Parcel) {
+        let Some(format) = self.format else { return };
+        if parcel.key_frame {
+            // It answers whatever was asked before.
+            self.retry = None;
+        }
+        let timestamp = self.clock.timestamp(Instant::now(), parcel.timestamp_us);
+        let last = parcel.payloads.len() - 1;
+        let turned =
+            parcel.rotation.filter(|rotation| parcel.key_frame || *rotation != self.rotation);
+        self.rotation = parcel.rotation.unwrap_or_default();
+        for (n, payload) in parcel.payloads.iter().enumerate() {
+            if n > 0 && n % BURST == 0 {
+                tokio::time::sleep(BURST_PAUSE).await;
+            }
+            let packet = OutgoingPacket {
+                format,
+                sequence: self.clock.next_sequence(),
+                timestamp,
+                marker: n == last && parcel.marker,
+                payload: payload.clone(),
+                orientation: turned.filter(|_| n == last).map(Rotation::bits),
+            };
+            if let Err(error) = self.sender.send(packet).await {
+                // The connection ends, or the m-line does; the owner will say so.
+                tracing::debug!(%error, "a packet was not sent");
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_goes_on_when_the_source_is_swapped() {
+        let mut clock = Clock::new(MediaKind::Video);
+        let begun = Instant::now();
+        let first = clock.timestamp(begun, 5_000_000);
+        assert_eq!(clock.timestamp(begun, 5_100_000).wrapping_sub(first), 9_000);
+        let now = begun + Duration::from_millis(40);
+        clock.rebase(now);
+        // 40 ms after the last one, whatever the other source's clock says.
+        assert_eq!(clock.timestamp(now, 77).wrapping_sub(first), 9_000 + 3_600);
+    }
+}

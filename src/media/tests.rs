@@ -1,0 +1,254 @@
+//! Pictures from track to sink over a simulated network, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::*;
+use crate::rtc::crate_engine::CrateEngine;
+use crate::rtc::engine::*;
+use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
+use crate::rtc::runtime::{AddressSource, NetworkContext};
+
+/// 30 pictures a second.
+const FRAME: Duration = Duration::from_micros(33_333);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Side {
+    connection: Arc<dyn Connection>,
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
+}
+
+impl Side {
+    async fn new(network: &Arc<SimulatedNetwork>, last: u8) -> Self {
+        let context = NetworkContext {
+            addresses: AddressSource::Given(Arc::new(move || vec![[127, 0, 0, last].into()])),
+            simulation: Some(Arc::clone(network)),
+            ..NetworkContext::default()
+        };
+        let (sender, events) = mpsc::unbounded_channel();
+        let engine = CrateEngine::new(Arc::new(context));
+        let connection = engine.connect(&ConnectionConfig::default(), sender).await.unwrap();
+        Self { connection, events }
+    }
+
+    async fn until<T>(&mut self, mut fits: impl FnMut(ConnectionEvent) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = fits(self.events.recv().await.expect("events go on")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.expect("the event comes")
+    }
+}
+
+/// A track that an encoder fills, and one remote's sink of it.
+struct Call {
+    sides: [Side; 2],
+    track: LocalVideoTrack,
+    remote: RemoteVideoTrack,
+    tasks: Vec<JoinHandle<()>>,
+    _outbound: Outbound,
+}
+
+impl Call {
+    async fn over(network: &Arc<SimulatedNetwork>, codec: VideoCodec) -> Self {
+        let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, 2).await);
+        let track = LocalVideoTrack::new(codec);
+        let init = SenderInit {
+            kind: MediaKind::Video,
+            track_id: track.id().to_owned(),
+            stream_id: "stream".into(),
+            mime_type: codec.mime_type(),
+        };
+        let sender = one.connection.add_sender(&init).await.unwrap();
+        let source = LocalTrack::from(&track).shared().clone();
+        let (outbound, task) = Outbound::new(sender, source, "two".into(), false);
+        let mut tasks = vec![tokio::spawn(task)];
+        let gathered = |event| matches!(event, ConnectionEvent::GatheringComplete).then_some(());
+        one.connection.offer(false).await.unwrap();
+        one.until(gathered).await;
+        let offer = one.connection.local_description().await.unwrap();
+        two.connection.apply_remote(offer).await.unwrap();
+        let receiver = two.until(|event| match event {
+            ConnectionEvent::Track(receiver) => Some(receiver),
+            _ => None,
+        });
+        let Inbound::Video(remote, work) = receive(receiver.await) else { panic!("no video") };
+        tasks.push(tokio::spawn(work));
+        two.connection.answer().await.unwrap();
+        two.until(gathered).await;
+        let answer = two.connection.local_description().await.unwrap();
+        one.connection.apply_remote(answer).await.unwrap();
+        outbound.negotiated();
+        one.until(|event| matches!(event, ConnectionEvent::Connected).then_some(())).await;
+        outbound.set_connected(true);
+        Self { sides: [one, two], track, remote, tasks, _outbound: outbound }
+    }
+
+    async fn end(self) {
+        for side in &self.sides {
+            side.connection.close(true).await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// A picture with its number in it: a key frame of 24 packets or a delta frame of 4.
+fn picture(codec: VideoCodec, n: u64, key: bool) -> AccessUnit {
+    let size = if key { 26_000 } else { 4_000 };
+    let mut noise: Vec<u8> = n.to_be_bytes().iter().map(|byte| byte | 0x80).collect();
+    noise.extend((0..size).map(|at| (at as u64 * 31 + n * 7) as u8 | 2));
+    let head: &[u8] = match (codec, key) {
+        (VideoCodec::H264, true) => &[
+            0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80, 0, 0, 0, 1,
+            0x65,
+        ],
+        (VideoCodec::H264, false) => &[0, 0, 0, 1, 0x41],
+        (_, true) => &[0x10, 0, 0, 0x9d, 1, 0x2a],
+        (_, false) => &[0x11, 0, 0],
+    };
+    let data = [head, &noise].concat().into();
+    let unit = AccessUnit::new(codec, data, n * FRAME.as_micros() as u64);
+    assert_eq!(unit.key_frame, key);
+    unit
+}
+
+/// An encoder: a key frame first and whenever one is wanted. Returns what it made.
+async fn encode(track: LocalVideoTrack, count: u64) -> Vec<AccessUnit> {
+    let mut wishes = track.events();
+    let mut made = Vec::new();
+    for n in 0..count {
+        let mut key = n == 0;
+        while let Some(event) = wishes.try_next() {
+            key |= event == LocalTrackEvent::KeyFrameWanted;
+        }
+        let unit = picture(track.codec(), n, key);
+        track.write(&unit).unwrap();
+        made.push(unit);
+        tokio::time::sleep(FRAME).await;
+    }
+    made
+}
+
+#[tokio::test(start_paused = true)]
+async fn pictures_pass_whole_and_in_order_whatever_the_path_loses() {
+    for codec in [VideoCodec::Vp8, VideoCodec::H264] {
+        for (seed, (loss, least)) in (1..).zip([(0.0, 299), (0.02, 285), (0.05, 270), (0.1, 225)]) {
+            let path = Path { delay: Duration::from_millis(20), ..Path::default() };
+            let network = SimulatedNetwork::new(path, seed);
+            let call = Call::over(&network, codec).await;
+            network.set_all(Path { loss, jitter: Duration::from_millis(10), ..path });
+            let mut sink = call.remote.frames();
+            let hear = async {
+                let mut heard = Vec::new();
+                while let Ok(Some(event)) =
+                    tokio::time::timeout(Duration::from_secs(3), sink.next()).await
+                {
+                    if let FrameEvent::Frame(unit) = event {
+                        heard.push((unit, Instant::now()));
+                    }
+                }
+                heard
+            };
+            let (made, heard) = tokio::join!(encode(call.track.clone(), 300), hear);
+            let mut last = None;
+            for (unit, _) in &heard {
+                let n = made.iter().position(|sent| sent.data == unit.data).expect("whole");
+                let follows = last.is_some_and(|last: usize| last + 1 == n);
+                assert!(
+                    follows || (unit.key_frame && last.is_none_or(|last| last < n)),
+                    "at {loss}"
+                );
+                last = Some(n);
+            }
+            let stats = call.remote.stats();
+            assert!(heard.len() >= least, "{} of 300 at {loss}: {stats:?}", heard.len());
+            assert!(stats.frames_received >= heard.len() as u64);
+            call.end().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_sink_gets_a_key_frame_and_rotation_travels() {
+    let path = Path { delay: Duration::from_millis(40), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let call = Call::over(&network, VideoCodec::H264).await;
+    let track = call.track.clone();
+    let encoder = tokio::spawn(async move {
+        let mut wishes = track.events();
+        for n in 0..200 {
+            let mut key = n == 0;
+            while let Some(event) = wishes.try_next() {
+                key |= event == LocalTrackEvent::KeyFrameWanted;
+            }
+            let rotation = if n < 60 { Rotation::None } else { Rotation::ThreeQuarters };
+            track.write(&AccessUnit { rotation, ..picture(VideoCodec::H264, n, key) }).unwrap();
+            tokio::time::sleep(FRAME).await;
+        }
+    });
+    tokio::time::sleep(FRAME * 90).await;
+    let began = Instant::now();
+    let mut sink = call.remote.frames();
+    let Some(FrameEvent::Frame(first)) = sink.next().await else { panic!("no picture") };
+    assert!(first.key_frame);
+    assert_eq!(first.rotation, Rotation::ThreeQuarters);
+    // A round trip, and a picture's wait at the encoder.
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+    encoder.abort();
+    call.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_wishes_is_one_in_300_ms() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let call = Call::over(&network, VideoCodec::Vp8).await;
+    let mut wishes = call.track.events();
+    let encoder = tokio::spawn(encode(call.track.clone(), 90));
+    for _ in 0..300 {
+        call.remote.request_key_frame();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let wanted = std::iter::from_fn(|| wishes.try_next())
+        .filter(|event| *event == LocalTrackEvent::KeyFrameWanted);
+    let wanted = wanted.count();
+    assert!((5..=11).contains(&wanted), "{wanted} in three seconds");
+    encoder.abort();
+    call.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
+    let path = Path { delay: Duration::from_millis(20), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let call = Call::over(&network, VideoCodec::Vp8).await;
+    let encoder = tokio::spawn(encode(call.track.clone(), 300));
+    let mut sink = call.remote.frames();
+    for _ in 0..30 {
+        sink.next().await.unwrap();
+    }
+    network.set_all(Path { up: false, ..path });
+    let began = Instant::now();
+    while !matches!(sink.next().await, Some(FrameEvent::Frozen)) {}
+    let told = began.elapsed();
+    assert!(told <= Duration::from_millis(1_050), "{told:?}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    network.set_all(path);
+    let back = Instant::now();
+    while !matches!(sink.next().await, Some(FrameEvent::Resumed)) {}
+    // What was lost is sent again for a while; beyond that a key frame is asked for.
+    let resumed = back.elapsed();
+    assert!(resumed < Duration::from_millis(1_200), "{resumed:?}");
+    let Some(FrameEvent::Frame(unit)) = sink.next().await else { panic!("no picture") };
+    assert!(unit.key_frame || call.remote.stats().packets_lost == 0);
+    encoder.abort();
+    call.end().await;
+}

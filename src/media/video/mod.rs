@@ -1,0 +1,170 @@
+//! Video as access units: what one picture is in each codec, in RTP payloads and out of them. Pure.
+
+mod av1;
+mod bits;
+mod depacketise;
+mod h264;
+mod jitter_buffer;
+mod packetise;
+#[cfg(test)]
+mod tests;
+mod unwrap;
+mod vp8;
+mod vp9;
+
+use bytes::Bytes;
+
+pub(crate) use depacketise::{is_key_frame_start, reassemble, starts_frame};
+pub(crate) use jitter_buffer::{Output, RtpVideoPacket, VideoJitterBuffer};
+pub use packetise::PacketiseError;
+pub(crate) use packetise::Packetiser;
+
+/// A codec of video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum VideoCodec {
+    /// VP8 (RFC 6386, payload RFC 7741).
+    Vp8,
+    /// VP9 (payload RFC 9628).
+    Vp9,
+    /// H.264 (payload RFC 6184).
+    H264,
+    /// AV1 (payload of the Alliance for Open Media).
+    Av1,
+}
+
+impl VideoCodec {
+    /// The name in descriptions.
+    pub const fn mime_type(self) -> &'static str {
+        match self {
+            Self::Vp8 => "video/VP8",
+            Self::Vp9 => "video/VP9",
+            Self::H264 => "video/H264",
+            Self::Av1 => "video/AV1",
+        }
+    }
+
+    /// By its name in descriptions, in any case (RFC 6838 section 4.2).
+    pub fn from_mime_type(name: &str) -> Option<Self> {
+        let all = [Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
+        all.into_iter().find(|codec| codec.mime_type().eq_ignore_ascii_case(name))
+    }
+}
+
+/// How far a picture must be turned clockwise to stand upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum Rotation {
+    /// It stands upright.
+    #[default]
+    #[serde(rename = "0")]
+    None,
+    /// 90°.
+    #[serde(rename = "90")]
+    Quarter,
+    /// 180°.
+    #[serde(rename = "180")]
+    Half,
+    /// 270°.
+    #[serde(rename = "270")]
+    ThreeQuarters,
+}
+
+impl Rotation {
+    /// Of 0, 90, 180 or 270 degrees.
+    pub const fn from_degrees(degrees: u16) -> Option<Self> {
+        match degrees {
+            0 => Some(Self::None),
+            90 => Some(Self::Quarter),
+            180 => Some(Self::Half),
+            270 => Some(Self::ThreeQuarters),
+            _ => None,
+        }
+    }
+
+    /// Degrees, clockwise.
+    pub const fn degrees(self) -> u16 {
+        self.bits() as u16 * 90
+    }
+
+    /// The low two bits of the video orientation header extension (3GPP TS 26.114 section 7.4.5).
+    pub(crate) const fn bits(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::None,
+            1 => Self::Quarter,
+            2 => Self::Half,
+            _ => Self::ThreeQuarters,
+        }
+    }
+}
+
+/// One picture, encoded: what an encoder puts out and a decoder takes at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// The codec.
+    pub codec: VideoCodec,
+    /// The bitstream. H.264: Annex B, or AVCC with lengths of four bytes; what comes from a remote is
+    /// Annex B. AV1: OBUs with their sizes (low-overhead format), temporal delimiters are left out.
+    pub data: Bytes,
+    /// When it was taken, in microseconds on a clock of the track's own.
+    pub timestamp_us: u64,
+    /// Whether a decoder can begin here.
+    pub key_frame: bool,
+    /// How the picture must be turned.
+    pub rotation: Rotation,
+}
+
+impl AccessUnit {
+    /// With the key frame flag read from the bitstream, upright.
+    pub fn new(codec: VideoCodec, data: Bytes, timestamp_us: u64) -> Self {
+        let key_frame = is_key_frame(codec, &data);
+        Self { codec, data, timestamp_us, key_frame, rotation: Rotation::None }
+    }
+}
+
+/// Whether a decoder can begin with this access unit, by its bitstream.
+pub fn is_key_frame(codec: VideoCodec, data: &[u8]) -> bool {
+    match codec {
+        VideoCodec::Vp8 => vp8::is_key_frame(data),
+        VideoCodec::Vp9 => vp9::is_key_frame(data),
+        VideoCodec::H264 => h264::nal_units(data).any(|nal| h264::kind(nal) == h264::IDR),
+        VideoCodec::Av1 => av1::obus(data)
+            .is_ok_and(|obus| obus.iter().any(|obu| obu.kind() == av1::SEQUENCE_HEADER)),
+    }
+}
+
+/// Packets of any codec in any order, each with a head of four bytes: codec and marker, steps of sequence
+/// number and time, length. What comes out is packetised again.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    use std::time::Duration;
+    const CODECS: [VideoCodec; 4] =
+        [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1];
+    let mut buffer = VideoJitterBuffer::new();
+    let mut packetiser = Packetiser::default();
+    let (mut rest, mut now, mut sequence, mut timestamp) = (bytes, Duration::ZERO, 0_u16, 0_u32);
+    while let Some(([kind, step, time, length], tail)) = rest.split_first_chunk() {
+        let payload = &tail[..usize::from(*length).min(tail.len())];
+        rest = &tail[payload.len()..];
+        sequence = sequence.wrapping_add_signed(i16::from(step.cast_signed()));
+        timestamp = timestamp.wrapping_add(u32::from(*time) * 750);
+        now += Duration::from_millis(u64::from(*time));
+        let codec = CODECS[usize::from(kind & 3)];
+        let payload = Bytes::copy_from_slice(payload);
+        let (marker, rotation) = (kind & 4 != 0, Some(Rotation::from_bits(kind >> 4)));
+        buffer
+            .packet(now, RtpVideoPacket { codec, sequence, timestamp, marker, payload, rotation });
+        buffer.timeout(now);
+        while let Some(output) = buffer.poll_output() {
+            if let Output::Frame(unit) = output {
+                // Whether it is a bitstream is the sender's affair.
+                drop(packetiser.packetise(&unit));
+            }
+        }
+        assert!(buffer.waiting_bytes() <= bytes.len(), "more than what came");
+    }
+}

@@ -1,0 +1,95 @@
+//! What room and actor of a remote tell each other, and what the actor does then.
+
+use super::RemoteActor;
+use crate::peer::ice_restart::IceRestart;
+use crate::peer::negotiation::{Negotiation, Signal};
+use crate::peer::state::RemoteState;
+use crate::wire::{IceServer, TrackMetadata};
+
+/// What the room tells the actor.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The remote signals.
+    Signal(Signal),
+    /// The remote says something of a track.
+    TrackMetadata(TrackMetadata),
+    /// The service gave other ICE servers.
+    IceServers(Vec<IceServer>),
+    /// The connection to the service is there, or gone.
+    Signalling(bool),
+    /// The remote is still there after a reconnect of ours.
+    Survived,
+    /// Our id is another one, so to the remote we are another peer.
+    OwnId(String),
+    /// The device is on another network.
+    NetworkChanged,
+    /// The app is in the foreground again: what was lost is looked for at once.
+    Foreground,
+    /// The service no longer lists the remote, while we are connected to it.
+    Departing,
+    /// It is listed again.
+    Returned,
+    /// We leave the room; the end of the inputs follows.
+    Goodbye,
+}
+
+/// Whether a remote that the service lost is still the one that it was.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) id: String,
+    /// The serial that the room gave the actor.
+    pub(crate) serial: u64,
+    pub(crate) same: bool,
+    /// Signals that the actor had taken when it judged.
+    pub(crate) signals: u64,
+}
+
+impl RemoteActor {
+    pub(super) async fn input(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Signal(signal) => {
+                self.signals_taken += 1;
+                self.negotiation.signal(now, signal);
+            }
+            Input::TrackMetadata(said) => self.metadata.note(said),
+            Input::IceServers(servers) => self.set_ice_servers(servers).await,
+            Input::Signalling(up) => self.ladder.signalling(now, up),
+            // What was under way when the line broke may be lost.
+            Input::Survived => {
+                self.senders.say_again();
+                self.send_tracks().await;
+                if self.negotiation.expects_answer() {
+                    self.restart(now);
+                }
+            }
+            Input::OwnId(own) => {
+                self.senders.say_again();
+                let polite = own.as_bytes() < self.shared.id.as_bytes();
+                self.shared.details().polite = polite;
+                self.negotiation = Negotiation::new(polite);
+                self.ladder = IceRestart::new(polite);
+                if self.link.is_some() || self.wants_connection() {
+                    self.negotiation.replace_connection(now);
+                }
+            }
+            Input::NetworkChanged if self.link.is_some() || self.wants_connection() => {
+                self.ladder.network_changed(now);
+            }
+            Input::NetworkChanged => {}
+            Input::Foreground => {
+                if self.ladder.is_climbing() {
+                    self.ladder.network_changed(now);
+                }
+            }
+            Input::Departing => {
+                self.departure.missing(self.shared.state() == RemoteState::Connected);
+            }
+            Input::Goodbye => self.goodbye = true,
+            Input::Returned => {
+                let signs = self.signs_of_life();
+                self.departure.returned(now, signs);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What one remote is sent: kept in line with the tracks that the peer publishes, on whatever connection there
+//! is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Shared;
+use crate::media::Outbound;
+use crate::peer::tracks::{Published, Tracks};
+use crate::rtc::engine::{Connection, SenderInit, TrackSender};
+use crate::wire::TrackMetadata;
+
+use super::signals::Signals;
+
+/// The stream of a track that belongs to none (RFC 8830 section 2).
+const NO_STREAM: &str = "-";
+
+struct Live {
+    wire_id: String,
+    sender: Arc<dyn TrackSender>,
+    outbound: Outbound,
+}
+
+pub(super) struct Senders {
+    tracks: watch::Receiver<Tracks>,
+    /// In the order in which they were added.
+    live: Vec<Live>,
+    /// What the remote was told of our tracks, by their ids.
+    told: BTreeMap<String, TrackMetadata>,
+    tasks: JoinSet<()>,
+}
+
+impl Senders {
+    pub(super) fn new(tracks: watch::Receiver<Tracks>) -> Self {
+        Self { tracks, live: Vec::new(), told: BTreeMap::new(), tasks: JoinSet::new() }
+    }
+
+    /// Done when the tracks changed. Pending if they cannot any more.
+    pub(super) async fn changed(&mut self) {
+        if self.tracks.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether there is anything to send.
+    pub(super) fn want_connection(&self) -> bool {
+        self.tracks.borrow().all().iter().any(|published| published.track.is_some())
+    }
+
+    /// To the remote we may be another one: it is told everything again.
+    pub(super) fn say_again(&mut self) {
+        self.told.clear();
+    }
+
+    /// Tells the remote what is new about our tracks.
+    pub(super) async fn describe(&mut self, signals: &mut Signals) {
+        let tracks = self.tracks.borrow_and_update().clone();
+        let said: BTreeMap<_, _> = tracks.all().iter().filter_map(metadata).collect();
+        let gone = self.told.keys().filter(|id| !said.contains_key(*id)).cloned();
+        for track_id in gone.collect::<Vec<_>>() {
+            self.told.remove(&track_id);
+            let clear = TrackMetadata { track_id, metadata: None, stream_id: None, kind: None };
+            signals.send_metadata(clear).await;
+        }
+        for (id, metadata) in said {
+            if self.told.get(&id) != Some(&metadata) {
+                signals.send_metadata(metadata.clone()).await;
+                self.told.insert(id, metadata);
+            }
+        }
+    }
+
+    /// Brings the connection's senders in line; whether it must be negotiated.
+    pub(super) async fn attach(
+        &mut self,
+        connection: &Arc<dyn Connection>,
+        shared: &Shared,
+        connected: bool,
+    ) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        let tracks = self.tracks.borrow().clone();
+        let mut changed = false;
+        let find = |id: &str| tracks.all().iter().find(|published| published.wire_id == id);
+        for live in std::mem::take(&mut self.live) {
+            match find(&live.wire_id) {
+                Some(published) => {
+                    let source = published.track.as_ref().map(|track| Arc::clone(track.shared()));
+                    live.outbound.set_source(source);
+                    self.live.push(live);
+                }
+                None => {
+                    changed = true;
+                    if let Err(error) = connection.remove_sender(&*live.sender).await {
+                        // The connection ended: its successor does not have the track.
+                        tracing::debug!(%error, "a track was not removed");
+                    }
+                }
+            }
+        }
+        for published in tracks.all() {
+            let Some(track) = &published.track else { continue };
+            if self.live.iter().any(|live| live.wire_id == published.wire_id) {
+                continue;
+            }
+            let init = SenderInit {
+                kind: published.kind,
+                track_id: published.wire_id.clone(),
+                stream_id: published.stream_id.clone().unwrap_or_else(|| NO_STREAM.to_owned()),
+                mime_type: published.mime_type,
+            };
+            match connection.add_sender(&init).await {
+                Ok(sender) => {
+                    let source = Arc::clone(track.shared());
+                    let peer = shared.id.clone();
+                    let (outbound, task) =
+                        Outbound::new(Arc::clone(&sender), source, peer, connected);
+                    self.tasks.spawn(task);
+                    let wire_id = published.wire_id.clone();
+                    self.live.push(Live { wire_id, sender, outbound });
+                    changed = true;
+                }
+                // The connection failed already: its end brings the next one.
+                Err(error) => tracing::warn!(%error, "a track was not added"),
+            }
+        }
+        changed
+    }
+
+    /// Both sides agreed on something.
+    pub(super) fn negotiated(&self) {
+        self.live.iter().for_each(|live| live.outbound.negotiated());
+    }
+
+    /// Packets reach the remote from now on.
+    pub(super) fn connected(&self) {
+        self.live.iter().for_each(|live| live.outbound.set_connected(true));
+    }
+
+    /// The connection is gone; its senders with it.
+    pub(super) fn detach(&mut self) {
+        self.live.clear();
+    }
+
+    /// Ends every task and awaits it.
+    pub(super) async fn close(&mut self) {
+        self.live.clear();
+        self.tasks.shutdown().await;
+    }
+}
+
+/// What is said of a track, if anything.
+fn metadata(published: &Published) -> Option<(String, TrackMetadata)> {
+    let track = published.track.as_ref()?;
+    let metadata = Some(published.metadata.clone()?);
+    let stream_id = published.stream_id.clone();
+    let kind = Some(published.kind.as_str().to_owned());
+    let track_id = track.id().to_owned();
+    Some((track_id.clone(), TrackMetadata { track_id, metadata, stream_id, kind }))
+}

@@ -1,0 +1,157 @@
+//! Tracks that we send: one track of the crate per sender, for the connection's life.
+//!
+//! The crate's `replace_track` silences a sender for good: whoever swaps what is sent does it before
+//! [`TrackSender::send`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp;
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+};
+use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverId};
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
+use webrtc::peer_connection::PeerConnection;
+use webrtc::rtp_transceiver::{RtpSender, RtpTransceiver};
+
+use super::codecs::{ORIENTATION_URI, preferring};
+use crate::rtc::RtcError;
+use crate::rtc::engine::{
+    MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, SenderInit, TrackSender,
+};
+
+type CrateError = webrtc::error::Error;
+
+pub(super) struct CrateSender {
+    track_id: String,
+    mime_type: &'static str,
+    ssrc: u32,
+    track: Arc<TrackLocalStaticRTP>,
+    sender: Arc<dyn RtpSender>,
+    transceiver: Arc<dyn RtpTransceiver>,
+}
+
+impl fmt::Debug for CrateSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CrateSender").field("track", &self.track_id).finish_non_exhaustive()
+    }
+}
+
+impl CrateSender {
+    pub(super) async fn add(
+        connection: &dyn PeerConnection,
+        init: &SenderInit,
+    ) -> Result<Self, CrateError> {
+        let kind = match init.kind {
+            MediaKind::Audio => RtpCodecKind::Audio,
+            MediaKind::Video => RtpCodecKind::Video,
+        };
+        let preferences = preferring(kind, init.mime_type);
+        let codec = preferences.first().map(|first| first.rtp_codec.clone()).unwrap_or_default();
+        let ssrc = fastrand::u32(1..);
+        let coding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..Default::default()
+            },
+            codec,
+            ..Default::default()
+        };
+        let track = Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
+            init.stream_id.clone(),
+            init.track_id.clone(),
+            init.track_id.clone(),
+            kind,
+            vec![coding],
+        )));
+        let sender = connection.add_track(Arc::clone(&track) as _).await?;
+        let id = RTCRtpTransceiverId::from(sender.id());
+        let transceivers = connection.get_transceivers().await;
+        let transceiver = transceivers
+            .into_iter()
+            .find(|transceiver| transceiver.id() == id)
+            .ok_or(CrateError::ErrRTPTransceiverNotExisted)?;
+        // The crate offers the track's codec alone, and the remote could send no other on this m-line. What
+        // was agreed on before stays.
+        if transceiver.mid().await?.is_none() {
+            transceiver.set_codec_preferences(preferences).await?;
+        }
+        let (track_id, mime_type) = (init.track_id.clone(), init.mime_type);
+        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver })
+    }
+
+    fn fits(&self, codec: &RTCRtpCodecParameters) -> bool {
+        let codec = &codec.rtp_codec;
+        let fragments = || codec.sdp_fmtp_line.contains("packetization-mode=1");
+        codec.mime_type.eq_ignore_ascii_case(self.mime_type)
+            && (!codec.mime_type.eq_ignore_ascii_case("video/H264") || fragments())
+    }
+}
+
+/// Ends the sender of a track, if the connection has it.
+pub(super) async fn remove(connection: &dyn PeerConnection, id: &str) -> Result<(), CrateError> {
+    for sender in connection.get_senders().await {
+        if sender.track().track().await.track_id() == id {
+            return connection.remove_track(&sender).await;
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl TrackSender for CrateSender {
+    fn id(&self) -> &str {
+        &self.track_id
+    }
+
+    fn mime_type(&self) -> &'static str {
+        self.mime_type
+    }
+
+    async fn format(&self) -> Option<SenderFormat> {
+        let direction = self.transceiver.current_direction().await.ok()?;
+        let sends = matches!(
+            direction,
+            RTCRtpTransceiverDirection::Sendrecv | RTCRtpTransceiverDirection::Sendonly
+        );
+        if !sends {
+            return None;
+        }
+        let parameters = self.sender.get_parameters().await.ok()?.rtp_parameters;
+        let codec = parameters.codecs.iter().find(|codec| self.fits(codec))?;
+        let extensions = parameters.header_extensions.iter();
+        let orientation = extensions
+            .filter(|extension| extension.uri == ORIENTATION_URI)
+            .find_map(|extension| u8::try_from(extension.id).ok());
+        Some(SenderFormat { payload_type: codec.payload_type, orientation })
+    }
+
+    async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
+        let OutgoingPacket { format, sequence, timestamp, marker, payload, orientation } = packet;
+        let mut header = rtp::header::Header {
+            version: 2,
+            payload_type: format.payload_type,
+            sequence_number: sequence,
+            timestamp,
+            marker,
+            ssrc: self.ssrc,
+            ..Default::default()
+        };
+        if let (Some(id), Some(byte)) = (format.orientation, orientation) {
+            let set = header.set_extension(id, vec![byte].into());
+            set.map_err(|error| RtcError::new("send", &error))?;
+        }
+        let sent = self.track.write_rtp(rtp::Packet { header, payload }).await;
+        sent.map_err(|error| RtcError::new("send", &error))
+    }
+
+    async fn next(&self) -> Option<SenderFeedback> {
+        // Nothing else is let through.
+        let TrackLocalEvent::OnRtcpPacket(_) = self.track.poll().await? else { return None };
+        Some(SenderFeedback::KeyFrameWanted)
+    }
+}

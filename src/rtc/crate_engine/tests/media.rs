@@ -1,0 +1,161 @@
+//! Tracks over a simulated network, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::support::*;
+use crate::rtc::engine::*;
+use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
+use crate::rtc::runtime::{AddressSource, NetworkContext};
+
+async fn side(network: &Arc<SimulatedNetwork>, last: u8) -> Side {
+    let context = NetworkContext {
+        addresses: AddressSource::Given(Arc::new(move || vec![[127, 0, 0, last].into()])),
+        simulation: Some(Arc::clone(network)),
+        ..NetworkContext::default()
+    };
+    Side::with(context, ConnectionConfig::default()).await
+}
+
+fn track(id: &str, mime_type: &'static str) -> SenderInit {
+    let kind = if mime_type == "audio/opus" { MediaKind::Audio } else { MediaKind::Video };
+    SenderInit { kind, track_id: id.into(), stream_id: "stream".into(), mime_type }
+}
+
+async fn arrival(side: &mut Side) -> Arc<dyn TrackReceiver> {
+    let mut found = None;
+    side.take(|event| match event {
+        ConnectionEvent::Track(track) => {
+            found = Some(Arc::clone(track));
+            true
+        }
+        _ => false,
+    })
+    .await;
+    found.unwrap()
+}
+
+async fn connected(one: &mut Side, two: &mut Side) {
+    one.until(|event| matches!(event, ConnectionEvent::Connected)).await;
+    two.until(|event| matches!(event, ConnectionEvent::Connected)).await;
+}
+
+fn packet(format: SenderFormat, n: u16) -> OutgoingPacket {
+    OutgoingPacket {
+        format,
+        sequence: n,
+        timestamp: u32::from(n) * 3_000,
+        marker: true,
+        payload: Bytes::from(vec![n as u8; 100]),
+        orientation: Some(1),
+    }
+}
+
+async fn send_and_hear(sender: &dyn TrackSender, receiver: &dyn TrackReceiver, first: u16) {
+    let format = sender.format().await.expect("a format is agreed");
+    for n in (0..50).map(|n| first.wrapping_add(n)) {
+        sender.send(packet(format, n)).await.unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(5), receiver.next()).await;
+        let heard = heard.expect("a packet comes").expect("the track goes on");
+        assert_eq!((heard.sequence, heard.payload.len()), (n, 100));
+        assert_eq!(heard.orientation.is_some(), format.orientation.is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tracks_of_every_codec_pass_in_both_directions_with_their_ids() {
+    for codec in ["video/VP8", "video/H264", "video/VP9", "video/AV1", "audio/opus"] {
+        let network = SimulatedNetwork::new(Path::default(), 1);
+        let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
+        let forth = one.connection.add_sender(&track("forth", codec)).await.unwrap();
+        let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
+        assert_eq!(forth.format().await, None, "nothing is agreed yet");
+        negotiate(&mut one, &mut two, false).await;
+        connected(&mut one, &mut two).await;
+        let (there, here) = (arrival(&mut two).await, arrival(&mut one).await);
+        for (receiver, id) in [(&there, "forth"), (&here, "back")] {
+            let info = receiver.info();
+            assert_eq!((info.track_id.as_str(), info.mid.as_str()), (id, "0"), "{codec}");
+            assert_eq!(info.stream_ids, ["stream"]);
+            assert_eq!(info.codec, codec);
+        }
+        send_and_hear(&*forth, &*there, 65_500).await;
+        send_and_hear(&*back, &*here, 10).await;
+        if codec != "audio/opus" {
+            assert!(forth.format().await.unwrap().orientation.is_some());
+            there.request_key_frame().await;
+            let wanted = tokio::time::timeout(Duration::from_secs(5), forth.next()).await;
+            assert_eq!(wanted.unwrap(), Some(SenderFeedback::KeyFrameWanted));
+        }
+        one.connection.close(true).await;
+        two.connection.close(true).await;
+    }
+}
+
+/// Without candidates: the path is there.
+async fn renegotiate(one: &Side, two: &Side) {
+    let offer = one.connection.offer(false).await.unwrap();
+    two.connection.apply_remote(offer).await.unwrap();
+    one.connection.apply_remote(two.connection.answer().await.unwrap()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_track_ends_and_the_next_one_takes_its_m_line_under_its_own_id() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
+    let first = one.connection.add_sender(&track("first", "video/VP8")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    connected(&mut one, &mut two).await;
+    let receiver = arrival(&mut two).await;
+    send_and_hear(&*first, &*receiver, 1).await;
+    one.connection.remove_sender(&*first).await.unwrap();
+    renegotiate(&one, &two).await;
+    two.until(|event| matches!(event, ConnectionEvent::TrackEnded { mid } if mid == "0")).await;
+    assert!(receiver.next().await.is_none());
+    assert_eq!(first.format().await, None);
+    let second = one.connection.add_sender(&track("second", "video/VP8")).await.unwrap();
+    renegotiate(&one, &two).await;
+    let receiver = arrival(&mut two).await;
+    assert_eq!(receiver.info().track_id, "second");
+    send_and_hear(&*second, &*receiver, 1_000).await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_path_loses_is_sent_again() {
+    for (seed, loss) in (1..).zip([0.02, 0.05, 0.1]) {
+        let path = Path { delay: Duration::from_millis(20), ..Path::default() };
+        let network = SimulatedNetwork::new(path, seed);
+        let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
+        let sender = one.connection.add_sender(&track("t", "video/VP8")).await.unwrap();
+        negotiate(&mut one, &mut two, false).await;
+        connected(&mut one, &mut two).await;
+        let receiver = arrival(&mut two).await;
+        network.set_all(Path { loss, ..path });
+        let format = sender.format().await.unwrap();
+        let count = 1_000_u16;
+        let hear = async {
+            let mut heard = std::collections::BTreeSet::new();
+            while heard.len() < usize::from(count) {
+                let wait = tokio::time::timeout(Duration::from_secs(3), receiver.next()).await;
+                let Ok(Some(packet)) = wait else { break };
+                heard.insert(packet.sequence);
+            }
+            heard.len()
+        };
+        let say = async {
+            // The last ones can only be missed when others follow.
+            for n in 0..count + 50 {
+                sender.send(packet(format, n)).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+        };
+        let (heard, ()) = tokio::join!(hear, say);
+        assert_eq!(heard, usize::from(count), "at {loss}");
+        one.connection.close(true).await;
+        two.connection.close(true).await;
+    }
+}

@@ -1,0 +1,185 @@
+//! Pictures and sound between peers of a room.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+#[path = "support/room.rs"]
+mod room;
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metered_realtime::media::{
+    AccessUnit, FrameEvent, LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalVideoTrack,
+    MediaStream, PacketEvent, VideoCodec, VideoFrames,
+};
+use metered_realtime::peer::*;
+use metered_realtime::wire::Json;
+use room::*;
+use support::{server, within};
+use tokio::task::JoinHandle;
+
+/// A VP8 picture of a size that needs several packets.
+fn picture(n: u64, key: bool) -> AccessUnit {
+    let mut data = vec![u8::from(!key), 0, 0, 0x9d, 0x01, 0x2a];
+    data.extend((0..5_000).map(|at| (at + n * 3) as u8 | 2));
+    AccessUnit::new(VideoCodec::Vp8, data.into(), n * 20_000)
+}
+
+/// An encoder that makes a key frame when one is wanted, until it is aborted.
+fn encoder(track: &LocalVideoTrack) -> JoinHandle<()> {
+    let track = track.clone();
+    tokio::spawn(async move {
+        let mut wishes = track.events();
+        for n in 0.. {
+            let mut key = n == 0;
+            while let Some(event) = wishes.try_next() {
+                key |= event == LocalTrackEvent::KeyFrameWanted;
+            }
+            track.write(&picture(n, key)).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+}
+
+async fn track(events: &mut RemoteEvents) -> Arc<RemoteTrack> {
+    until_remote(events, |event| match event {
+        RemoteEvent::Track(track) => Some(Arc::clone(track)),
+        _ => None,
+    })
+    .await
+}
+
+async fn pictures(frames: &mut VideoFrames, count: usize) -> Vec<Arc<AccessUnit>> {
+    let read = async {
+        let mut units = Vec::new();
+        while units.len() < count {
+            if let FrameEvent::Frame(unit) = frames.next().await.expect("the track goes on") {
+                units.push(unit);
+            }
+        }
+        units
+    };
+    within(read).await
+}
+
+fn metadata(text: &str) -> Option<Json> {
+    Some(Json::parse(text).unwrap())
+}
+
+#[tokio::test]
+async fn a_stream_of_picture_and_sound_reaches_who_is_there_and_who_comes() {
+    let server = server().await;
+    let mut alice = Member::joined(&server, "alice").await;
+    let video = LocalVideoTrack::new(VideoCodec::Vp8);
+    let audio = LocalAudioTrack::default();
+    let stream = MediaStream::default().with_track(&video).with_track(&audio);
+    alice.peer.add_stream(&stream, metadata(r#"{"name":"camera"}"#).as_ref()).unwrap();
+    alice.peer.add_stream(&stream, None).unwrap();
+    let encoder = encoder(&video);
+    let voice = tokio::spawn({
+        let audio = audio.clone();
+        async move {
+            for n in 0_u64.. {
+                audio.write(vec![0xfc, n as u8, 1].into(), n * 20_000, n == 0).unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+    for name in ["bob", "carol"] {
+        let mut member = Member::joined(&server, name).await;
+        let remote = member
+            .until(|event| match event {
+                PeerEvent::PeerJoined(remote) if remote.id() == "alice" => Some(remote.clone()),
+                _ => None,
+            })
+            .await;
+        let mut events = remote.events();
+        let added = until_remote(&mut events, |event| match event {
+            RemoteEvent::StreamAdded { stream_id, metadata } => {
+                Some((stream_id.clone(), metadata.clone()))
+            }
+            _ => None,
+        });
+        let (stream_id, said) = added.await;
+        assert_eq!((stream_id.as_str(), said), (stream.id(), metadata(r#"{"name":"camera"}"#)));
+        let (one, two) = (track(&mut events).await, track(&mut events).await);
+        let (seen, heard) = if one.video().is_some() { (one, two) } else { (two, one) };
+        assert_eq!((seen.track_id.as_str(), seen.codec.as_str()), (video.id(), "video/VP8"));
+        assert_eq!((heard.track_id.as_str(), heard.kind), (audio.id(), "audio"));
+        assert_eq!(seen.metadata, metadata(r#"{"name":"camera"}"#));
+        let mut frames = seen.video().unwrap().frames();
+        let units = pictures(&mut frames, 20).await;
+        assert!(units[0].key_frame);
+        for unit in &units {
+            let n = (0..100_000).find(|n| picture(*n, unit.key_frame).data == unit.data);
+            assert!(n.is_some(), "a torn picture");
+        }
+        let mut packets = heard.audio().unwrap().packets();
+        let Some(PacketEvent::Packet(packet)) = within(packets.next()).await else { panic!() };
+        assert_eq!((packet.payload[0], packet.payload[2]), (0xfc, 1));
+        member.peer.close().await;
+    }
+    encoder.abort();
+    voice.abort();
+    let bob = alice.other().await;
+    assert_eq!(bob.id(), "bob");
+    alice.peer.close().await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_track_is_replaced_silenced_removed_and_added_again() {
+    let server = server().await;
+    let mut alice = Member::joined(&server, "alice").await;
+    let mut bob = Member::joined(&server, "bob").await;
+    let (remote, back) = (bob.other().await, alice.other().await);
+    let mut events = remote.events();
+    let first = LocalVideoTrack::new(VideoCodec::Vp8);
+    let stream = MediaStream::default();
+    alice.peer.add_track(&first, Some(&stream), metadata(r#"{"n":1}"#).as_ref()).unwrap();
+    let error = alice.peer.add_track(&first, None, None).unwrap_err();
+    assert_eq!((error.name(), &*error.code()), ("MeteredPeerStateError", "track_already_attached"));
+    let too_much = metadata(&format!(r#"{{"x":"{}"}}"#, "x".repeat(70_000)));
+    let other = LocalVideoTrack::new(VideoCodec::Vp8);
+    let error = alice.peer.add_track(&other, None, too_much.as_ref()).unwrap_err();
+    assert_eq!(error.name(), "MeteredPeerOversizedError");
+    let feed = encoder(&first);
+    let seen = track(&mut events).await;
+    let mut frames = seen.video().unwrap().frames();
+    pictures(&mut frames, 5).await;
+
+    // Another source behind the same sender: nothing is negotiated, the pictures go on with a key frame.
+    feed.abort();
+    let offers = || server.log().iter().filter(|entry| entry.text.contains("\"offer\"")).count();
+    let before = offers();
+    let second = LocalVideoTrack::new(VideoCodec::Vp8);
+    let h264 = LocalTrack::from(&LocalVideoTrack::new(VideoCodec::H264));
+    let error = alice.peer.replace_track(first.id(), Some(&h264)).unwrap_err();
+    assert!(matches!(&error, PeerError::ReplaceTrack { failed, .. } if *failed == ["bob"]));
+    alice.peer.replace_track(first.id(), Some(&LocalTrack::from(&second))).unwrap();
+    assert_eq!(alice.peer.track_metadata(second.id()), metadata(r#"{"n":1}"#));
+    assert!(alice.peer.track_metadata(first.id()).is_none());
+    let feed = encoder(&second);
+    pictures(&mut frames, 30).await;
+    assert_eq!(offers(), before, "no negotiation");
+    assert_eq!(back.state(), RemoteState::Connected);
+
+    alice.peer.remove_track(second.id()).unwrap();
+    let gone = until_remote(&mut events, |event| match event {
+        RemoteEvent::StreamRemoved { stream_id } => Some(stream_id.clone()),
+        _ => None,
+    });
+    assert_eq!(gone.await, stream.id());
+    let end = async { while frames.next().await.is_some() {} };
+    within(end).await;
+
+    alice.peer.add_track(&second, Some(&stream), None).unwrap();
+    let seen = track(&mut events).await;
+    assert_eq!((seen.track_id.as_str(), &seen.metadata), (second.id(), &None));
+    pictures(&mut seen.video().unwrap().frames(), 5).await;
+    feed.abort();
+    alice.peer.close().await;
+    assert!(alice.peer.add_track(&first, None, None).is_err());
+    bob.peer.close().await;
+    server.shutdown().await;
+}

@@ -1,0 +1,45 @@
+"""Pictures and sound between the official Python SDK (aiortc) and ours."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiortc import AudioStreamTrack, VideoStreamTrack
+from metered_realtime import PeerJoined, Track
+from peers import Theirs, end, joined
+from support import LIMIT
+
+CLIPS = Path(__file__).parent.parent / "browser" / "clips"
+
+
+@pytest.mark.parametrize("clip", ["pattern-vp8.ivf", "pattern.h264"])
+async def test_theirs_decodes_our_pictures(server, clip):
+    theirs = await Theirs.joined(server, "theirs")
+    theirs.peer.on(PeerJoined, lambda event: event.peer.on(Track, lambda track: theirs.inbox.put(Track, track)))
+    ours = await joined(server, "ours")
+    await ours.next("peer-joined")
+    source = {"file": str(CLIPS / clip), "loop": True}
+    await ours.call("peer.addTrack", kind="video", source=source, streamId="screen", metadata={"a": 1})
+    seen = await theirs.next(Track)
+    assert dict(seen.metadata) == {"a": 1}
+    for _ in range(30):
+        frame = await asyncio.wait_for(seen.track.recv(), LIMIT)
+        assert (frame.width, frame.height) == (320, 240)
+    await end(theirs, ours)
+
+
+async def test_we_receive_its_picture_and_sound(server):
+    ours = await joined(server, "ours")
+    theirs = await Theirs.joined(server, "theirs")
+    await ours.next("peer-joined")
+    await theirs.next(PeerJoined)
+    for track in [VideoStreamTrack(), AudioStreamTrack()]:
+        theirs.peer.add_track(track, None, {"kind": track.kind})
+    seen = [await ours.next_of(f"remote:{theirs.id}", "track") for _ in range(2)]
+    assert sorted(track["kind"] for track in seen) == ["audio", "video"]
+    for track in seen:
+        assert track["metadata"] == {"kind": track["kind"]}
+        received = 0
+        while received < 40:
+            received = (await ours.next_of(f"track:{track['trackId']}", "stats"))["framesReceived"]
+    await end(theirs, ours)
