@@ -208,7 +208,6 @@ impl Negotiation {
     }
 
     /// Tracks were added or removed.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn tracks_changed(&mut self, now: Duration) {
         self.wants.tracks = true;
         self.advance(now);
