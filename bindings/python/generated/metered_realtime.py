@@ -6567,6 +6567,36 @@ class RemoteEvent:
             return True
 
     @dataclass
+    class TRACK_REMOVED:
+        """
+        The remote sends a track no more.
+"""
+
+        def __init__(self, track_id:str):
+            self.track_id = track_id
+
+            """
+        The track.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "RemoteEvent.TRACK_REMOVED(track_id={})".format(self.track_id)
+        def __eq__(self, other):
+            if not isinstance(other, RemoteEvent):
+                return NotImplemented
+            if not other.is_TRACK_REMOVED():
+                return False
+            if self.track_id != other.track_id:
+                return False
+            return True
+
+    @dataclass
     class STREAM_REMOVED:
         """
         The last track of a stream went.
@@ -6677,6 +6707,10 @@ class RemoteEvent:
         return isinstance(self, RemoteEvent.STREAM_ADDED)
     def is_stream_added(self) -> bool:
         return isinstance(self, RemoteEvent.STREAM_ADDED)
+    def is_TRACK_REMOVED(self) -> bool:
+        return isinstance(self, RemoteEvent.TRACK_REMOVED)
+    def is_track_removed(self) -> bool:
+        return isinstance(self, RemoteEvent.TRACK_REMOVED)
     def is_STREAM_REMOVED(self) -> bool:
         return isinstance(self, RemoteEvent.STREAM_REMOVED)
     def is_stream_removed(self) -> bool:
@@ -6700,6 +6734,7 @@ RemoteEvent.ICE_FAILED = type("RemoteEvent.ICE_FAILED", (RemoteEvent.ICE_FAILED,
 RemoteEvent.TRACK_ADDED = type("RemoteEvent.TRACK_ADDED", (RemoteEvent.TRACK_ADDED, RemoteEvent,), {})  # type: ignore
 RemoteEvent.DATA_CHANNEL_OPENED = type("RemoteEvent.DATA_CHANNEL_OPENED", (RemoteEvent.DATA_CHANNEL_OPENED, RemoteEvent,), {})  # type: ignore
 RemoteEvent.STREAM_ADDED = type("RemoteEvent.STREAM_ADDED", (RemoteEvent.STREAM_ADDED, RemoteEvent,), {})  # type: ignore
+RemoteEvent.TRACK_REMOVED = type("RemoteEvent.TRACK_REMOVED", (RemoteEvent.TRACK_REMOVED, RemoteEvent,), {})  # type: ignore
 RemoteEvent.STREAM_REMOVED = type("RemoteEvent.STREAM_REMOVED", (RemoteEvent.STREAM_REMOVED, RemoteEvent,), {})  # type: ignore
 RemoteEvent.CONNECTION_RESET = type("RemoteEvent.CONNECTION_RESET", (RemoteEvent.CONNECTION_RESET, RemoteEvent,), {})  # type: ignore
 RemoteEvent.LAGGED = type("RemoteEvent.LAGGED", (RemoteEvent.LAGGED, RemoteEvent,), {})  # type: ignore
@@ -6738,13 +6773,17 @@ class _UniffiFfiConverterTypeRemoteEvent(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterOptionalString.read(buf),
             )
         if variant == 7:
-            return RemoteEvent.STREAM_REMOVED(
+            return RemoteEvent.TRACK_REMOVED(
                 _UniffiFfiConverterString.read(buf),
             )
         if variant == 8:
-            return RemoteEvent.CONNECTION_RESET(
+            return RemoteEvent.STREAM_REMOVED(
+                _UniffiFfiConverterString.read(buf),
             )
         if variant == 9:
+            return RemoteEvent.CONNECTION_RESET(
+            )
+        if variant == 10:
             return RemoteEvent.LAGGED(
                 _UniffiFfiConverterUInt64.read(buf),
             )
@@ -6771,6 +6810,9 @@ class _UniffiFfiConverterTypeRemoteEvent(_UniffiConverterRustBuffer):
         if value.is_STREAM_ADDED():
             _UniffiFfiConverterString.check_lower(value.stream_id)
             _UniffiFfiConverterOptionalString.check_lower(value.metadata_json)
+            return
+        if value.is_TRACK_REMOVED():
+            _UniffiFfiConverterString.check_lower(value.track_id)
             return
         if value.is_STREAM_REMOVED():
             _UniffiFfiConverterString.check_lower(value.stream_id)
@@ -6804,13 +6846,16 @@ class _UniffiFfiConverterTypeRemoteEvent(_UniffiConverterRustBuffer):
             buf.write_i32(6)
             _UniffiFfiConverterString.write(value.stream_id, buf)
             _UniffiFfiConverterOptionalString.write(value.metadata_json, buf)
-        if value.is_STREAM_REMOVED():
+        if value.is_TRACK_REMOVED():
             buf.write_i32(7)
+            _UniffiFfiConverterString.write(value.track_id, buf)
+        if value.is_STREAM_REMOVED():
+            buf.write_i32(8)
             _UniffiFfiConverterString.write(value.stream_id, buf)
         if value.is_CONNECTION_RESET():
-            buf.write_i32(8)
-        if value.is_LAGGED():
             buf.write_i32(9)
+        if value.is_LAGGED():
+            buf.write_i32(10)
             _UniffiFfiConverterUInt64.write(value.missed, buf)
 
 

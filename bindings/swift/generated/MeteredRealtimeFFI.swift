@@ -7449,6 +7449,14 @@ public enum RemoteEvent {
          */metadataJson: String?
     )
     /**
+     * The remote sends a track no more.
+     */
+    case trackRemoved(
+        /**
+         * The track.
+         */trackId: String
+    )
+    /**
      * The last track of a stream went.
      */
     case streamRemoved(
@@ -7508,12 +7516,15 @@ public struct FfiConverterTypeRemoteEvent: FfiConverterRustBuffer {
         case 6: return .streamAdded(streamId: try FfiConverterString.read(from: &buf), metadataJson: try FfiConverterOptionString.read(from: &buf)
         )
 
-        case 7: return .streamRemoved(streamId: try FfiConverterString.read(from: &buf)
+        case 7: return .trackRemoved(trackId: try FfiConverterString.read(from: &buf)
         )
 
-        case 8: return .connectionReset
+        case 8: return .streamRemoved(streamId: try FfiConverterString.read(from: &buf)
+        )
 
-        case 9: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
+        case 9: return .connectionReset
+
+        case 10: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
         )
 
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -7556,17 +7567,22 @@ public struct FfiConverterTypeRemoteEvent: FfiConverterRustBuffer {
             FfiConverterOptionString.write(metadataJson, into: &buf)
 
 
-        case let .streamRemoved(streamId):
+        case let .trackRemoved(trackId):
             writeInt(&buf, Int32(7))
+            FfiConverterString.write(trackId, into: &buf)
+
+
+        case let .streamRemoved(streamId):
+            writeInt(&buf, Int32(8))
             FfiConverterString.write(streamId, into: &buf)
 
 
         case .connectionReset:
-            writeInt(&buf, Int32(8))
+            writeInt(&buf, Int32(9))
 
 
         case let .lagged(missed):
-            writeInt(&buf, Int32(9))
+            writeInt(&buf, Int32(10))
             FfiConverterUInt64.write(missed, into: &buf)
 
         }

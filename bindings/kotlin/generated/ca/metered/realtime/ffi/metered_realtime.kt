@@ -9492,6 +9492,21 @@ sealed class RemoteEvent: Disposable  {
     }
 
     /**
+     * The remote sends a track no more.
+     */
+    data class TrackRemoved(
+        /**
+         * The track.
+         */
+        val `trackId`: kotlin.String) : RemoteEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
      * The last track of a stream went.
      */
     data class StreamRemoved(
@@ -9577,6 +9592,13 @@ sealed class RemoteEvent: Disposable  {
     )
 
             }
+            is RemoteEvent.TrackRemoved -> {
+
+    Disposable.destroy(
+        this.`trackId`
+    )
+
+            }
             is RemoteEvent.StreamRemoved -> {
 
     Disposable.destroy(
@@ -9630,11 +9652,14 @@ public object FfiConverterTypeRemoteEvent : FfiConverterRustBuffer<RemoteEvent>{
                 FfiConverterString.read(buf),
                 FfiConverterOptionalString.read(buf),
                 )
-            7 -> RemoteEvent.StreamRemoved(
+            7 -> RemoteEvent.TrackRemoved(
                 FfiConverterString.read(buf),
                 )
-            8 -> RemoteEvent.ConnectionReset
-            9 -> RemoteEvent.Lagged(
+            8 -> RemoteEvent.StreamRemoved(
+                FfiConverterString.read(buf),
+                )
+            9 -> RemoteEvent.ConnectionReset
+            10 -> RemoteEvent.Lagged(
                 FfiConverterULong.read(buf),
                 )
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
@@ -9684,6 +9709,13 @@ public object FfiConverterTypeRemoteEvent : FfiConverterRustBuffer<RemoteEvent>{
                 4UL
                 + FfiConverterString.allocationSize(value.`streamId`)
                 + FfiConverterOptionalString.allocationSize(value.`metadataJson`)
+            )
+        }
+        is RemoteEvent.TrackRemoved -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`trackId`)
             )
         }
         is RemoteEvent.StreamRemoved -> {
@@ -9742,17 +9774,22 @@ public object FfiConverterTypeRemoteEvent : FfiConverterRustBuffer<RemoteEvent>{
                 FfiConverterOptionalString.write(value.`metadataJson`, buf)
                 Unit
             }
-            is RemoteEvent.StreamRemoved -> {
+            is RemoteEvent.TrackRemoved -> {
                 buf.putInt(7)
+                FfiConverterString.write(value.`trackId`, buf)
+                Unit
+            }
+            is RemoteEvent.StreamRemoved -> {
+                buf.putInt(8)
                 FfiConverterString.write(value.`streamId`, buf)
                 Unit
             }
             is RemoteEvent.ConnectionReset -> {
-                buf.putInt(8)
+                buf.putInt(9)
                 Unit
             }
             is RemoteEvent.Lagged -> {
-                buf.putInt(9)
+                buf.putInt(10)
                 FfiConverterULong.write(value.`missed`, buf)
                 Unit
             }
