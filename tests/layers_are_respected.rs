@@ -25,10 +25,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("credential", &["wire", "diagnosis"]),
-    ("media", &["diagnosis"]),
     ("platform", &["diagnosis"]),
     ("rtc", &["wire", "platform"]),
-    ("media", &["wire", "events", "rtc"]),
+    ("media", &["wire", "diagnosis", "events", "rtc"]),
     (
         "peer",
         &["wire", "credential", "diagnosis", "events", "platform", "signalling", "rtc", "media"],

@@ -1,12 +1,12 @@
 //! Whether a remote that the service lost is still the one that it was, pure.
 //!
 //! Invariant: for each departure there is at most one verdict. While the remote is missing, only silence or
-//! the end of its connection speak against it; after its return it must be heard, or signal, soon.
+//! the end of its connection speak against it. Once it is listed again it stays; if it is not heard soon, it
+//! may be another one under the same id, and its answer to a restart tells.
 
 use std::time::Duration;
 
-/// A remote is heard or signals within this after its return, or it is another one: a path is checked every
-/// second.
+/// A remote is heard or signals within this after its return, or it is asked: a path is checked every second.
 pub(crate) const SAME_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// What is known of the remote: both only grow.
@@ -16,6 +16,17 @@ pub(crate) struct SignsOfLife {
     pub(crate) received: u64,
     /// Signals taken.
     pub(crate) signals: u64,
+}
+
+/// What became of a departure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the one that it was.
+    Same,
+    /// It is back and silent: a restart tells whether it is the same.
+    Silent,
+    /// It is gone.
+    Gone,
 }
 
 /// The departure of one remote, if any.
@@ -35,9 +46,9 @@ enum State {
 }
 
 impl Departure {
-    /// The service lists the remote no more.
-    pub(crate) fn missing(&mut self, connected: bool) {
-        self.state = State::Missing { lost: !connected };
+    /// The service lists the remote no more. `known`: we are connected to it, or were until we were away.
+    pub(crate) fn missing(&mut self, known: bool) {
+        self.state = State::Missing { lost: !known };
     }
 
     /// It is listed again.
@@ -52,16 +63,16 @@ impl Departure {
         }
     }
 
-    /// Whether it is the same; `None` while that is open.
-    pub(crate) fn verdict(&mut self, now: Duration, signs: SignsOfLife) -> Option<bool> {
-        let same = match &self.state {
-            State::Missing { lost: true } => false,
-            State::Returned { before, .. } if signs != *before => true,
-            State::Returned { due, .. } if now >= *due => false,
+    /// What became of it; `None` while that is open.
+    pub(crate) fn verdict(&mut self, now: Duration, signs: SignsOfLife) -> Option<Verdict> {
+        let verdict = match &self.state {
+            State::Missing { lost: true } => Verdict::Gone,
+            State::Returned { before, .. } if signs != *before => Verdict::Same,
+            State::Returned { due, .. } if now >= *due => Verdict::Silent,
             _ => return None,
         };
         self.state = State::Present;
-        Some(same)
+        Some(verdict)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
@@ -87,10 +98,10 @@ mod tests {
         departure.missing(true);
         assert_eq!((departure.verdict(NOW, BEFORE), departure.next_deadline()), (None, None));
         departure.unheard();
-        assert_eq!(departure.verdict(NOW, BEFORE), Some(false));
+        assert_eq!(departure.verdict(NOW, BEFORE), Some(Verdict::Gone));
         assert_eq!(departure.verdict(NOW, BEFORE), None, "one verdict");
         departure.missing(false);
-        assert_eq!(departure.verdict(NOW, BEFORE), Some(false), "not connected: gone at once");
+        assert_eq!(departure.verdict(NOW, BEFORE), Some(Verdict::Gone), "gone at once");
     }
 
     #[test]
@@ -101,13 +112,13 @@ mod tests {
             departure.returned(NOW, BEFORE);
             assert_eq!(departure.verdict(NOW, BEFORE), None);
             departure.unheard();
-            assert_eq!(departure.verdict(NOW, sign), Some(true));
+            assert_eq!(departure.verdict(NOW, sign), Some(Verdict::Same));
         }
         let mut departure = Departure::default();
         departure.returned(NOW, BEFORE);
         let due = departure.next_deadline().unwrap();
         assert_eq!(due, NOW + SAME_WITHIN);
-        assert_eq!(departure.verdict(due, BEFORE), Some(false));
+        assert_eq!(departure.verdict(due, BEFORE), Some(Verdict::Silent));
         assert_eq!(departure.next_deadline(), None);
     }
 }

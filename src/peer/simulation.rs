@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::departure::{Departure, SignsOfLife};
+use super::departure::{Departure, SignsOfLife, Verdict};
 use super::ice_restart::{self, IceRestart};
 use super::negotiation::model::Engine;
 use super::negotiation::{Negotiation, Op, Output, Signal};
@@ -35,6 +35,7 @@ struct Link {
     op: Option<Op>,
     rebuilding: bool,
     connected: bool,
+    was_connected: bool,
     /// Since when nothing comes, or since an agreement that has not led to a path yet.
     silent_since: Option<Duration>,
     failure_told: bool,
@@ -152,6 +153,7 @@ impl World {
             op: None,
             rebuilding: false,
             connected: false,
+            was_connected: false,
             silent_since: None,
             failure_told: false,
             path_told: false,
@@ -188,8 +190,10 @@ impl World {
                 Frame::Presence { snapshot, joined, left } => {
                     let peers = |all: &[usize]| all.iter().copied().map(peer).collect::<Vec<_>>();
                     let (links, roster) = (&member.links, &mut member.roster);
-                    let connected =
-                        |id: &str| links.get(&number(id)).is_some_and(|link| link.connected);
+                    let connected = |id: &str, away: bool| {
+                        let link = links.get(&number(id));
+                        link.is_some_and(|link| link.connected || (away && link.was_connected))
+                    };
                     roster.presence(now, snapshot, &peers(&joined), &peers(&left), connected);
                 }
                 Frame::Signal { from, signal } => member.roster.data(now, &id(from), signal, 100),
@@ -220,7 +224,7 @@ impl World {
                 }
                 roster::Output::Departing(id) => {
                     let link = self.link(at, &id);
-                    link.departure.missing(link.connected);
+                    link.departure.missing(link.connected || link.was_connected);
                 }
                 roster::Output::Returned(id) => {
                     let link = self.link(at, &id);
@@ -317,7 +321,11 @@ impl World {
         if link.ladder.next_deadline().is_some_and(|due| due <= now) {
             link.ladder.timeout(now);
         }
-        if let Some(same) = link.departure.verdict(now, link.signs) {
+        if let Some(verdict) = link.departure.verdict(now, link.signs) {
+            if verdict == Verdict::Silent {
+                link.negotiation.restart(now);
+            }
+            let same = verdict != Verdict::Gone;
             let roster = &mut self.members[at].roster;
             if same {
                 roster.same(&id(other));
@@ -345,6 +353,7 @@ impl World {
             link.silent_since = None;
             link.failure_told = false;
             link.connected = true;
+            link.was_connected = true;
             // After each agreement, as the engine tells it.
             if !std::mem::replace(&mut link.path_told, true) {
                 link.ladder.found();

@@ -182,6 +182,7 @@ impl VideoJitterBuffer {
     }
 
     /// Bytes of payload that wait.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) const fn waiting_bytes(&self) -> usize {
         self.bytes
     }

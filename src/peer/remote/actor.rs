@@ -17,7 +17,7 @@ use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
-use crate::peer::departure::{Departure, SignsOfLife};
+use crate::peer::departure::{self, Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
@@ -203,7 +203,11 @@ impl RemoteActor {
     /// Tells the room what became of a remote that the service lost, as soon as that is known.
     fn judge(&mut self) {
         let (now, signs) = (self.now(), self.signs_of_life());
-        let Some(same) = self.departure.verdict(now, signs) else { return };
+        let Some(verdict) = self.departure.verdict(now, signs) else { return };
+        if verdict == departure::Verdict::Silent {
+            self.restart(now);
+        }
+        let same = verdict != departure::Verdict::Gone;
         let id = self.shared.id.clone();
         let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
         // Without the room the remote is let go anyway.

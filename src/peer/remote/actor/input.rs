@@ -83,7 +83,9 @@ impl RemoteActor {
                 }
             }
             Input::Departing => {
-                self.departure.missing(self.shared.state() == RemoteState::Connected);
+                let state = self.shared.state();
+                let known = matches!(state, RemoteState::Connected | RemoteState::Reconnecting);
+                self.departure.missing(known);
             }
             Input::Goodbye => self.goodbye = true,
             Input::Returned => {
