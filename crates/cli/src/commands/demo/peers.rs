@@ -25,10 +25,6 @@ fn say(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// A peer that lost its socket is recognised after its return by what is heard of it within 1.5 s; a path that
-/// dies before that counts as the end of the peer.
-const CALM: Duration = Duration::from_secs(2);
-
 /// Keeps a second handle of each socket, to make it deaf.
 #[derive(Default)]
 struct Ears(Mutex<Vec<Socket>>);
@@ -280,7 +276,6 @@ async fn change_network(stage: &mut Stage) -> Told {
 }
 
 async fn heal(stage: &mut Stage) -> Told {
-    tokio::time::sleep(CALM).await;
     let remote = stage.hal_jon.1.remote.clone();
     let mut state = remote.watch_state();
     let changes = remote.state_history().len();
