@@ -1,8 +1,10 @@
 //! Whether a remote that the service lost is still the one that it was, pure.
 //!
-//! Invariant: for each departure there is at most one verdict. While the remote is missing, only silence or
-//! the end of its connection speak against it. Once it is listed again it stays; if it is not heard soon, it
-//! may be another one under the same id, and its answer to a restart tells.
+//! Invariant: for each departure there is at most one verdict. While the remote is missing, the end of its
+//! connection speaks against it, and so does silence that begins then: an app that ended looks so. Silence that
+//! came first is a network that broke, and took the socket later: the remote may be back with it. Once it is
+//! listed again it stays; if it is not heard soon, it may be another one under the same id, and its answer to
+//! a restart tells.
 
 use std::time::Duration;
 
@@ -39,16 +41,17 @@ pub(crate) struct Departure {
 enum State {
     #[default]
     Present,
-    /// The service lists it no more. `lost`: nothing is heard of it either.
-    Missing { lost: bool },
+    /// The service lists it no more. `silent`: nothing was heard of it even before. `lost`: it is gone.
+    Missing { silent: bool, lost: bool },
     /// It is listed again.
     Returned { before: SignsOfLife, due: Duration },
 }
 
 impl Departure {
-    /// The service lists the remote no more. `known`: we are connected to it, or were until we were away.
-    pub(crate) fn missing(&mut self, known: bool) {
-        self.state = State::Missing { lost: !known };
+    /// The service lists the remote no more. `connected`: there is a connection to it. `silent`: nothing is
+    /// heard on that.
+    pub(crate) fn missing(&mut self, connected: bool, silent: bool) {
+        self.state = State::Missing { silent, lost: !connected };
     }
 
     /// It is listed again.
@@ -56,9 +59,16 @@ impl Departure {
         self.state = State::Returned { before, due: now + SAME_WITHIN };
     }
 
-    /// Nothing is heard of it any more, or its connection ended.
+    /// Nothing is heard of it any more.
     pub(crate) fn unheard(&mut self) {
-        if let State::Missing { lost } = &mut self.state {
+        if let State::Missing { silent: false, lost } = &mut self.state {
+            *lost = true;
+        }
+    }
+
+    /// Its connection ended.
+    pub(crate) fn ended(&mut self) {
+        if let State::Missing { lost, .. } = &mut self.state {
             *lost = true;
         }
     }
@@ -66,7 +76,7 @@ impl Departure {
     /// What became of it; `None` while that is open.
     pub(crate) fn verdict(&mut self, now: Duration, signs: SignsOfLife) -> Option<Verdict> {
         let verdict = match &self.state {
-            State::Missing { lost: true } => Verdict::Gone,
+            State::Missing { lost: true, .. } => Verdict::Gone,
             State::Returned { before, .. } if signs != *before => Verdict::Same,
             State::Returned { due, .. } if now >= *due => Verdict::Silent,
             _ => return None,
@@ -95,20 +105,30 @@ mod tests {
         let mut departure = Departure::default();
         assert_eq!(departure.verdict(NOW, BEFORE), None);
         departure.unheard();
-        departure.missing(true);
+        departure.missing(true, false);
         assert_eq!((departure.verdict(NOW, BEFORE), departure.next_deadline()), (None, None));
         departure.unheard();
         assert_eq!(departure.verdict(NOW, BEFORE), Some(Verdict::Gone));
         assert_eq!(departure.verdict(NOW, BEFORE), None, "one verdict");
-        departure.missing(false);
+        departure.missing(false, false);
         assert_eq!(departure.verdict(NOW, BEFORE), Some(Verdict::Gone), "gone at once");
+    }
+
+    #[test]
+    fn silence_that_came_first_is_the_networks() {
+        let mut departure = Departure::default();
+        departure.missing(true, true);
+        departure.unheard();
+        assert_eq!(departure.verdict(NOW, BEFORE), None);
+        departure.ended();
+        assert_eq!(departure.verdict(NOW, BEFORE), Some(Verdict::Gone));
     }
 
     #[test]
     fn after_its_return_a_sign_of_life_decides() {
         for sign in [SignsOfLife { received: 8, ..BEFORE }, SignsOfLife { signals: 4, ..BEFORE }] {
             let mut departure = Departure::default();
-            departure.missing(true);
+            departure.missing(true, false);
             departure.returned(NOW, BEFORE);
             assert_eq!(departure.verdict(NOW, BEFORE), None);
             departure.unheard();

@@ -176,15 +176,14 @@ impl<T> Roster<T> {
         }
     }
 
-    /// Presence of the room's channel. `connected` tells to which remotes we are, or were until we were away
-    /// ourselves: our own absence explains their silence.
+    /// Presence of the room's channel. `connected` tells to which remotes there is a connection, heard or not.
     pub(crate) fn presence(
         &mut self,
         now: Duration,
         snapshot: bool,
         joined: &[PresencePeer],
         left: &[PresencePeer],
-        connected: impl Fn(&str, bool) -> bool,
+        connected: impl Fn(&str) -> bool,
     ) {
         let reconcile = matches!(self.phase, Phase::Reconciling { .. });
         if reconcile && snapshot {
@@ -192,14 +191,14 @@ impl<T> Roster<T> {
             let missing: Vec<String> =
                 self.remotes.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
             for id in missing {
-                self.depart(now, &id, |id| connected(id, true));
+                self.depart(now, &id, &connected);
             }
             for id in self.remotes.keys().filter(|id| !self.departing.contains_key(*id)) {
                 self.outputs.push_back(Output::Survived(id.clone()));
             }
         }
         for peer in left {
-            self.depart(now, &peer.peer_id, |id| connected(id, false));
+            self.depart(now, &peer.peer_id, &connected);
         }
         for peer in joined {
             self.join(peer);
@@ -374,7 +373,7 @@ mod tests {
 
     fn room(ids: &[&str]) -> Roster<u8> {
         let mut roster = Roster::new("me");
-        roster.presence(NOW, true, &peers(ids), &[], |_, _| false);
+        roster.presence(NOW, true, &peers(ids), &[], |_| false);
         outputs(&mut roster);
         roster
     }
@@ -382,17 +381,17 @@ mod tests {
     #[test]
     fn peers_come_once_and_go_once() {
         let mut roster = Roster::new("me");
-        roster.presence(NOW, true, &peers(&["a", "me"]), &[], |_, _| false);
-        roster.presence(NOW, false, &peers(&["a"]), &peers(&["stranger"]), |_, _| false);
-        roster.presence(NOW, false, &[], &peers(&["a"]), |_, _| false);
-        roster.presence(NOW, false, &[], &peers(&["a"]), |_, _| false);
+        roster.presence(NOW, true, &peers(&["a", "me"]), &[], |_| false);
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["stranger"]), |_| false);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| false);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| false);
         assert_eq!(outputs(&mut roster), [joined("a"), Output::Left("a".into())]);
     }
 
     #[test]
     fn one_frame_that_says_both_means_a_new_session() {
         let mut roster = room(&["a"]);
-        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_, _| false);
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_| false);
         assert_eq!(outputs(&mut roster), [Output::Left("a".into()), joined("a")]);
     }
 
@@ -401,7 +400,7 @@ mod tests {
         let mut roster = room(&["a", "b"]);
         roster.away();
         roster.back(NOW, "me2");
-        roster.presence(NOW, true, &peers(&["c", "b", "me", "me2"]), &[], |_, _| false);
+        roster.presence(NOW, true, &peers(&["c", "b", "me", "me2"]), &[], |_| false);
         let wanted = [
             Output::Left("a".into()),
             Output::Survived("b".into()),
@@ -416,8 +415,8 @@ mod tests {
         let mut roster = room(&["a"]);
         roster.away();
         roster.back(NOW, "me");
-        roster.presence(NOW, false, &peers(&["b"]), &[], |_, _| false);
-        roster.presence(NOW, true, &peers(&["a", "b"]), &[], |_, _| false);
+        roster.presence(NOW, false, &peers(&["b"]), &[], |_| false);
+        roster.presence(NOW, true, &peers(&["a", "b"]), &[], |_| false);
         let wanted = [
             joined("b"),
             Output::Survived("a".into()),
@@ -450,7 +449,7 @@ mod tests {
     #[test]
     fn a_connected_peer_that_loses_its_socket_stays_and_is_asked_for() {
         let mut roster = room(&["a", "b"]);
-        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |id, _| id == "a");
+        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |id| id == "a");
         let departing = Output::Departing("a".into());
         assert_eq!(outputs(&mut roster), [departing, Output::Left("b".into())]);
         assert!(roster.contains("a"));
@@ -458,7 +457,7 @@ mod tests {
         roster.timeout(DEPARTING_DOUBT);
         assert_eq!(outputs(&mut roster), [Output::Resubscribe]);
         // The departure was that of an older socket: the snapshot lists the peer.
-        roster.presence(DEPARTING_DOUBT, true, &peers(&["a"]), &[], |_, _| true);
+        roster.presence(DEPARTING_DOUBT, true, &peers(&["a"]), &[], |_| true);
         assert_eq!(outputs(&mut roster), [Output::Returned("a".into())]);
         roster.same("a");
         assert_eq!(outputs(&mut roster), [Output::Survived("a".into())]);
@@ -468,7 +467,7 @@ mod tests {
     #[test]
     fn a_departing_peer_leaves_after_a_while_or_with_its_connection() {
         let mut roster = room(&["a", "b"]);
-        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |_, _| true);
+        roster.presence(NOW, false, &[], &peers(&["a", "b"]), |_| true);
         outputs(&mut roster);
         roster.gone("b");
         roster.gone("b");
@@ -483,7 +482,7 @@ mod tests {
     #[test]
     fn a_verdict_about_a_peer_that_is_missing_does_not_keep_it() {
         let mut roster = room(&["a"]);
-        roster.presence(NOW, false, &[], &peers(&["a"]), |_, _| true);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
         roster.same("a");
         roster.timeout(DEPARTING_DOUBT);
         roster.timeout(DEPARTING_FOR);
@@ -495,14 +494,14 @@ mod tests {
         let mut roster = room(&["a"]);
         roster.away();
         roster.back(NOW, "a");
-        roster.presence(NOW, true, &peers(&["a"]), &[], |_, _| false);
+        roster.presence(NOW, true, &peers(&["a"]), &[], |_| false);
         assert_eq!(outputs(&mut roster), [Output::Left("a".into()), Output::Reconciled]);
     }
 
     #[test]
     fn a_peer_that_returns_as_another_leaves_and_joins() {
         let mut roster = room(&["a"]);
-        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_, _| true);
+        roster.presence(NOW, false, &peers(&["a"]), &peers(&["a"]), |_| true);
         roster.gone("a");
         let wanted = [
             Output::Departing("a".into()),
@@ -511,9 +510,9 @@ mod tests {
             joined("a"),
         ];
         assert_eq!(outputs(&mut roster), wanted);
-        roster.presence(NOW, false, &[], &peers(&["a"]), |_, _| true);
-        roster.presence(NOW, false, &peers(&["a"]), &[], |_, _| true);
-        roster.presence(NOW, false, &[], &peers(&["a"]), |_, _| true);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
+        roster.presence(NOW, false, &peers(&["a"]), &[], |_| true);
+        roster.presence(NOW, false, &[], &peers(&["a"]), |_| true);
         let last = outputs(&mut roster).pop();
         assert_eq!(last, Some(Output::Left("a".into())), "gone again before it was known");
     }
@@ -523,14 +522,14 @@ mod tests {
         let mut roster = room(&["a", "b"]);
         roster.away();
         roster.back(NOW, "me");
-        roster.presence(NOW, true, &[], &[], |_, _| true);
+        roster.presence(NOW, true, &[], &[], |_| true);
         let departing = |id: &str| Output::Departing(id.into());
         assert_eq!(outputs(&mut roster), [departing("a"), departing("b"), Output::Reconciled]);
         roster.away();
         assert_eq!(roster.next_deadline(), None, "nobody can be seen to return");
         roster.timeout(DEPARTING_FOR * 2);
         roster.back(DEPARTING_FOR * 2, "me");
-        roster.presence(DEPARTING_FOR * 2, true, &peers(&["b"]), &[], |_, _| true);
+        roster.presence(DEPARTING_FOR * 2, true, &peers(&["b"]), &[], |_| true);
         roster.same("b");
         let wanted =
             [Output::Returned("b".into()), Output::Reconciled, Output::Survived("b".into())];
@@ -551,11 +550,11 @@ mod tests {
         let mut roster = room(&[]);
         roster.data(NOW, "a", 1, 1);
         roster.data(NOW, "b", 2, 1);
-        roster.presence(NOW, false, &peers(&["a"]), &[], |_, _| false);
+        roster.presence(NOW, false, &peers(&["a"]), &[], |_| false);
         let wanted = [joined("a"), Output::Deliver { from: "a".into(), data: 1 }];
         assert_eq!(outputs(&mut roster), wanted);
         roster.timeout(HOLD_FOR);
-        roster.presence(NOW, false, &peers(&["b"]), &[], |_, _| false);
+        roster.presence(NOW, false, &peers(&["b"]), &[], |_| false);
         assert_eq!(outputs(&mut roster), [joined("b")]);
         assert_eq!(roster.dropped().data, 1);
     }
@@ -588,7 +587,7 @@ mod tests {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let mut roster = room(&ids);
         assert_eq!(roster.dropped().peers, 1_000 - MAX_REMOTES as u64);
-        roster.presence(NOW, false, &peers(&["late"]), &peers(&["p0000"]), |_, _| false);
+        roster.presence(NOW, false, &peers(&["late"]), &peers(&["p0000"]), |_| false);
         assert_eq!(outputs(&mut roster), [Output::Left("p0000".into()), joined("late")]);
     }
 }

@@ -110,7 +110,7 @@ impl World {
         if self.away {
             return;
         }
-        let connected = |id: &str, _: bool| id.bytes().last().unwrap_or(0) & c != 0;
+        let connected = |id: &str| id.bytes().last().unwrap_or(0) & c != 0;
         self.roster.presence(self.now, snapshot, joined, left, connected);
         self.collect();
     }

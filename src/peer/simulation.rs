@@ -35,7 +35,8 @@ struct Link {
     op: Option<Op>,
     rebuilding: bool,
     connected: bool,
-    was_connected: bool,
+    /// Whether there is a connection that was up once, whatever its path does.
+    linked: bool,
     /// Since when nothing comes, or since an agreement that has not led to a path yet.
     silent_since: Option<Duration>,
     failure_told: bool,
@@ -153,7 +154,7 @@ impl World {
             op: None,
             rebuilding: false,
             connected: false,
-            was_connected: false,
+            linked: false,
             silent_since: None,
             failure_told: false,
             path_told: false,
@@ -169,7 +170,7 @@ impl World {
             && !broken
             && link.engine.remote.is_some_and(|(remote, _)| remote == key)
         {
-            link.departure.unheard();
+            link.departure.ended();
             link.negotiation.replace_connection(now);
         }
     }
@@ -190,10 +191,8 @@ impl World {
                 Frame::Presence { snapshot, joined, left } => {
                     let peers = |all: &[usize]| all.iter().copied().map(peer).collect::<Vec<_>>();
                     let (links, roster) = (&member.links, &mut member.roster);
-                    let connected = |id: &str, away: bool| {
-                        let link = links.get(&number(id));
-                        link.is_some_and(|link| link.connected || (away && link.was_connected))
-                    };
+                    let connected =
+                        |id: &str| links.get(&number(id)).is_some_and(|link| link.linked);
                     roster.presence(now, snapshot, &peers(&joined), &peers(&left), connected);
                 }
                 Frame::Signal { from, signal } => member.roster.data(now, &id(from), signal, 100),
@@ -224,7 +223,7 @@ impl World {
                 }
                 roster::Output::Departing(id) => {
                     let link = self.link(at, &id);
-                    link.departure.missing(link.connected || link.was_connected);
+                    link.departure.missing(link.linked, !link.connected);
                 }
                 roster::Output::Returned(id) => {
                     let link = self.link(at, &id);
@@ -268,8 +267,9 @@ impl World {
                 Output::Rebuild => {
                     link.op = None;
                     link.rebuilding = true;
-                    link.departure.unheard();
+                    link.departure.ended();
                     link.connected = false;
+                    link.linked = false;
                     let key = link.engine.key;
                     self.ended(at, other, key);
                 }
@@ -353,7 +353,7 @@ impl World {
             link.silent_since = None;
             link.failure_told = false;
             link.connected = true;
-            link.was_connected = true;
+            link.linked = true;
             // After each agreement, as the engine tells it.
             if !std::mem::replace(&mut link.path_told, true) {
                 link.ladder.found();

@@ -320,6 +320,7 @@ impl RemoteActor {
 
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
+        self.shared.set_linked(false);
         if let Some(link) = self.link.take() {
             self.closing.spawn(link::close(link.connection, self.goodbye));
         }
@@ -410,7 +411,7 @@ impl RemoteActor {
 
     /// A new connection in the old one's place; the app hears of it if the old one was of any use.
     async fn rebuild(&mut self) {
-        self.departure.unheard();
+        self.departure.ended();
         // The remote's close may have closed the channels already.
         let was_up = self.link.as_ref().is_some_and(Link::was_up);
         self.channels.detach();
@@ -465,6 +466,7 @@ impl RemoteActor {
                     link.connection.relax();
                 }
                 self.senders.connected();
+                self.shared.set_linked(true);
                 self.shared.set_state(RemoteState::Connected, "a path was found");
             }
             ConnectionEvent::TransportClosed => self.transport_closed(),

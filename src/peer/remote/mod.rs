@@ -20,6 +20,7 @@ mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     commands: mpsc::UnboundedSender<Command>,
     client: SignallingClient,
     rtc: bool,
+    /// Whether there is a connection that keys were agreed on for, whatever its path does.
+    linked: AtomicBool,
 }
 
 struct Details {
@@ -109,6 +112,7 @@ impl Shared {
             commands,
             client,
             rtc,
+            linked: AtomicBool::new(false),
         });
         (shared, receiver)
     }
@@ -123,6 +127,14 @@ impl Shared {
 
     fn details(&self) -> MutexGuard<'_, Details> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked.load(Ordering::Relaxed)
+    }
+
+    fn set_linked(&self, linked: bool) {
+        self.linked.store(linked, Ordering::Relaxed);
     }
 
     pub(crate) fn set_state(&self, to: RemoteState, reason: &'static str) {

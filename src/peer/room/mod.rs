@@ -228,7 +228,7 @@ impl RoomActor {
             Event::Presence { presence, snapshot } if presence.channel == self.channel => {
                 let now = self.now();
                 if let Some(roster) = &mut self.roster {
-                    let connected = |id: &str, away: bool| self.remotes.is_connected(id, away);
+                    let connected = |id: &str| self.remotes.is_connected(id);
                     roster.presence(now, snapshot, &presence.joined, &presence.left, connected);
                 }
             }

@@ -62,13 +62,9 @@ impl Remotes {
         }
     }
 
-    /// Whether we are connected to a remote, or were until we were `away` ourselves.
-    pub(super) fn is_connected(&self, id: &str, away: bool) -> bool {
-        self.entries.get(id).is_some_and(|entry| match entry.shared.state() {
-            RemoteState::Connected => true,
-            RemoteState::Reconnecting => away,
-            _ => false,
-        })
+    /// Whether there is a connection to a remote, heard or not.
+    pub(super) fn is_connected(&self, id: &str) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.shared.is_linked())
     }
 
     /// What an actor found out about a remote that the service lost.

@@ -83,9 +83,8 @@ impl RemoteActor {
                 }
             }
             Input::Departing => {
-                let state = self.shared.state();
-                let known = matches!(state, RemoteState::Connected | RemoteState::Reconnecting);
-                self.departure.missing(known);
+                let silent = self.shared.state() != RemoteState::Connected;
+                self.departure.missing(self.shared.is_linked(), silent);
             }
             Input::Goodbye => self.goodbye = true,
             Input::Returned => {
