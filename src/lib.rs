@@ -58,3 +58,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/peers.md")]
 struct PeersGuide;
+
+/// The page on media, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/media.md")]
+struct MediaGuide;
