@@ -2,6 +2,8 @@
 
 mod commands;
 mod connection;
+mod media;
+mod names;
 mod output;
 
 use std::process::ExitCode;

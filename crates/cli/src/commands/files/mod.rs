@@ -24,7 +24,6 @@
 //! the receiver, [`store`] and [`names`] what it puts on the disk, [`report`] what people and scripts see.
 
 mod error;
-mod names;
 mod offers;
 mod protocol;
 pub(crate) mod receive;

@@ -20,7 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::error::FileError;
-use super::names::safe;
+use crate::names::safe;
 use super::protocol::{Broken, Message, Offer, PROTOCOL, Refusal};
 use super::report::{Report, Size};
 use super::send::room_goes_on;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::names::{numbered, safe};
+use crate::names::{numbered, safe};
 use super::protocol::Offer;
 use super::source::{blocking, hash, hex};
 

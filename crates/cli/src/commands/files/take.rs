@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::error::FileError;
-use super::names::safe;
+use crate::names::safe;
 use super::patience;
 use super::protocol::{Broken, Fault, Incoming, Message, Offer, Refusal, Wire};
 use super::report::{Report, Size};
