@@ -162,7 +162,8 @@ impl<R: Read> MediaReader for IvfReader<R> {
 pub struct IvfWriter<W> {
     sink: W,
     header: IvfHeader,
-    frames: u32,
+    /// Ticks of the last frame and of the one before it.
+    last: Option<(u64, Option<u64>)>,
 }
 
 impl<W: Write> IvfWriter<W> {
@@ -188,7 +189,7 @@ impl<W: Write> IvfWriter<W> {
         bytes[16..20].copy_from_slice(&header.rate.to_le_bytes());
         bytes[20..24].copy_from_slice(&header.scale.to_le_bytes());
         sink.write_all(&bytes)?;
-        Ok(Self { sink, header, frames: 0 })
+        Ok(Self { sink, header, last: None })
     }
 
     /// Writes a frame.
@@ -201,21 +202,26 @@ impl<W: Write> IvfWriter<W> {
             return Err(FileError::TooBig { what: "a frame", bytes, most: MAX_FRAME_BYTES });
         }
         self.sink.write_all(&(frame.len() as u32).to_le_bytes())?;
-        self.sink.write_all(&self.header.ticks_of(timestamp_us).to_le_bytes())?;
-        self.sink.write_all(frame)?;
-        self.frames = self.frames.saturating_add(1);
-        Ok(())
+        let ticks = self.header.ticks_of(timestamp_us);
+        self.sink.write_all(&ticks.to_le_bytes())?;
+        self.last = Some((ticks, self.last.map(|(last, _)| last)));
+        Ok(self.sink.write_all(frame)?)
     }
 }
 
 impl<W: Write + Seek> IvfWriter<W> {
-    /// Writes the number of frames into the header; without it the file can still be read.
+    /// Writes the length in ticks into the header, as ffmpeg reads it: the number of frames where each lasts
+    /// one tick. Without it the file can still be read.
     ///
     /// # Errors
     /// [`FileError::Io`].
     pub fn finish(mut self) -> Result<W, FileError> {
+        let ticks = self.last.map_or(0, |(last, before)| {
+            let lasts = before.map_or(1, |before| last.saturating_sub(before).max(1));
+            last.saturating_add(lasts)
+        });
         self.sink.seek(SeekFrom::Start(24))?;
-        self.sink.write_all(&self.frames.to_le_bytes())?;
+        self.sink.write_all(&u32::try_from(ticks).unwrap_or(u32::MAX).to_le_bytes())?;
         self.sink.seek(SeekFrom::End(0))?;
         self.sink.flush()?;
         Ok(self.sink)

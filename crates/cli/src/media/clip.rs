@@ -42,10 +42,7 @@ impl Clip {
         Self::read(AnnexBReader::new(Cursor::new(data), rate, scale)?, repeats)
     }
 
-    fn read(
-        mut reader: impl MediaReader<Item = AccessUnit>,
-        repeats: bool,
-    ) -> Result<Self, Fault> {
+    fn read(mut reader: impl MediaReader<Item = AccessUnit>, repeats: bool) -> Result<Self, Fault> {
         let mut frames = Vec::new();
         let ended = loop {
             match reader.next_item() {

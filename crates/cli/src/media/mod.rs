@@ -10,12 +10,12 @@ mod pattern;
 pub(crate) mod record;
 mod sound;
 mod source;
+pub(crate) mod watch;
 
 use metered_realtime::media::{LocalAudioTrack, LocalTrack, LocalVideoTrack, MediaKind};
 
 use self::clip::Clip;
 pub(crate) use self::error::SourceError;
-pub(crate) use self::pattern::Pattern;
 use self::sound::Sound;
 pub(crate) use self::source::Source;
 #[cfg(test)]

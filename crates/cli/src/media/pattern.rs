@@ -31,7 +31,9 @@ const CLIPS: [(VideoCodec, &[u8]); 4] = [
 
 /// What there is, in a sentence.
 pub(super) fn offered() -> String {
-    format!("There is {WIDTH}x{HEIGHT} at {FPS} a second, as vp8, vp9, av1 and h264; for anything else give a file.")
+    format!(
+        "There is {WIDTH}x{HEIGHT} at {FPS} a second, as vp8, vp9, av1 and h264; for anything else give a file."
+    )
 }
 
 /// The nearest clip. Half or twice of what is asked for is near; beyond that there is none.
@@ -51,6 +53,9 @@ pub(super) fn nearest(wanted: &Pattern) -> Result<(VideoCodec, &'static [u8]), S
         let width = wanted.width.unwrap_or(WIDTH);
         let height = wanted.height.unwrap_or(HEIGHT);
         let fps = wanted.fps.unwrap_or(FPS.into());
-        SourceError::NoPattern(format!("{width}x{height} at {fps} a second in {}", codec.mime_type()))
+        SourceError::NoPattern(format!(
+            "{width}x{height} at {fps} a second in {}",
+            codec.mime_type()
+        ))
     })
 }

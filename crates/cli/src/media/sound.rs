@@ -5,12 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metered_realtime::media::LocalAudioTrack;
-use metered_realtime::media::audio::{
-    OpusApplication, OpusEncoder, OpusOptions, PcmFormat, Tone,
-};
-use metered_realtime::media::files::{
-    FileError, Looped, MediaReader, OggOpusReader, WavReader,
-};
+use metered_realtime::media::audio::{OpusApplication, OpusEncoder, OpusOptions, PcmFormat, Tone};
+use metered_realtime::media::files::{FileError, Looped, MediaReader, OggOpusReader, WavReader};
 use tokio::time::Instant;
 
 use super::SourceError;
@@ -76,7 +72,11 @@ impl Pace {
 
 impl Sound {
     pub(super) fn tone(hz: f32) -> Result<Self, SourceError> {
-        if (20.0..=20_000.0).contains(&hz) { Ok(Self::Tone(hz)) } else { Err(SourceError::Tone { hz }) }
+        if (20.0..=20_000.0).contains(&hz) {
+            Ok(Self::Tone(hz))
+        } else {
+            Err(SourceError::Tone { hz })
+        }
     }
 
     pub(super) fn ogg(file: SoundFile) -> Result<Self, Fault> {

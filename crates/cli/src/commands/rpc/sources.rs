@@ -12,6 +12,9 @@ use metered_realtime::peer::{
 };
 use metered_realtime::signalling::{Event, Events};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::media::record::RecordEvent;
 
 /// An event with the source that tells it.
 pub(super) enum SourceEvent {
@@ -21,6 +24,7 @@ pub(super) enum SourceEvent {
     Channel(Arc<str>, DataChannelEvent),
     /// A remote track's figures.
     TrackStats(Arc<str>, Value),
+    Recording(RecordEvent),
 }
 
 /// Between two events with a track's figures.
@@ -89,6 +93,14 @@ impl Sources {
 
     pub(super) fn add_track(&mut self, track: &RemoteTrack) {
         self.0.push(figures(track));
+    }
+
+    pub(super) fn add_recordings(&mut self, told: UnboundedReceiver<RecordEvent>) {
+        let events = futures_util::stream::unfold(told, |mut told| async {
+            let event = told.recv().await?;
+            Some((SourceEvent::Recording(event), told))
+        });
+        self.0.push(events.boxed());
     }
 
     /// The next event; pending while there is no source.

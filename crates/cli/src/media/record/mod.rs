@@ -57,7 +57,10 @@ pub(crate) struct RecordEvent {
 enum Piece {
     Unit(Arc<AccessUnit>),
     /// An Opus packet with its time in samples at 48 kHz, as it came.
-    Packet { timestamp: u32, payload: Bytes },
+    Packet {
+        timestamp: u32,
+        payload: Bytes,
+    },
 }
 
 /// Every recording of a session. Handles are cheap clones.

@@ -42,7 +42,8 @@ impl Timeline {
             None => 0,
             Some((wire, line, came)) => {
                 let step = i64::from(timestamp.wrapping_sub(wire).cast_signed());
-                let passed = now.saturating_sub(came).as_millis() * u128::from(OPUS_CLOCK_HZ) / 1_000;
+                let passed =
+                    now.saturating_sub(came).as_millis() * u128::from(OPUS_CLOCK_HZ) / 1_000;
                 let most = i64::try_from(passed).unwrap_or(i64::MAX).saturating_add(SLACK);
                 if (-SLACK..=most).contains(&step) {
                     line + step

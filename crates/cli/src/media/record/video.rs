@@ -19,7 +19,8 @@ impl Times {
         let at = match self.last {
             None => 0,
             Some((told, at, came)) => {
-                let passed = u64::try_from(now.saturating_sub(came).as_micros()).unwrap_or(u64::MAX);
+                let passed =
+                    u64::try_from(now.saturating_sub(came).as_micros()).unwrap_or(u64::MAX);
                 match told_us.checked_sub(told) {
                     Some(step @ 1..) if step <= passed.saturating_add(SLACK_US) => at + step,
                     _ => at + STEP_US,
