@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::output::Failure;
 
-/// Metered Realtime Messaging on your machine: a local service, a terminal client, a scriptable client,
+/// Metered Realtime Messaging on your machine: a local service, a terminal client, calls, a scriptable client,
 /// files from device to device, tokens, and a demonstration of what happens when things go wrong.
 #[derive(Debug, Parser)]
 #[command(name = "metered", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -31,6 +31,7 @@ Try it:
   metered demo                         everything at once, on a local server
   metered serve                        a local service at ws://127.0.0.1:8787
   metered join lobby --url ws://127.0.0.1:8787 --key pk_live_dev
+  metered call lobby --video test-pattern --audio tone --url ws://127.0.0.1:8787 --key pk_live_dev
   metered receive --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered send FILE --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered mint alice                   a token for the local service";

@@ -133,6 +133,7 @@ fn help_completions_and_the_manual_page_are_there() {
         &["--help"][..],
         &["serve", "--help"],
         &["join", "--help"],
+        &["call", "--help"],
         &["send", "--help"],
         &["receive", "--help"],
         &["rpc", "--help"],

@@ -32,6 +32,7 @@ export class Stage {
       args: [
         "--no-sandbox",
         "--use-fake-device-for-media-stream",
+        "--autoplay-policy=no-user-gesture-required",
         ...(hideLocalAddresses ? [] : ["--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns"]),
       ],
     });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
@@ -13,6 +14,9 @@ use crate::media::watch::{Listener, Viewer};
 use crate::output::Failure;
 
 type Id = Arc<str>;
+
+/// What a remote's figures may take.
+const STATS_LIMIT: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 pub(super) struct Remotes {
@@ -136,7 +140,11 @@ impl Known {
     async fn line(&mut self, id: &Id) -> Line {
         // Without a connection there are no figures.
         let stats = match self.remote.state() {
-            RemoteState::Connected => self.remote.stats().await.ok(),
+            RemoteState::Connected => {
+                // A connection that is busy with itself holds up no one.
+                let asked = tokio::time::timeout(STATS_LIMIT, self.remote.stats()).await;
+                asked.ok().and_then(Result::ok)
+            }
             _ => None,
         };
         let sent = stats.as_ref().map_or(0, |stats| stats.bytes_sent);
