@@ -152,40 +152,40 @@ impl Report {
         Self { json }
     }
 
-    fn tell(&self, json: Value, words: impl std::fmt::Display) -> Result<(), Failure> {
-        if self.json { output::say_json(&json) } else { output::say(words) }
+    fn tell(&self, json: &Value, words: impl std::fmt::Display) -> Result<(), Failure> {
+        if self.json { output::say_json(json) } else { output::say(words) }
     }
 
     pub(super) fn joined(&self, room: &str, peer_id: Option<&str>) -> Result<(), Failure> {
         let (me, name) = (printable(peer_id.unwrap_or_default()), printable(room));
         self.tell(
-            json!({ "type": "joined", "room": room, "peerId": peer_id }),
+            &json!({ "type": "joined", "room": room, "peerId": peer_id }),
             format_args!("{GOOD}in {name}{GOOD:#} as {BOLD}{me}{BOLD:#}; Ctrl-C leaves"),
         )
     }
 
     pub(super) fn came(&self, id: &str) -> Result<(), Failure> {
         let words = format!("{BOLD}{}{BOLD:#} is here", printable(id));
-        self.tell(json!({ "type": "peer-joined", "peerId": id }), words)
+        self.tell(&json!({ "type": "peer-joined", "peerId": id }), words)
     }
 
     pub(super) fn left(&self, id: &str) -> Result<(), Failure> {
         let words = format!("{DIM}{} left{DIM:#}", printable(id));
-        self.tell(json!({ "type": "peer-left", "peerId": id }), words)
+        self.tell(&json!({ "type": "peer-left", "peerId": id }), words)
     }
 
     pub(super) fn state(&self, id: &str, state: RemoteState) -> Result<(), Failure> {
         let words = format!("{DIM}{} is {state}{DIM:#}", printable(id));
-        self.tell(json!({ "type": "state", "peerId": id, "state": state }), words)
+        self.tell(&json!({ "type": "state", "peerId": id, "state": state }), words)
     }
 
     pub(super) fn note(&self, text: &str) -> Result<(), Failure> {
-        self.tell(json!({ "type": "note", "text": text }), format_args!("{NOTE}{text}{NOTE:#}"))
+        self.tell(&json!({ "type": "note", "text": text }), format_args!("{NOTE}{text}{NOTE:#}"))
     }
 
     pub(super) fn line(&self, line: &Line) -> Result<(), Failure> {
         let words = format!("{BOLD}{}{BOLD:#}  {}", printable(&line.peer_id), line.words());
-        self.tell(line.json(), words)
+        self.tell(&line.json(), words)
     }
 
     pub(super) fn problem(
@@ -207,7 +207,7 @@ impl Report {
             printable(cause),
             printable(fix)
         );
-        self.tell(json, words)
+        self.tell(&json, words)
     }
 
     pub(super) fn no_codec(&self, id: &str, codec: &str) -> Result<(), Failure> {
@@ -222,7 +222,7 @@ impl Report {
     pub(super) fn recording(&self, id: &str, file: &path::Path) -> Result<(), Failure> {
         let shown = printable(&file.display().to_string());
         self.tell(
-            json!({ "type": "recording", "peerId": id, "file": file.to_string_lossy() }),
+            &json!({ "type": "recording", "peerId": id, "file": file.to_string_lossy() }),
             format_args!("{DIM}recording {shown}{DIM:#}"),
         )
     }
@@ -231,7 +231,7 @@ impl Report {
         let Recorded { file, frames, bytes } = recorded;
         let shown = printable(&file.display().to_string());
         self.tell(
-            json!({
+            &json!({
                 "type": "recorded", "peerId": id, "file": file.to_string_lossy(),
                 "frames": frames, "bytes": bytes,
             }),
