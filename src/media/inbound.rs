@@ -1,4 +1,4 @@
-//! Tracks that come from a remote: whole pictures and ready Opus packets, for any number of sinks.
+//! Tracks that come from a remote, and the pictures among them, whole, for any number of sinks.
 //!
 //! Each track has one task that owns its receiver and, for video, its jitter buffer. A sink that is too slow
 //! loses the oldest and is told; a sink of pictures goes on with the next key frame, which is asked for.
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::remote_audio::RemoteAudioTrack;
 use super::video::{AccessUnit, Output, Rotation, RtpVideoPacket, VideoCodec, VideoJitterBuffer};
 use crate::events::{Event, Events, Hub};
 use crate::rtc::engine::{IncomingPacket, MediaKind, TrackReceiver};
@@ -36,9 +36,9 @@ pub(crate) fn receive(receiver: Arc<dyn TrackReceiver>) -> Inbound {
             Inbound::Video(track, Box::pin(read_video(receiver, shared)))
         }
         MediaKind::Audio => {
-            let hub = Arc::new(Hub::default());
-            let track = RemoteAudioTrack { hub: Arc::clone(&hub) };
-            Inbound::Audio(track, Box::pin(read_audio(receiver, hub)))
+            let track = RemoteAudioTrack::new();
+            let work = track.read(receiver);
+            Inbound::Audio(track, Box::pin(work))
         }
     }
 }
@@ -242,71 +242,4 @@ fn video_packet(packet: IncomingPacket) -> Option<RtpVideoPacket> {
         payload: packet.payload,
         rotation: packet.orientation.map(Rotation::from_bits),
     })
-}
-
-/// An Opus packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AudioPacket {
-    /// Counts packets, and wraps: tells what is lost or out of order.
-    pub sequence: u16,
-    /// In samples at 48 kHz, and wraps.
-    pub timestamp: u32,
-    /// Whether sound begins here after silence.
-    pub marker: bool,
-    /// The packet (RFC 6716 section 3).
-    pub payload: Bytes,
-}
-
-/// What a track of sound has to say.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum PacketEvent {
-    /// A packet, as it came: late ones and duplicates too.
-    Packet(Arc<AudioPacket>),
-    /// This sink was too slow: so many packets are lost.
-    Lagged {
-        /// How many.
-        missed: u64,
-    },
-}
-
-impl Event for PacketEvent {
-    fn lagged(missed: u64) -> Self {
-        Self::Lagged { missed }
-    }
-
-    fn size(&self) -> usize {
-        match self {
-            Self::Packet(packet) => packet.payload.len(),
-            Self::Lagged { .. } => 0,
-        }
-    }
-}
-
-/// A sink of Opus packets. Ends with its track, or when dropped.
-pub type AudioPackets = Events<PacketEvent>;
-
-/// Sound from a remote. Handles are cheap clones of one track.
-#[derive(Clone, Debug)]
-pub struct RemoteAudioTrack {
-    hub: Arc<Hub<PacketEvent>>,
-}
-
-impl RemoteAudioTrack {
-    /// The Opus packets from now on, as they come.
-    pub fn packets(&self) -> AudioPackets {
-        self.hub.subscribe()
-    }
-}
-
-async fn read_audio(receiver: Arc<dyn TrackReceiver>, hub: Arc<Hub<PacketEvent>>) {
-    while let Some(packet) = receiver.next().await {
-        if packet.payload.is_empty() || !packet.codec.eq_ignore_ascii_case("audio/opus") {
-            continue;
-        }
-        let IncomingPacket { sequence, timestamp, marker, payload, .. } = packet;
-        let packet = AudioPacket { sequence, timestamp, marker, payload };
-        hub.publish(&PacketEvent::Packet(Arc::new(packet)));
-    }
-    hub.end();
 }

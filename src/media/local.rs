@@ -12,6 +12,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::audio::AudioError;
+use super::local_audio::LocalAudioTrack;
 use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec};
 use crate::events::{Event, Events, Hub};
 use crate::rtc::engine::MediaKind;
@@ -21,8 +23,6 @@ pub(crate) const KEY_FRAME_PAUSE: Duration = Duration::from_millis(300);
 /// Pictures or packets that wait for one remote: half a second. Beyond them it is too slow, and a picture
 /// that is lost costs a key frame.
 const MAX_WAITING: usize = 32;
-/// Bytes of an Opus packet (RFC 6716 section 3.2.1), three frames at most.
-const MAX_OPUS_BYTES: usize = 1_275;
 
 /// What a track is told by its remotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub enum WriteError {
     /// No Opus packet is empty or has more than 1,275 bytes.
     #[error("an Opus packet has 1 to 1,275 bytes")]
     NotOpus,
+    /// The PCM is none, or the codec failed.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
 }
 
 impl WriteError {
@@ -85,6 +88,7 @@ impl WriteError {
             Self::Packetise(error) => error.code(),
             Self::OtherCodec { .. } => "other_codec",
             Self::NotOpus => "opus_packet_size",
+            Self::Audio(error) => error.code(),
         }
     }
 }
@@ -122,12 +126,12 @@ struct Outlet {
     waits_for_key_frame: bool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
-    fn new(id: String, kind: MediaKind, mime_type: &'static str) -> Arc<Self> {
+    pub(super) fn new(id: String, kind: MediaKind, mime_type: &'static str) -> Arc<Self> {
         Arc::new(Self {
             id,
             kind,
@@ -150,7 +154,7 @@ impl Shared {
         Attachment { track: Arc::clone(self), number, parcels }
     }
 
-    fn write(&self, parcel: Parcel) {
+    pub(super) fn write(&self, parcel: Parcel) {
         if self.muted.load(Ordering::Relaxed) {
             return;
         }
@@ -183,6 +187,18 @@ impl Shared {
 
     pub(crate) fn tell(&self, event: &LocalTrackEvent) {
         self.hub.publish(event);
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn events(&self) -> LocalTrackEvents {
+        self.hub.subscribe()
     }
 
     pub(crate) const fn kind(&self) -> MediaKind {
@@ -219,7 +235,7 @@ impl Drop for Attachment {
 }
 
 /// 128 random bits, as browsers name their tracks and streams.
-fn random_id() -> String {
+pub(super) fn random_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
@@ -280,7 +296,7 @@ impl LocalVideoTrack {
 
     /// What the remotes need. The first subscription gets what came before it.
     pub fn events(&self) -> LocalTrackEvents {
-        self.shared.hub.subscribe()
+        self.shared.events()
     }
 
     /// Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
@@ -289,57 +305,7 @@ impl LocalVideoTrack {
     }
 }
 
-/// Sound for the remotes, as Opus packets. Handles are cheap clones of one track.
-#[derive(Clone, Debug)]
-pub struct LocalAudioTrack {
-    shared: Arc<Shared>,
-}
-
-impl Default for LocalAudioTrack {
-    fn default() -> Self {
-        Self::with_id(random_id())
-    }
-}
-
-impl LocalAudioTrack {
-    /// A track with this id, which must differ from every other's.
-    pub fn with_id(id: impl Into<String>) -> Self {
-        Self { shared: Shared::new(id.into(), MediaKind::Audio, "audio/opus") }
-    }
-
-    /// Its id.
-    pub fn id(&self) -> &str {
-        &self.shared.id
-    }
-
-    /// Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
-    /// track's own; `begins` says that it follows silence. Never waits.
-    pub fn write(&self, packet: Bytes, timestamp_us: u64, begins: bool) -> Result<(), WriteError> {
-        if packet.is_empty() || packet.len() > MAX_OPUS_BYTES {
-            return Err(WriteError::NotOpus);
-        }
-        self.shared.write(Parcel {
-            payloads: vec![packet],
-            timestamp_us,
-            key_frame: true,
-            rotation: None,
-            marker: begins,
-        });
-        Ok(())
-    }
-
-    /// What the remotes need. The first subscription gets what came before it.
-    pub fn events(&self) -> LocalTrackEvents {
-        self.shared.hub.subscribe()
-    }
-
-    /// Stops or resumes sending. Its remotes keep the track, and its time goes on.
-    pub fn set_muted(&self, muted: bool) {
-        set_muted(&self.shared, muted);
-    }
-}
-
-fn set_muted(shared: &Shared, muted: bool) {
+pub(super) fn set_muted(shared: &Shared, muted: bool) {
     let before = shared.muted.swap(muted, Ordering::Relaxed);
     if before && !muted && shared.kind == MediaKind::Video {
         for outlet in lock(&shared.outlets).values_mut() {
@@ -376,7 +342,7 @@ impl LocalTrack {
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         match self {
             Self::Video(track) => &track.shared,
-            Self::Audio(track) => &track.shared,
+            Self::Audio(track) => track.shared(),
         }
     }
 }

@@ -4,31 +4,38 @@
 //! ```text
 //!   LocalVideoTrack ──Packetiser──▶ Outbound (one per remote) ──▶ rtc::engine::Sender
 //!   sinks ◀── RemoteVideoTrack ◀── VideoJitterBuffer, Depacketiser ◀── rtc::engine::Receiver
+//!
+//!   PCM ──▶ LocalAudioTrack ──OpusEncoder──▶ Outbound (one per remote) ──▶ rtc::engine::Sender
+//!   PCM ◀── AudioMix ◀── AudioOutput, AudioPlayout ◀── RemoteAudioTrack ◀── rtc::engine::Receiver
 //! ```
 //!
 //! [`video`], [`audio`] and [`files`] decide without hardware, sockets or tasks: they are told the time and know
 //! no connection. Nothing here encodes or decodes pictures; sound is Opus.
 
 pub mod audio;
+mod audio_mix;
 pub mod files;
 mod inbound;
 mod local;
+mod local_audio;
 mod outbound;
+mod remote_audio;
 #[cfg(test)]
 mod tests;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
-pub use inbound::{
-    AudioPacket, AudioPackets, FrameEvent, PacketEvent, RemoteAudioTrack, RemoteVideoTrack,
-    VideoFrames, VideoStats,
-};
+pub use audio_mix::{AudioMix, MixInput};
+pub use inbound::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use inbound::{Inbound, receive};
 pub use local::{
-    LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream,
-    WriteError,
+    LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, WriteError,
 };
+pub use local_audio::LocalAudioTrack;
 pub(crate) use outbound::Outbound;
+pub use remote_audio::{
+    AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
+};
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
 
 /// Feeds a jitter buffer and the depacketisers behind it with what the bytes stand for, for the fuzzer.

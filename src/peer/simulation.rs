@@ -142,6 +142,7 @@ impl World {
         self.keys += 1;
         let polite = id(at) < id(other);
         let mut negotiation = Negotiation::new(polite);
+        negotiation.met(self.now);
         negotiation.data_wanted(self.now);
         let mut ladder = IceRestart::new(polite);
         ladder.signalling(self.now, self.members[at].online);

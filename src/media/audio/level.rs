@@ -1,5 +1,9 @@
 //! How loud PCM is: root mean square and peak, in decibels below full scale.
 
+use super::pcm::PcmFormat;
+
+/// How long a window is.
+const WINDOW_US: u64 = 100_000;
 /// The level of silence: the floor of RFC 6464 section 3.
 pub const SILENCE_DBFS: f32 = -127.0;
 
@@ -29,7 +33,7 @@ impl Level {
 /// let level = meter.take();
 /// assert!((level.peak_dbfs - -12.0).abs() < 0.1 && (level.rms_dbfs - -15.0).abs() < 0.1);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LevelMeter {
     squares: f64,
     samples: u64,
@@ -54,6 +58,35 @@ impl LevelMeter {
         }
         let mean = (meter.squares / meter.samples as f64).sqrt() as f32;
         Level { rms_dbfs: dbfs(mean), peak_dbfs: dbfs(meter.peak) }
+    }
+}
+
+/// The level of the last 100 ms of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LevelWindow {
+    meter: LevelMeter,
+    metered_us: u64,
+    level: Level,
+}
+
+impl Default for LevelWindow {
+    fn default() -> Self {
+        Self { meter: LevelMeter::default(), metered_us: 0, level: Level::SILENCE }
+    }
+}
+
+impl LevelWindow {
+    pub(crate) fn push(&mut self, format: PcmFormat, pcm: &[f32]) {
+        self.meter.push(pcm);
+        self.metered_us += format.microseconds_of(pcm.len());
+        if self.metered_us >= WINDOW_US {
+            self.metered_us = 0;
+            self.level = self.meter.take();
+        }
+    }
+
+    pub(crate) const fn level(&self) -> Level {
+        self.level
     }
 }
 

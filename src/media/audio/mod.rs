@@ -5,6 +5,7 @@
 //! stretching, [`Resampler`], all in [`AudioPlayout`]; several receivers meet in a [`Mixer`]. Nothing here
 //! reads a clock: time comes as a [`Duration`](std::time::Duration) since a start that the caller chose.
 
+mod capture;
 mod error;
 mod jitter;
 mod level;
@@ -16,8 +17,11 @@ mod resample;
 mod stretch;
 mod tone;
 
+pub(crate) use capture::Capture;
 pub use error::AudioError;
+pub(crate) use jitter::PacketCounter;
 pub use jitter::{ArrivedPacket, Frame, JitterBuffer, JitterOptions, JitterStats, Tempo};
+pub(crate) use level::LevelWindow;
 pub use level::{Level, LevelMeter, SILENCE_DBFS};
 pub use mixer::{MAX_GAIN, Mixer};
 pub use opus::{

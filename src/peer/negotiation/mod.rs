@@ -17,6 +17,7 @@ mod output;
 mod rebuilds;
 #[cfg(test)]
 mod tests;
+mod wants;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,9 +28,13 @@ use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 use candidates::{RemoteCandidates, completed};
 pub(crate) use output::{Dropped, Failure, Op, Output, Reply, Signal};
 use rebuilds::Rebuilds;
+use wants::Wants;
 
 /// How long a description waits for the candidates that it shall carry.
 pub(crate) const GATHERING_WAIT: Duration = Duration::from_millis(100);
+/// How long our first offer waits for one of a remote that would have to take its own back: a round trip of
+/// most, and the time that a browser takes to make one.
+const FIRST_OFFER_WAIT: Duration = Duration::from_millis(80);
 /// How long an offer waits for its answer (JavaScript SDK 1.2.0).
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// The same for the offer that follows an answer with a new key: the Python SDK takes no second offer within
@@ -99,6 +104,8 @@ pub(crate) struct Negotiation {
     wants: Wants,
     /// An offer of the remote for the connection to come.
     for_the_next: Option<SessionDescription>,
+    /// Before that our offer waits for one of the remote.
+    held_until: Duration,
     /// The last description that left, to tell which candidates it carried.
     sent: Option<SessionDescription>,
     /// Local candidates that no description carried yet.
@@ -110,24 +117,6 @@ pub(crate) struct Negotiation {
     rebuilt_answers: u32,
     empty_offers: u32,
     dropped: Dropped,
-}
-
-#[derive(Debug, Default)]
-struct Wants {
-    /// A data channel was opened, and no description has an m-line for it.
-    data: bool,
-    has_data: bool,
-    /// Tracks changed since the last offer was made.
-    tracks: bool,
-    /// They had changed when the offer was made that waits for its answer.
-    tracks_offered: bool,
-    restart: bool,
-}
-
-impl Wants {
-    fn anything(&self) -> bool {
-        self.restart || self.tracks || (self.data && !self.has_data)
-    }
 }
 
 impl Negotiation {
@@ -144,6 +133,7 @@ impl Negotiation {
             gathered: false,
             wants: Wants::default(),
             for_the_next: None,
+            held_until: Duration::ZERO,
             sent: None,
             trickle: Vec::new(),
             resyncs: 0,
@@ -152,6 +142,15 @@ impl Negotiation {
             rebuilt_answers: 0,
             empty_offers: 0,
             dropped: Dropped::default(),
+        }
+    }
+
+    /// The remote has just met us, too. If it is the one that would have to take its offer back, ours waits for
+    /// a moment, so that it has none to take back: Chromium, when its first offer is taken back early, now and
+    /// then never gathers a candidate again.
+    pub(crate) fn met(&mut self, now: Duration) {
+        if !self.polite {
+            self.held_until = now + FIRST_OFFER_WAIT;
         }
     }
 
@@ -190,11 +189,10 @@ impl Negotiation {
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         match self.phase {
-            Phase::OfferGathering { until } | Phase::AnswerGathering { until }
-                if self.running.is_none() =>
-            {
-                Some(until)
+            Phase::OfferGathering { until } if self.running.is_none() => {
+                Some(if self.gathered { self.held_until } else { until.max(self.held_until) })
             }
+            Phase::AnswerGathering { until } if self.running.is_none() => Some(until),
             Phase::OfferSent { until, .. } => Some(until).filter(|until| *until < Duration::MAX),
             Phase::Cooling { until } => Some(until),
             _ => None,
@@ -451,7 +449,7 @@ impl Negotiation {
                 if self.offer_waits() {
                     // Nobody has seen ours: theirs is taken, whoever is polite.
                     self.run(Running::RollBack, Op::RollBack);
-                } else if self.gathered || now >= until {
+                } else if (self.gathered || now >= until) && now >= self.held_until {
                     self.run(Running::ReadOffer, Op::LocalDescription);
                 } else {
                     return false;

@@ -103,6 +103,37 @@ fn the_impolite_ignores_a_colliding_offer_and_its_candidates() {
     assert_eq!(negotiation.dropped().candidates, 1);
 }
 
+/// The first offer of a side that has just met the remote is made, and all its candidates are there.
+fn met(polite: bool) -> Negotiation {
+    let mut negotiation = Negotiation::new(polite);
+    negotiation.met(NOW);
+    negotiation.data_wanted(NOW);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.gathering_complete(NOW);
+    negotiation
+}
+
+#[test]
+fn the_impolite_waits_a_moment_before_its_first_offer_and_takes_what_comes() {
+    let make = Output::Do(Op::Offer { ice_restart: false });
+    let mut negotiation = met(false);
+    assert_eq!(outputs(&mut negotiation), [make.clone()]);
+    assert_eq!(negotiation.next_deadline(), Some(FIRST_OFFER_WAIT));
+    negotiation.signal(NOW, offer("k", "theirs"));
+    assert_eq!(outputs(&mut negotiation), [Output::Do(Op::RollBack)]);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    let first = outputs(&mut negotiation).remove(0);
+    assert!(matches!(first, Output::Do(Op::ApplyRemote(_))));
+
+    let mut negotiation = met(false);
+    outputs(&mut negotiation);
+    negotiation.timeout(FIRST_OFFER_WAIT);
+    assert_eq!(outputs(&mut negotiation), [Output::Do(Op::LocalDescription)], "none came");
+
+    // The polite one is the one that takes its offer back.
+    assert_eq!(outputs(&mut met(true)), [make, Output::Do(Op::LocalDescription)]);
+}
+
 #[test]
 fn the_impolite_takes_an_offer_when_its_own_was_lost() {
     let mut negotiation = answered(false);

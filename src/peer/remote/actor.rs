@@ -89,6 +89,8 @@ impl RemoteActor {
     ) -> Self {
         let polite = shared.details().polite;
         let signals = Signals::new(context.client.clone(), shared.id.clone());
+        let mut negotiation = Negotiation::new(polite);
+        negotiation.met(Duration::ZERO);
         Self {
             context,
             shared,
@@ -96,7 +98,7 @@ impl RemoteActor {
             inputs,
             config,
             epoch: Instant::now(),
-            negotiation: Negotiation::new(polite),
+            negotiation,
             ladder: IceRestart::new(polite),
             link: None,
             channels: Channels::new(),

@@ -152,5 +152,8 @@ window.room = {
     if (at >= 0) return events.splice(at, 1)[0].payload;
     return new Promise((resolve) => waiting.push({ fits: matches(source, type), resolve: (entry) => resolve(entry.payload) }));
   },
-  history: () => events.map(({ source, type, payload }) => `${source} ${type} ${JSON.stringify(payload)}`),
+  history: () => [
+    ...events.map(({ source, type, payload }) => `${source} ${type} ${JSON.stringify(payload)}`),
+    ...connections.map((pc) => `connection ${pc.signalingState} ${pc.iceGatheringState} ${pc.iceConnectionState} ${pc.connectionState}`),
+  ],
 };

@@ -7,6 +7,7 @@
 //! once where that adds less delay than the most allowed, or skipped to where it is due. So the delay is
 //! bounded whatever arrives.
 
+mod counter;
 mod delay;
 mod sequence;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::counter::PacketCounter;
 use self::delay::DelayEstimator;
 use self::sequence::{Received, Unwrapper};
 use super::error::AudioError;

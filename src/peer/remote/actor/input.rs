@@ -68,6 +68,7 @@ impl RemoteActor {
                 let polite = own.as_bytes() < self.shared.id.as_bytes();
                 self.shared.details().polite = polite;
                 self.negotiation = Negotiation::new(polite);
+                self.negotiation.met(now);
                 self.ladder = IceRestart::new(polite);
                 if self.link.is_some() || self.wants_connection() {
                     self.negotiation.replace_connection(now);

@@ -1,0 +1,222 @@
+//! PCM as an app has it to Opus packets with their times, for one track. Pure.
+//!
+//! Samples are the clock: a packet is 20 ms after the one before it, whenever its PCM came. Only a pause in what
+//! is written is a pause in the time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::AudioError;
+use super::level::{Level, LevelWindow};
+use super::opus::{OpusEncoder, OpusOptions};
+use super::pcm::PcmFormat;
+
+/// What a chunk may be late; beyond that the source paused.
+const PAUSE: Duration = Duration::from_millis(200);
+/// What one packet holds.
+const PACKET_US: u64 = 20_000;
+/// A packet without sound: the encoder pauses (DTX).
+const PAUSE_BYTES: usize = 2;
+
+/// A packet to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Captured {
+    pub(crate) packet: Bytes,
+    /// Of its first sample, on the track's clock.
+    pub(crate) timestamp_us: u64,
+    /// Sound begins here after silence.
+    pub(crate) begins: bool,
+}
+
+/// Encodes what a track is given.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    options: OpusOptions,
+    loss_percent: u8,
+    encoder: Option<OpusEncoder>,
+    /// When the last chunk came.
+    last: Option<Duration>,
+    /// Of the first sample that is not in a packet yet.
+    next_us: u64,
+    /// Whether the last packet had no sound, or there was none.
+    quiet: bool,
+    /// Whether chunks were left out since the last one.
+    resumes: bool,
+    level: LevelWindow,
+}
+
+impl Capture {
+    pub(crate) fn new(options: OpusOptions) -> Self {
+        Self {
+            options,
+            loss_percent: 0,
+            encoder: None,
+            last: None,
+            next_us: 0,
+            quiet: true,
+            resumes: false,
+            level: LevelWindow::default(),
+        }
+    }
+
+    pub(crate) const fn options(&self) -> OpusOptions {
+        self.options
+    }
+
+    /// How to encode from now on.
+    pub(crate) fn set_options(&mut self, options: OpusOptions) -> Result<(), AudioError> {
+        if options.application != self.options.application {
+            // The choice is one for an encoder's life; its bitrate is checked here all the same.
+            OpusEncoder::new(PcmFormat::OPUS_MONO, options)?;
+            self.encoder = None;
+        } else if let Some(encoder) = &mut self.encoder {
+            encoder.set_bitrate(options.bitrate_bps)?;
+            encoder.set_dtx(options.dtx)?;
+        } else {
+            OpusEncoder::new(PcmFormat::OPUS_MONO, options)?;
+        }
+        self.options = options;
+        Ok(())
+    }
+
+    /// The share of the packets that the worst remote loses: above 0 each holds a copy of the one before.
+    pub(crate) fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
+        if self.loss_percent != percent {
+            self.loss_percent = percent;
+            if let Some(encoder) = &mut self.encoder {
+                encoder.set_expected_loss(percent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Chunks were left out until now: however few they were, their time passed.
+    pub(crate) const fn resume(&mut self) {
+        self.resumes = true;
+    }
+
+    /// The level of the last stretch of 100 ms; silence if nothing was written for longer than a pause.
+    pub(crate) fn level(&self, now: Duration) -> Level {
+        let lately = self.last.is_some_and(|last| now.saturating_sub(last) <= PAUSE);
+        if lately { self.level.level() } else { Level::SILENCE }
+    }
+
+    /// Takes a chunk that ends now and gives the packets that are complete. In a pause of the encoder (DTX)
+    /// its first packet is given and none of the others.
+    pub(crate) fn push(
+        &mut self,
+        now: Duration,
+        format: PcmFormat,
+        pcm: &[f32],
+    ) -> Result<Vec<Captured>, AudioError> {
+        format.check(pcm.len())?;
+        let encoder = match self.encoder.take() {
+            Some(encoder) if encoder.format() == format => encoder,
+            _ => {
+                let mut encoder = OpusEncoder::new(format, self.options)?;
+                encoder.set_expected_loss(self.loss_percent)?;
+                encoder
+            }
+        };
+        let encoder = self.encoder.insert(encoder);
+        let lasts = Duration::from_micros(format.microseconds_of(pcm.len()));
+        if let Some(last) = self.last {
+            let silence = now.saturating_sub(last).saturating_sub(lasts);
+            if silence > PAUSE || self.resumes {
+                self.next_us += silence.as_micros() as u64;
+                self.quiet = true;
+            }
+        }
+        self.resumes = false;
+        self.last = Some(now);
+        let mut captured = Vec::new();
+        for packet in encoder.push(pcm)? {
+            let timestamp_us = self.next_us;
+            self.next_us += PACKET_US;
+            let pauses = packet.len() <= PAUSE_BYTES;
+            let paused = std::mem::replace(&mut self.quiet, pauses);
+            if !(pauses && paused) {
+                captured.push(Captured { packet, timestamp_us, begins: paused });
+            }
+        }
+        self.level.push(format, pcm);
+        Ok(captured)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::audio::Tone;
+    use crate::media::audio::opus::tests::speech;
+
+    const MONO: PcmFormat = PcmFormat::OPUS_MONO;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn times(captured: &[Captured]) -> Vec<(u64, bool)> {
+        captured.iter().map(|captured| (captured.timestamp_us, captured.begins)).collect()
+    }
+
+    #[test]
+    fn time_is_that_of_the_samples_and_goes_on_after_a_pause() {
+        let sound = speech(2, 48_000);
+        let mut capture = Capture::new(OpusOptions { dtx: false, ..OpusOptions::default() });
+        // Chunks of 25 ms that come late and in twos.
+        let mut captured = Vec::new();
+        for (n, chunk) in (0..8).zip(sound.chunks(1_200)) {
+            captured.extend(capture.push(ms(25 * (n + n % 2)), MONO, chunk).unwrap());
+        }
+        let wanted: Vec<_> = (0..10).map(|n| (n * 20_000, n == 0)).collect();
+        assert_eq!(times(&captured), wanted);
+        // 200 ms are written by now; the next 20 ms end at 1 s.
+        let captured = capture.push(ms(1_000), MONO, &sound[..960]).unwrap();
+        assert_eq!(times(&captured), [(980_000, true)]);
+        // Three chunks were left out.
+        capture.resume();
+        let captured = capture.push(ms(1_080), MONO, &sound[..960]).unwrap();
+        assert_eq!(times(&captured), [(1_060_000, true)]);
+    }
+
+    #[test]
+    fn in_a_pause_of_the_encoder_one_packet_says_so() {
+        let mut capture = Capture::new(OpusOptions::default());
+        let mut captured = Vec::new();
+        let sound: Vec<f32> = speech(1, 48_000).into_iter().chain([0.0; 96_000]).collect();
+        for (n, chunk) in (1..).zip(sound.chunks(960)) {
+            captured.extend(capture.push(ms(20 * n), MONO, chunk).unwrap());
+        }
+        let pauses: Vec<bool> =
+            captured.iter().map(|captured| captured.packet.len() <= PAUSE_BYTES).collect();
+        assert!(pauses.contains(&true) && captured.len() < 110, "{}", captured.len());
+        assert!(!pauses.windows(2).any(|two| two == [true, true]), "one for each pause");
+        for two in captured.windows(2) {
+            assert_eq!(two[1].begins, two[0].packet.len() <= PAUSE_BYTES, "sound begins after one");
+        }
+    }
+
+    #[test]
+    fn the_level_is_that_of_the_last_tenth_of_a_second() {
+        let mut capture = Capture::new(OpusOptions::default());
+        let mut pcm = [0.0; 4_800];
+        Tone::new(440.0, 48_000, 1).fill(&mut pcm);
+        assert_eq!(capture.level(ms(0)), Level::SILENCE);
+        capture.push(ms(100), MONO, &pcm).unwrap();
+        assert!((capture.level(ms(200)).rms_dbfs + 15.0).abs() < 0.5);
+        assert_eq!(capture.level(ms(900)), Level::SILENCE);
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        let mut capture = Capture::new(OpusOptions::default());
+        let stereo = PcmFormat::OPUS_STEREO;
+        assert!(matches!(capture.push(ms(0), stereo, &[0.0; 3]), Err(AudioError::Uneven { .. })));
+        let options = OpusOptions { bitrate_bps: 1, ..OpusOptions::default() };
+        assert_eq!(capture.set_options(options), Err(AudioError::Bitrate { bps: 1 }));
+        assert_eq!(capture.options(), OpusOptions::default());
+        assert_eq!(times(&capture.push(ms(20), MONO, &[0.0; 960]).unwrap()), [(0, true)]);
+    }
+}

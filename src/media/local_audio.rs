@@ -1,0 +1,165 @@
+//! Sound that we send: PCM, encoded once for all remotes, or ready Opus packets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::audio::{Capture, Level, MAX_PACKET_BYTES, OpusOptions, PcmFormat, from_i16};
+use super::local::{LocalTrackEvents, Parcel, Shared, WriteError, lock, random_id, set_muted};
+use crate::rtc::engine::MediaKind;
+
+/// Sound for the remotes. Handles are cheap clones of one track.
+///
+/// Write PCM as the microphone gives it, and the track encodes it; or write Opus packets of your own. Not both:
+/// their clocks differ.
+///
+/// ```
+/// use metered_realtime::media::LocalAudioTrack;
+/// use metered_realtime::media::audio::PcmFormat;
+/// let track = LocalAudioTrack::default();
+/// let microphone = PcmFormat::new(44_100, 1)?;
+/// track.write_pcm_i16(microphone, &[0; 441])?; // 10 ms
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LocalAudioTrack {
+    shared: Arc<Shared>,
+    encoding: Arc<Encoding>,
+}
+
+#[derive(Debug)]
+struct Encoding {
+    epoch: Instant,
+    capture: Mutex<Capture>,
+    converted: Mutex<Vec<f32>>,
+    /// Whether what is written next follows a silence that we made.
+    was_muted: AtomicBool,
+}
+
+impl Default for LocalAudioTrack {
+    fn default() -> Self {
+        Self::with_id(random_id())
+    }
+}
+
+impl LocalAudioTrack {
+    /// A track with this id, which must differ from every other's.
+    pub fn with_id(id: impl Into<String>) -> Self {
+        let shared = Shared::new(id.into(), MediaKind::Audio, "audio/opus");
+        let encoding = Encoding {
+            epoch: Instant::now(),
+            capture: Mutex::new(Capture::new(OpusOptions::default())),
+            converted: Mutex::default(),
+            was_muted: AtomicBool::new(false),
+        };
+        Self { shared, encoding: Arc::new(encoding) }
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.shared.id()
+    }
+
+    fn now(&self) -> Duration {
+        self.encoding.epoch.elapsed()
+    }
+
+    /// Takes interleaved PCM from -1.0 to 1.0, in chunks of any size, as it is recorded: encodes it to Opus
+    /// packets of 20 ms and hands those to every remote. Never waits; takes as long as the encoder does, about
+    /// a sixtieth of what the sound lasts. Half a second that is written at once is more than may wait.
+    ///
+    /// What is written while muted is dropped, and its time passes all the same.
+    ///
+    /// # Errors
+    /// [`WriteError::Audio`]: a chunk that ends in the middle of a moment, or a codec that failed.
+    pub fn write_pcm(&self, format: PcmFormat, pcm: &[f32]) -> Result<(), WriteError> {
+        if self.shared.is_muted() {
+            format.check(pcm.len())?;
+            self.encoding.was_muted.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let captured = {
+            let mut capture = lock(&self.encoding.capture);
+            if self.encoding.was_muted.swap(false, Ordering::Relaxed) {
+                capture.resume();
+            }
+            capture.push(self.now(), format, pcm)?
+        };
+        for captured in captured {
+            self.send(captured.packet, captured.timestamp_us, captured.begins);
+        }
+        Ok(())
+    }
+
+    /// As [`write_pcm`](Self::write_pcm), for samples from -32,768 to 32,767.
+    ///
+    /// # Errors
+    /// As `write_pcm`.
+    pub fn write_pcm_i16(&self, format: PcmFormat, pcm: &[i16]) -> Result<(), WriteError> {
+        let mut converted = lock(&self.encoding.converted);
+        converted.clear();
+        from_i16(pcm, &mut converted);
+        self.write_pcm(format, &converted)
+    }
+
+    /// Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+    /// track's own; `begins` says that it follows silence. Never waits.
+    ///
+    /// # Errors
+    /// [`WriteError::NotOpus`] by its size.
+    pub fn write(&self, packet: Bytes, timestamp_us: u64, begins: bool) -> Result<(), WriteError> {
+        if packet.is_empty() || packet.len() > MAX_PACKET_BYTES {
+            return Err(WriteError::NotOpus);
+        }
+        self.send(packet, timestamp_us, begins);
+        Ok(())
+    }
+
+    fn send(&self, packet: Bytes, timestamp_us: u64, begins: bool) {
+        self.shared.write(Parcel {
+            payloads: vec![packet],
+            timestamp_us,
+            key_frame: true,
+            rotation: None,
+            marker: begins,
+        });
+    }
+
+    /// How PCM is encoded from now on.
+    ///
+    /// # Errors
+    /// [`WriteError::Audio`] for a bitrate outside the range; nothing changes then.
+    pub fn set_encoding(&self, options: OpusOptions) -> Result<(), WriteError> {
+        Ok(lock(&self.encoding.capture).set_options(options)?)
+    }
+
+    /// How PCM is encoded.
+    pub fn encoding(&self) -> OpusOptions {
+        lock(&self.encoding.capture).options()
+    }
+
+    /// How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+    pub fn level(&self) -> Level {
+        if self.shared.is_muted() {
+            return Level::SILENCE;
+        }
+        lock(&self.encoding.capture).level(self.now())
+    }
+
+    /// What the remotes need. The first subscription gets what came before it.
+    pub fn events(&self) -> LocalTrackEvents {
+        self.shared.events()
+    }
+
+    /// Stops or resumes sending. Its remotes keep the track, and its time goes on.
+    pub fn set_muted(&self, muted: bool) {
+        set_muted(&self.shared, muted);
+    }
+}
