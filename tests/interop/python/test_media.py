@@ -77,4 +77,5 @@ async def test_theirs_hears_our_tone_and_we_record_its_picture_and_sound(server,
         assert Path(file).stat().st_size > 100
         command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", file, "-f", "null", "-"]
         run = subprocess.run(command, stderr=subprocess.PIPE, check=True, timeout=LIMIT)
-        assert run.stderr == b""
+        # The null muxer rounds times to a frame rate, and says so.
+        assert [line for line in run.stderr.splitlines() if b"dts to muxer" not in line] == []

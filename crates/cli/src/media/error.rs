@@ -2,7 +2,6 @@
 
 use metered_realtime::diagnosis::Diagnosis;
 use metered_realtime::media::WriteError;
-use metered_realtime::media::audio::AudioError;
 use metered_realtime::media::files::FileError;
 
 use super::clip::MAX_FILE_BYTES;
@@ -31,8 +30,6 @@ pub(crate) enum SourceError {
     #[error("this source is not {wanted}")]
     OtherKind { wanted: &'static str },
     #[error(transparent)]
-    Audio(#[from] AudioError),
-    #[error(transparent)]
     Write(#[from] WriteError),
 }
 
@@ -49,7 +46,6 @@ impl SourceError {
             Self::NoPattern(_) => "no_such_pattern",
             Self::Tone { .. } => "tone_out_of_range",
             Self::OtherKind { .. } => "source_other_kind",
-            Self::Audio(error) => error.code(),
             Self::Write(error) => error.code(),
         }
     }
@@ -88,7 +84,6 @@ impl SourceError {
                 "Pictures and sound have tracks of their own.",
                 "Give a test pattern, .ivf or .h264 as video; a tone, .ogg, .opus or .wav as audio.",
             ),
-            Self::Audio(error) => error.diagnosis(),
             Self::Write(_) => Diagnosis::new(
                 "The file's content is not what its name says.",
                 "Encode it anew with ffmpeg.",

@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metered_realtime::media::LocalAudioTrack;
-use metered_realtime::media::audio::{OpusApplication, OpusEncoder, OpusOptions, PcmFormat, Tone};
+use metered_realtime::media::audio::{OpusApplication, OpusOptions, PcmFormat, Tone};
 use metered_realtime::media::files::{FileError, Looped, MediaReader, OggOpusReader, WavReader};
 use tokio::time::Instant;
 
 use super::SourceError;
 use super::source::Fault;
 
-/// Of the packets that are encoded here.
-const PACKET_US: u64 = 20_000;
+/// Of a tone that are written at once.
+const CHUNK_US: u64 = 20_000;
 /// Files may be music.
 const FILE_BITRATE_BPS: u32 = 64_000;
-/// A packet of so many bytes says that the sender pauses.
-const MAX_PAUSE_BYTES: usize = 2;
 
 /// Sound, checked.
 pub(crate) enum Sound {
@@ -111,16 +109,16 @@ impl Sound {
             Self::Wav(file) => {
                 let damaged = |error| file.damaged(error);
                 let reader = WavReader::new(Cursor::new(file.data.clone())).map_err(damaged)?;
-                let options = OpusOptions {
+                track.set_encoding(OpusOptions {
                     application: OpusApplication::Music,
                     bitrate_bps: FILE_BITRATE_BPS,
                     ..OpusOptions::default()
-                };
-                let mut encoded = Encoded::new(reader.format(), options)?;
+                })?;
+                let format = reader.format();
                 let mut chunks = Rounds::new(reader, file.repeats);
                 while let Some(chunk) = chunks.next().map_err(damaged)? {
                     pace.until(chunk.timestamp_us).await;
-                    encoded.write(&chunk.pcm, track)?;
+                    track.write_pcm(format, &chunk.pcm)?;
                 }
                 Ok(())
             }
@@ -131,40 +129,14 @@ impl Sound {
 async fn play_tone(hz: f32, track: &LocalAudioTrack, pace: &Pace) -> Result<(), SourceError> {
     let format = PcmFormat::OPUS_MONO;
     // A tone that does not change is a noise to the voice detector: DTX would leave it out.
-    let options = OpusOptions { dtx: false, ..OpusOptions::default() };
-    let mut encoded = Encoded::new(format, options)?;
+    track.set_encoding(OpusOptions { dtx: false, ..OpusOptions::default() })?;
     let mut tone = Tone::new(hz, format.rate(), format.channels());
-    let mut pcm = vec![0.0; format.samples_in(PACKET_US)];
+    let mut pcm = vec![0.0; format.samples_in(CHUNK_US)];
+    let mut due_us = 0;
     loop {
-        pace.until(encoded.due_us).await;
+        pace.until(due_us).await;
         tone.fill(&mut pcm);
-        encoded.write(&pcm, track)?;
-    }
-}
-
-/// PCM on its way to a track.
-struct Encoded {
-    encoder: OpusEncoder,
-    due_us: u64,
-    /// The next packet follows silence.
-    begins: bool,
-}
-
-impl Encoded {
-    fn new(format: PcmFormat, options: OpusOptions) -> Result<Self, SourceError> {
-        Ok(Self { encoder: OpusEncoder::new(format, options)?, due_us: 0, begins: true })
-    }
-
-    fn write(&mut self, pcm: &[f32], track: &LocalAudioTrack) -> Result<(), SourceError> {
-        for packet in self.encoder.push(pcm)? {
-            let at = self.due_us;
-            self.due_us += PACKET_US;
-            if packet.len() <= MAX_PAUSE_BYTES {
-                self.begins = true;
-            } else {
-                track.write(packet, at, std::mem::take(&mut self.begins))?;
-            }
-        }
-        Ok(())
+        track.write_pcm(format, &pcm)?;
+        due_us += CHUNK_US;
     }
 }

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metered_realtime::media::audio::{
-    AudioError, AudioPlayout, JitterOptions, Level, LevelMeter, PcmFormat, tone_share,
-};
+use metered_realtime::media::audio::{AudioError, PcmFormat, tone_share};
 use metered_realtime::media::{
-    AudioPackets, FrameEvent, PacketEvent, RemoteAudioTrack, RemoteVideoTrack, VideoCodec,
+    AudioOutput, FrameEvent, RemoteAudioTrack, RemoteVideoTrack, VideoCodec,
 };
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 /// How often sound is taken, as a sound card does.
 const CHUNK: Duration = Duration::from_millis(10);
@@ -79,45 +77,25 @@ impl Drop for Viewer {
     }
 }
 
-/// What was heard of a track of sound.
-#[derive(Default)]
-struct Heard {
-    packets: u64,
-    bytes: u64,
-    meter: LevelMeter,
-    memory: VecDeque<f32>,
-}
-
-/// Listens to a remote's sound until dropped.
+/// Listens to a remote's sound until dropped, as a player would.
 pub(crate) struct Listener {
-    heard: Arc<Mutex<Heard>>,
+    pub(crate) track: RemoteAudioTrack,
+    /// The last second.
+    memory: Arc<Mutex<VecDeque<f32>>>,
     task: AbortHandle,
 }
 
 impl Listener {
     pub(crate) fn start(track: &RemoteAudioTrack) -> Result<Self, AudioError> {
-        let playout = AudioPlayout::new(FORMAT, JitterOptions::default())?;
-        let heard = Arc::<Mutex<Heard>>::default();
-        let listening = listen(track.packets(), playout, Arc::clone(&heard));
+        let memory = Arc::<Mutex<VecDeque<f32>>>::default();
+        let listening = listen(track.playout(FORMAT)?, Arc::clone(&memory));
         let task = tokio::spawn(listening).abort_handle();
-        Ok(Self { heard, task })
-    }
-
-    /// Packets and bytes so far.
-    pub(crate) fn received(&self) -> (u64, u64) {
-        let heard = lock(&self.heard);
-        (heard.packets, heard.bytes)
-    }
-
-    /// How loud it was since the last call.
-    pub(crate) fn take_level(&self) -> Level {
-        lock(&self.heard).meter.take()
+        Ok(Self { track: track.clone(), memory, task })
     }
 
     /// How much of the last second's energy is at a frequency, from 0.0 to 1.0.
     pub(crate) fn tone_share(&self, hz: f32) -> f32 {
-        let mut heard = lock(&self.heard);
-        tone_share(hz, FORMAT.rate(), heard.memory.make_contiguous())
+        tone_share(hz, FORMAT.rate(), lock(&self.memory).make_contiguous())
     }
 }
 
@@ -127,37 +105,18 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(mut packets: AudioPackets, mut playout: AudioPlayout, heard: Arc<Mutex<Heard>>) {
-    let began = Instant::now();
+async fn listen(mut output: AudioOutput, memory: Arc<Mutex<VecDeque<f32>>>) {
     let mut clock = tokio::time::interval(CHUNK);
+    // A sound card takes what it has missed.
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut pcm = vec![0.0; FORMAT.samples_in(CHUNK.as_micros() as u64)];
     let most = FORMAT.samples_in(MEMORY.as_micros() as u64);
-    loop {
-        tokio::select! {
-            event = packets.next() => match event {
-                None => return,
-                Some(PacketEvent::Packet(packet)) => {
-                    let (sequence, timestamp) = (packet.sequence, packet.timestamp);
-                    let payload = packet.payload.clone();
-                    let bytes = payload.len() as u64;
-                    // What is no Opus is concealed, and counts for nothing.
-                    if playout.handle(began.elapsed(), sequence, timestamp, payload).is_ok() {
-                        let mut heard = lock(&heard);
-                        heard.packets += 1;
-                        heard.bytes += bytes;
-                    }
-                }
-                Some(_) => {}
-            },
-            _ = clock.tick() => {
-                playout.pull(began.elapsed(), &mut pcm);
-                let mut heard = lock(&heard);
-                heard.meter.push(&pcm);
-                heard.memory.extend(pcm.iter());
-                let surplus = heard.memory.len().saturating_sub(most);
-                heard.memory.drain(..surplus);
-            }
-        }
+    while !output.is_ended() {
+        clock.tick().await;
+        output.pull(&mut pcm);
+        let mut memory = lock(&memory);
+        memory.extend(pcm.iter());
+        let surplus = memory.len().saturating_sub(most);
+        memory.drain(..surplus);
     }
 }

@@ -167,10 +167,10 @@ impl Known {
             }
         });
         let sounds = self.sounds.iter_mut().map(|(track_id, count)| {
-            let (packets, bytes) = count.sink.received();
-            let (_, bps) = count.rates(packets, bytes);
-            let level = count.sink.take_level();
-            Sound { track_id: track_id.clone(), packets, bps, level_dbfs: level.rms_dbfs }
+            let (stats, level) = (count.sink.track.stats(), count.sink.track.level());
+            let (_, bps) = count.rates(stats.packets_received, stats.bytes_received);
+            let level_dbfs = level.rms_dbfs;
+            Sound { track_id: track_id.clone(), bps, level_dbfs, stats }
         });
         Line {
             peer_id: id.to_string(),

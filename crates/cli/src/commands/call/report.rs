@@ -3,8 +3,8 @@
 use std::path;
 
 use metered_realtime::diagnosis::Diagnosis;
-use metered_realtime::media::VideoCodec;
 use metered_realtime::media::audio::SILENCE_DBFS;
+use metered_realtime::media::{AudioStats, VideoCodec};
 use metered_realtime::peer::{CandidatePairStats, CandidateType, RemoteState};
 use serde_json::{Value, json};
 
@@ -35,9 +35,9 @@ pub(super) struct Picture {
 
 pub(super) struct Sound {
     pub(super) track_id: String,
-    pub(super) packets: u64,
     pub(super) bps: f64,
     pub(super) level_dbfs: f32,
+    pub(super) stats: AudioStats,
 }
 
 /// The way that a connection goes.
@@ -85,12 +85,15 @@ impl Line {
             });
         }
         for sound in &self.sounds {
-            parts.push(match sound.level_dbfs {
-                level if level <= SILENCE_DBFS => {
-                    format!("audio silent {} kbit/s", kbit(sound.bps))
-                }
-                level => format!("audio {level:.0} dB {} kbit/s", kbit(sound.bps)),
-            });
+            let lost = match sound.stats.packets_lost {
+                0 => String::new(),
+                lost => format!(", {lost} lost"),
+            };
+            let level = match sound.level_dbfs {
+                level if level <= SILENCE_DBFS => "silent".to_owned(),
+                level => format!("{level:.0} dB"),
+            };
+            parts.push(format!("audio {level} {} kbit/s{lost}", kbit(sound.bps)));
         }
         if parts.is_empty() {
             parts.push("nothing comes".to_owned());
@@ -124,7 +127,11 @@ impl Line {
         let audio = self.sounds.iter().map(|sound| {
             json!({
                 "trackId": sound.track_id,
-                "packets": sound.packets,
+                "packets": sound.stats.packets_received,
+                "packetsLost": sound.stats.packets_lost,
+                "jitterMs": sound.stats.jitter_ms,
+                "concealedMs": sound.stats.concealed_ms,
+                "delayMs": sound.stats.delay_ms,
                 "kbps": sound.bps / 1e3,
                 "levelDbfs": sound.level_dbfs,
             })
@@ -258,8 +265,8 @@ mod tests {
             packets_lost: 0,
             jitter_ms: 1.5,
         };
-        let sound =
-            Sound { track_id: "mic".into(), packets: 100, bps: 32_800.0, level_dbfs: -15.04 };
+        let stats = AudioStats { packets_received: 100, ..AudioStats::default() };
+        let sound = Sound { track_id: "mic".into(), bps: 32_800.0, level_dbfs: -15.04, stats };
         let path = Path { way: "direct".into(), protocol: "udp".into(), round_trip_ms: Some(0.31) };
         Line {
             peer_id: "bob".into(),

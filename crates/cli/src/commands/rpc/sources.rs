@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
-use metered_realtime::media::PacketEvent;
 use metered_realtime::peer::{
     DataChannelEvent, DataChannelEvents, PeerEvent, PeerEvents, RemoteEvent, RemoteEvents,
     RemoteTrack,
@@ -46,26 +45,19 @@ fn figures(track: &RemoteTrack) -> BoxStream<'static, SourceEvent> {
         )
         .boxed();
     }
-    let Some(packets) = track.audio().map(|audio| audio.packets()) else {
+    let Some(audio) = track.audio().cloned() else {
         return futures_util::stream::empty().boxed();
     };
-    futures_util::stream::unfold(
-        (id, packets, 0_u64, 0_u64),
-        |(id, mut packets, mut count, mut bytes)| async move {
-            let over = async {
-                while let Some(event) = packets.next().await {
-                    if let PacketEvent::Packet(packet) = event {
-                        count += 1;
-                        bytes += packet.payload.len() as u64;
-                    }
-                }
-            };
-            let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
-            let stats = json!({ "framesReceived": count, "bytesReceived": bytes });
-            let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
-            (!ended).then_some((stats, (id, packets, count, bytes)))
-        },
-    )
+    let packets = audio.packets();
+    futures_util::stream::unfold((id, audio, packets), |(id, audio, mut packets)| async {
+        let over = async { while packets.next().await.is_some() {} };
+        let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
+        let mut stats = json!(audio.stats());
+        // A frame of sound is a packet.
+        stats["framesReceived"] = stats["packetsReceived"].clone();
+        let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
+        (!ended).then_some((stats, (id, audio, packets)))
+    })
     .boxed()
 }
 
