@@ -122,7 +122,10 @@ fn files_go_out_and_recordings_come_in() {
                 assert!(numbers.len() > 50 && steps + 3 >= numbers.len(), "{numbers:?}");
             } else {
                 let pcm = heard(file);
-                assert!(tone_share(500.0, 48_000, &pcm[pcm.len() - 24_000..]) > 0.7);
+                let shares: Vec<_> =
+                    pcm.chunks(9_600).map(|part| tone_share(500.0, 48_000, part)).collect();
+                // Coming and going takes a third away.
+                assert!(shares[shares.len() / 2] > 0.6, "{shares:?}");
             }
         }
         ann.stop();
