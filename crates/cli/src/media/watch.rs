@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metered_realtime::media::audio::{AudioError, PcmFormat, tone_share};
+use metered_realtime::media::audio::{AudioError, Level, LevelMeter, PcmFormat, tone_share};
 use metered_realtime::media::{
     AudioOutput, FrameEvent, RemoteAudioTrack, RemoteVideoTrack, VideoCodec,
 };
@@ -80,22 +80,34 @@ impl Drop for Viewer {
 /// Listens to a remote's sound until dropped, as a player would.
 pub(crate) struct Listener {
     pub(crate) track: RemoteAudioTrack,
-    /// The last second.
-    memory: Arc<Mutex<VecDeque<f32>>>,
+    heard: Arc<Mutex<Heard>>,
     task: AbortHandle,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// The last second.
+    memory: VecDeque<f32>,
+    meter: LevelMeter,
 }
 
 impl Listener {
     pub(crate) fn start(track: &RemoteAudioTrack) -> Result<Self, AudioError> {
-        let memory = Arc::<Mutex<VecDeque<f32>>>::default();
-        let listening = listen(track.playout(FORMAT)?, Arc::clone(&memory));
+        let heard = Arc::<Mutex<Heard>>::default();
+        let listening = listen(track.playout(FORMAT)?, Arc::clone(&heard));
         let task = tokio::spawn(listening).abort_handle();
-        Ok(Self { track: track.clone(), memory, task })
+        Ok(Self { track: track.clone(), heard, task })
+    }
+
+    /// How loud it was since the last call: the track's own level is of a tenth of a second, and what sounds
+    /// once a second could always be beside it.
+    pub(crate) fn take_level(&self) -> Level {
+        lock(&self.heard).meter.take()
     }
 
     /// How much of the last second's energy is at a frequency, from 0.0 to 1.0.
     pub(crate) fn tone_share(&self, hz: f32) -> f32 {
-        tone_share(hz, FORMAT.rate(), lock(&self.memory).make_contiguous())
+        tone_share(hz, FORMAT.rate(), lock(&self.heard).memory.make_contiguous())
     }
 }
 
@@ -105,7 +117,7 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(mut output: AudioOutput, memory: Arc<Mutex<VecDeque<f32>>>) {
+async fn listen(mut output: AudioOutput, heard: Arc<Mutex<Heard>>) {
     let mut clock = tokio::time::interval(CHUNK);
     // A sound card takes what it has missed.
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -114,9 +126,10 @@ async fn listen(mut output: AudioOutput, memory: Arc<Mutex<VecDeque<f32>>>) {
     while !output.is_ended() {
         clock.tick().await;
         output.pull(&mut pcm);
-        let mut memory = lock(&memory);
-        memory.extend(pcm.iter());
-        let surplus = memory.len().saturating_sub(most);
-        memory.drain(..surplus);
+        let mut heard = lock(&heard);
+        heard.meter.push(&pcm);
+        heard.memory.extend(pcm.iter());
+        let surplus = heard.memory.len().saturating_sub(most);
+        heard.memory.drain(..surplus);
     }
 }

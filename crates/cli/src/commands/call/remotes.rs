@@ -167,7 +167,7 @@ impl Known {
             }
         });
         let sounds = self.sounds.iter_mut().map(|(track_id, count)| {
-            let (stats, level) = (count.sink.track.stats(), count.sink.track.level());
+            let (stats, level) = (count.sink.track.stats(), count.sink.take_level());
             let (_, bps) = count.rates(stats.packets_received, stats.bytes_received);
             let level_dbfs = level.rms_dbfs;
             Sound { track_id: track_id.clone(), bps, level_dbfs, stats }
