@@ -112,6 +112,11 @@ impl AudioMix {
         meter.push(pcm);
     }
 
+    /// How many tracks are in it.
+    pub fn inputs(&self) -> usize {
+        lock(&self.inner).inputs.len()
+    }
+
     /// How loud it was since the last call.
     pub fn level(&self) -> Level {
         lock(&self.inner).meter.take()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::audio::{Capture, Level, MAX_PACKET_BYTES, OpusOptions, PcmFormat, from_i16};
+use super::audio::{Capture, Captured, Level, MAX_PACKET_BYTES, OpusOptions, PcmFormat, from_i16};
 use super::local::{LocalTrackEvents, Parcel, Shared, WriteError, lock, random_id, set_muted};
 use crate::rtc::engine::MediaKind;
 
@@ -92,9 +92,7 @@ impl LocalAudioTrack {
             }
             capture.push(self.now(), format, pcm)?
         };
-        for captured in captured {
-            self.send(captured.packet, captured.timestamp_us, captured.begins);
-        }
+        captured.into_iter().for_each(|captured| self.send_captured(captured));
         Ok(())
     }
 
@@ -120,6 +118,10 @@ impl LocalAudioTrack {
         }
         self.send(packet, timestamp_us, begins);
         Ok(())
+    }
+
+    fn send_captured(&self, captured: Captured) {
+        self.send(captured.packet, captured.timestamp_us, captured.begins);
     }
 
     fn send(&self, packet: Bytes, timestamp_us: u64, begins: bool) {
@@ -160,6 +162,13 @@ impl LocalAudioTrack {
 
     /// Stops or resumes sending. Its remotes keep the track, and its time goes on.
     pub fn set_muted(&self, muted: bool) {
+        if muted && !self.shared.is_muted() {
+            match lock(&self.encoding.capture).fade_out() {
+                Ok(faded) => faded.into_iter().for_each(|captured| self.send_captured(captured)),
+                // What is heard last is concealed then, which is less than nice and no more.
+                Err(error) => tracing::debug!(%error, "the sound ends abruptly"),
+            }
+        }
         set_muted(&self.shared, muted);
     }
 }

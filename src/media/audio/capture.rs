@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PACKET_US: u64 = 20_000;
 /// A packet without sound: the encoder pauses (DTX).
 const PAUSE_BYTES: usize = 2;
+/// Silence that follows the last sound before a mute, so that nobody goes on with that sound.
+const FADE_US: u64 = 3 * PACKET_US;
 
 /// A packet to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(crate) struct Capture {
     quiet: bool,
     /// Whether chunks were left out since the last one.
     resumes: bool,
+    /// Time that was given to silence of our own, and that those chunks stand for.
+    ahead_us: u64,
     level: LevelWindow,
 }
 
@@ -56,6 +60,7 @@ impl Capture {
             next_us: 0,
             quiet: true,
             resumes: false,
+            ahead_us: 0,
             level: LevelWindow::default(),
         }
     }
@@ -91,6 +96,26 @@ impl Capture {
         Ok(())
     }
 
+    /// Chunks will be left out: a short silence, and a packet that says that a pause begins.
+    pub(crate) fn fade_out(&mut self) -> Result<Vec<Captured>, AudioError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(Vec::new()) };
+        let silence = vec![0.0; encoder.format().samples_in(FADE_US)];
+        let packets = encoder.push(&silence)?;
+        // A table of contents alone, one frame of 20 ms of the last packet's kind (RFC 6716 section 3.1).
+        let pause = packets.last().map(|last| Bytes::copy_from_slice(&[last[0] & !0b11]));
+        let quiet = self.quiet;
+        let captured = packets.into_iter().chain(pause).map(|packet| {
+            let timestamp_us = self.next_us;
+            self.next_us += PACKET_US;
+            self.ahead_us += PACKET_US;
+            Captured { packet, timestamp_us, begins: false }
+        });
+        // Who is quiet already has said so.
+        let captured: Vec<_> = captured.filter(|_| !quiet).collect();
+        self.quiet = true;
+        Ok(captured)
+    }
+
     /// Chunks were left out until now: however few they were, their time passed.
     pub(crate) const fn resume(&mut self) {
         self.resumes = true;
@@ -124,7 +149,8 @@ impl Capture {
         if let Some(last) = self.last {
             let silence = now.saturating_sub(last).saturating_sub(lasts);
             if silence > PAUSE || self.resumes {
-                self.next_us += silence.as_micros() as u64;
+                self.next_us += (silence.as_micros() as u64).saturating_sub(self.ahead_us);
+                self.ahead_us = 0;
                 self.quiet = true;
             }
         }
@@ -185,7 +211,8 @@ mod tests {
     fn in_a_pause_of_the_encoder_one_packet_says_so() {
         let mut capture = Capture::new(OpusOptions::default());
         let mut captured = Vec::new();
-        let sound: Vec<f32> = speech(1, 48_000).into_iter().chain([0.0; 96_000]).collect();
+        let sound: Vec<f32> =
+            speech(1, 48_000).into_iter().chain(std::iter::repeat_n(0.0, 96_000)).collect();
         for (n, chunk) in (1..).zip(sound.chunks(960)) {
             captured.extend(capture.push(ms(20 * n), MONO, chunk).unwrap());
         }
@@ -196,6 +223,27 @@ mod tests {
         for two in captured.windows(2) {
             assert_eq!(two[1].begins, two[0].packet.len() <= PAUSE_BYTES, "sound begins after one");
         }
+    }
+
+    #[test]
+    fn a_mute_ends_in_silence_and_in_a_packet_that_says_so() {
+        let sound = speech(1, 48_000);
+        let mut capture = Capture::new(OpusOptions { dtx: false, ..OpusOptions::default() });
+        assert!(capture.fade_out().unwrap().is_empty(), "nothing was heard");
+        let heard = capture.push(ms(1_000), MONO, &sound).unwrap();
+        let faded = capture.fade_out().unwrap();
+        let last = heard.last().unwrap().timestamp_us;
+        let wanted: Vec<_> = (1..=4).map(|n| (last + n * PACKET_US, false)).collect();
+        assert_eq!(times(&faded), wanted);
+        assert_eq!(faded[3].packet.len(), 1);
+        assert!(capture.fade_out().unwrap().is_empty(), "once");
+        capture.resume();
+        let captured = capture.push(ms(2_020), MONO, &sound[..960]).unwrap();
+        assert_eq!(
+            times(&captured),
+            [(2_000_000, true)],
+            "time went on as if nothing had been added"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod resample;
 mod stretch;
 mod tone;
 
-pub(crate) use capture::Capture;
+pub(crate) use capture::{Capture, Captured};
 pub use error::AudioError;
 pub(crate) use jitter::PacketCounter;
 pub use jitter::{ArrivedPacket, Frame, JitterBuffer, JitterOptions, JitterStats, Tempo};

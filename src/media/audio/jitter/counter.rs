@@ -45,8 +45,7 @@ impl PacketCounter {
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(last) = self.transit.replace(transit) {
             let change = transit.wrapping_sub(last).cast_signed().unsigned_abs();
-            self.jitter += u64::from(change);
-            self.jitter -= (self.jitter + 8) >> 4;
+            self.jitter = self.jitter + u64::from(change) - ((self.jitter + 8) >> 4);
         }
     }
 
