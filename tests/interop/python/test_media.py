@@ -1,6 +1,8 @@
 """Pictures and sound between the official Python SDK (aiortc) and ours."""
 
 import asyncio
+import subprocess
+from array import array
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,37 @@ async def test_we_receive_its_picture_and_sound(server):
         while received < 40:
             received = (await ours.next_of(f"track:{track['trackId']}", "stats"))["framesReceived"]
     await end(theirs, ours)
+
+
+async def test_theirs_hears_our_tone_and_we_record_its_picture_and_sound(server, tmp_path):
+    theirs = await Theirs.joined(server, "theirs")
+    theirs.peer.on(PeerJoined, lambda event: event.peer.on(Track, lambda track: theirs.inbox.put(Track, track)))
+    ours = await joined(server, "ours")
+    await ours.next("peer-joined")
+    await ours.call("peer.addTrack", kind="audio", source={"tone": {"hz": 440}})
+    seen = await theirs.next(Track)
+    sound = b""
+    while len(sound) < 2 * 2 * 96_000:
+        frame = await asyncio.wait_for(seen.track.recv(), LIMIT)
+        assert (frame.sample_rate, frame.layout.name, frame.format.name) == (48_000, "stereo", "s16")
+        sound += bytes(frame.planes[0])[: frame.samples * 4]
+    left = array("h", sound)[-2 * 48_000 :: 2]
+    rises = sum(before < 0 <= after for before, after in zip(left, left[1:]))
+    assert abs(rises - 440) <= 5, f"a tone of {rises} Hz"
+    assert 6_000 < max(left) < 10_500, "a quarter of full scale"
+
+    for track in [VideoStreamTrack(), AudioStreamTrack()]:
+        theirs.peer.add_track(track, None, None)
+    for _ in range(2):
+        await ours.next_of(f"remote:{theirs.id}", "track")
+    files = (await ours.call("remote.record", peerId=theirs.id, dir=str(tmp_path)))["files"]
+    assert len(files) == 2
+    await asyncio.sleep(2)
+    # What is still recorded is finished before the end.
+    await end(theirs, ours)
+    for file in files:
+        assert Path(file).stat().st_size > 100
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", file, "-f", "null", "-"]
+        run = subprocess.run(command, stderr=subprocess.PIPE, check=True, timeout=LIMIT)
+        # The null muxer rounds times to a frame rate, and says so.
+        assert [line for line in run.stderr.splitlines() if b"dts to muxer" not in line] == []
