@@ -10,6 +10,7 @@
 //! no connection. Nothing here encodes or decodes pictures; sound is Opus.
 
 pub mod audio;
+mod bandwidth;
 pub mod files;
 mod inbound;
 mod local;
@@ -19,6 +20,8 @@ mod tests;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
+pub(crate) use bandwidth::Bandwidth;
+pub use bandwidth::{TrackBitrate, TrackPriority};
 pub use inbound::{
     AudioPacket, AudioPackets, FrameEvent, PacketEvent, RemoteAudioTrack, RemoteVideoTrack,
     VideoFrames, VideoStats,
@@ -26,7 +29,7 @@ pub use inbound::{
 pub(crate) use inbound::{Inbound, receive};
 pub use local::{
     LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream,
-    WriteError,
+    Target, WriteError,
 };
 pub(crate) use outbound::Outbound;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
