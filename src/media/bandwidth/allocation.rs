@@ -85,7 +85,12 @@ pub(crate) fn allocate(available: u64, demands: &[Demand]) -> Vec<u64> {
         shares[at] = demands[at].bitrate.minimum;
     }
     let least = shares.iter().fold(0_u64, |sum, share| sum.saturating_add(*share));
-    fill(available.min(least.max(available / SOUND_PART)).saturating_sub(least), &sound, demands, &mut shares);
+    fill(
+        available.min(least.max(available / SOUND_PART)).saturating_sub(least),
+        &sound,
+        demands,
+        &mut shares,
+    );
     let taken = shares.iter().fold(0_u64, |sum, share| sum.saturating_add(*share));
     let mut rest = available.saturating_sub(taken);
     // The more important first; among equals the one that was there first.

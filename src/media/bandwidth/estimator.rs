@@ -2,7 +2,7 @@
 //! since any origin.
 //!
 //! A path that is too slow for what is sent shows it by a queue that never empties: even the fastest packet of
-//! the last 300 ms took longer than the fastest one of the last seconds. Jitter alone does not do that. Then
+//! the last 200 ms took longer than the fastest one of the last seconds. Jitter alone does not do that. Then
 //! the target falls below what arrives; otherwise it grows, the faster the longer nothing spoke against it.
 //! Losses without a queue are tried once with less: if they stay, they are the path's own, and no reason to
 //! send less.
@@ -32,10 +32,15 @@ const STEP: Duration = Duration::from_millis(250);
 const START_GROWTH: f64 = 1.0;
 /// Growth in a second right after a step down; it rises by so much with each second, up to the most.
 const GROWTH: f64 = 0.08;
-const GROWTH_RISE: f64 = 0.3;
-const MOST_GROWTH: f64 = 0.8;
+const GROWTH_RISE: f64 = 0.4;
+const MOST_GROWTH: f64 = 0.9;
 /// Growth in a second close to a rate that was too much twice.
-const CAREFUL_GROWTH: f64 = 0.12;
+const CAREFUL_GROWTH: f64 = 0.2;
+/// Above such a rate for a round trip and so much, with a queue no longer than this: the path is another one,
+/// and growth begins with so much.
+const PASSED: Duration = Duration::from_millis(300);
+const PASSED_MS: f64 = 10.0;
+const PASSED_GROWTH: f64 = 0.9;
 /// For how long such a rate is remembered.
 const MEMORY: Duration = Duration::from_secs(30);
 /// Reports on single packets count for so long; after that the remote does without.
@@ -70,6 +75,10 @@ pub(crate) struct Estimator {
     last_down: Option<Duration>,
     /// When growth began to rise.
     calm_since: Option<Duration>,
+    /// Since when the target is above the ceiling.
+    above: Option<Duration>,
+    /// Growth in a second since a known limit was passed.
+    least_growth: f64,
     grown: Option<Duration>,
     /// A queue that does not fall: since when, and how long it was, in milliseconds.
     stuck: Option<(Duration, f64)>,
@@ -92,6 +101,8 @@ impl Default for Estimator {
             ceiling: None,
             last_down: None,
             calm_since: None,
+            above: None,
+            least_growth: 0.0,
             grown: None,
             stuck: None,
             round_trip: Duration::from_millis(100),
@@ -127,7 +138,8 @@ impl Estimator {
     pub(crate) fn packets(&mut self, now: Duration, fates: &[Fate]) {
         self.last_packets = Some(now);
         self.observed.add(now, fates);
-        if let Some(sent) = fates.iter().filter(|fate| fate.arrival_us.is_some()).map(|f| f.sent).max()
+        if let Some(sent) =
+            fates.iter().filter(|fate| fate.arrival_us.is_some()).map(|f| f.sent).max()
         {
             let sample = now.saturating_sub(sent).min(Duration::from_secs(2));
             self.round_trip = (self.round_trip * 7 + sample) / 8;
@@ -146,9 +158,16 @@ impl Estimator {
         self.grown = Some(now);
     }
 
+    /// Something spoke against growth: it begins anew.
+    const fn calm_down(&mut self) {
+        self.calm_since = None;
+        self.above = None;
+        self.least_growth = 0.0;
+    }
+
     /// A queue stands.
     fn queued(&mut self, now: Duration, queue: f64) {
-        self.calm_since = None;
+        self.calm_down();
         // What is lost now is lost to the queue.
         self.loss.explained(now);
         match self.stuck {
@@ -184,7 +203,7 @@ impl Estimator {
         if let Some(share) = self.loss.too_much(now, self.round_trip) {
             self.set(self.target * (1.0 - share));
             self.last_down = Some(now);
-            self.calm_since = None;
+            self.calm_down();
         }
         self.loss.holds()
     }
@@ -200,20 +219,36 @@ impl Estimator {
         let Some(arrives) = self.observed.rate(now) else { return };
         let most = arrives * 2.0 + 50_000.0;
         let calm = now.saturating_sub(*self.calm_since.get_or_insert(now)).as_secs_f64();
+        self.pass(now);
         let careful = self.ceiling.filter(|ceiling| {
-            let near = (0.8..1.05).contains(&(self.target / ceiling.rate));
+            let near = self.target > ceiling.rate * 0.8;
             ceiling.times > 1 && near && now.saturating_sub(ceiling.at) < MEMORY
         });
         let growth = if careful.is_some() {
             self.calm_since = Some(now);
             CAREFUL_GROWTH
         } else if self.limit_seen() {
-            (GROWTH + GROWTH_RISE * calm).min(MOST_GROWTH)
+            (GROWTH + GROWTH_RISE * calm).clamp(self.least_growth, MOST_GROWTH)
         } else {
             START_GROWTH
         };
         let grown = self.target * (1.0 + growth).powf(since);
         self.set(grown.min(most.max(self.target)));
+    }
+
+    /// Forgets a limit that is none any more.
+    fn pass(&mut self, now: Duration) {
+        let above = self.ceiling.is_some_and(|ceiling| self.target > ceiling.rate);
+        if !above {
+            self.above = None;
+            return;
+        }
+        let since = *self.above.get_or_insert(now);
+        let free = self.observed.queue_ms().is_some_and(|queue| queue < PASSED_MS);
+        if free && now.saturating_sub(since) > self.round_trip + PASSED {
+            self.ceiling = None;
+            self.least_growth = PASSED_GROWTH;
+        }
     }
 
     fn has_packets(&self, now: Duration) -> bool {
@@ -263,7 +298,7 @@ impl Estimator {
         // Receiver reports alone may be seconds apart.
         if self.last_packets.is_some_and(|last| now.saturating_sub(last) < PACKETS_COUNT * 3) {
             self.set(self.target * 0.8);
-            self.calm_since = None;
+            self.calm_down();
         }
     }
 }

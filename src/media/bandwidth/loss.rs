@@ -10,9 +10,10 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_millis(2_000);
 /// Fewer packets tell nothing.
 const FEWEST: usize = 40;
-/// Above the path's own share: no reason for anything up to the first, reason to send less at once from the
-/// second on, and between them after a while.
-const HARMLESS: f64 = 0.03;
+/// Above the path's own share: no reason for anything up to the first, with a margin for chance of so many
+/// standard deviations; reason to send less at once from the second on, and between them after a while.
+const HARMLESS: f64 = 0.02;
+const MARGIN: f64 = 2.5;
 const TOO_MUCH: f64 = 0.12;
 const A_WHILE: Duration = Duration::from_secs(2);
 /// A trial's losses count from a round trip and so much after it began: until then a loss is not known as one.
@@ -56,16 +57,17 @@ impl Loss {
         (self.since, self.trial) = (None, None);
     }
 
-    fn share(&self, from: Duration) -> Option<f64> {
+    /// The share since then, and of how many packets.
+    fn share(&self, from: Duration) -> Option<(f64, f64)> {
         let recent = self.told.iter().filter(|(at, ..)| *at >= from);
         let (lost, of) = recent.fold((0, 0), |(a, b), (_, lost, of)| (a + lost, b + of));
-        (of >= FEWEST).then(|| lost as f64 / of as f64)
+        (of >= FEWEST).then(|| (lost as f64 / of as f64, of as f64))
     }
 
     /// The share to send less by, when a trial begins.
     pub(super) fn too_much(&mut self, now: Duration, round_trip: Duration) -> Option<f64> {
         if let Some((from, before)) = self.trial {
-            let after = self.share(from)?;
+            let (after, _) = self.share(from)?;
             if now < from + WINDOW {
                 return None;
             }
@@ -74,13 +76,15 @@ impl Loss {
             }
             self.trial = None;
         }
-        let share = self.share(Duration::ZERO)?;
-        let passed = self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
+        let (share, of) = self.share(Duration::ZERO)?;
+        let passed =
+            self.last.replace(now).map_or(0.0, |last| now.saturating_sub(last).as_secs_f64());
         if share < self.own {
             self.own -= (self.own - share) * (passed / FORGETS).min(1.0);
         }
         let excess = share - self.own;
-        if excess <= HARMLESS {
+        let likely = (self.own + HARMLESS).min(1.0);
+        if excess <= HARMLESS + MARGIN * (likely * (1.0 - likely) / of).sqrt() {
             self.since = None;
             return None;
         }

@@ -25,8 +25,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use self::allocation::frame_rate;
-pub use self::allocation::{TrackBitrate, TrackPriority};
 use self::allocation::{Demand, allocate};
+pub use self::allocation::{TrackBitrate, TrackPriority};
 use self::estimator::{Estimator, Fate};
 use self::pacer::Pacer;
 use super::local::Shared;

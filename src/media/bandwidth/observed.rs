@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::estimator::Fate;
 
 /// The fastest packet of so much time tells the queue.
-const WINDOW: Duration = Duration::from_millis(300);
+const WINDOW: Duration = Duration::from_millis(200);
 /// Fewer packets, or packets of less time, tell nothing.
 const FEWEST: usize = 5;
-const SHORTEST: Duration = Duration::from_millis(150);
+const SHORTEST: Duration = Duration::from_millis(100);
 /// The rate is that of so much time on the remote's clock.
 const RATE_WINDOW_US: i64 = 500_000;
 /// The fastest way is that of one to two such times: clocks drift, and ways change.

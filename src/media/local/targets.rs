@@ -206,10 +206,9 @@ impl LocalAudioTrack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::VideoCodec;
+    use crate::media::{LocalTrackEvents, VideoCodec};
 
-    fn told(track: &LocalVideoTrack) -> Vec<(Option<String>, u64, u32)> {
-        let mut events = track.events();
+    fn told(mut events: LocalTrackEvents) -> Vec<(Option<String>, u64, u32)> {
         std::iter::from_fn(move || events.try_next())
             .filter_map(|event| match event {
                 LocalTrackEvent::TargetBitrate { peer_id, bits_per_second, frame_rate } => {
@@ -242,6 +241,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_track_knows_its_targets_and_its_losses() {
         let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let events = track.events();
         assert_eq!((track.target(), track.reported_loss()), (None, 0.0));
         track.shared.set_target(Instant::now(), "a", 200_000);
         track.shared.set_target(Instant::now(), "b", 900_000);
@@ -254,7 +254,9 @@ mod tests {
         assert_eq!(track.reported_loss(), 0.5);
         track.shared.remote_gone(Instant::now(), "b");
         assert_eq!((track.target_for("b"), track.reported_loss()), (None, 0.25));
-        assert_eq!(told(&track).len(), 3);
+        let name = |name: &str| Some(name.to_owned());
+        let all = [(name("a"), 200_000, 15), (None, 200_000, 15), (name("b"), 900_000, 30)];
+        assert_eq!(told(events), all);
         track.set_bitrate(TrackBitrate { minimum: 9, ..TrackBitrate::of(MediaKind::Video) });
         assert_eq!(track.shared.bitrate().minimum, 9);
     }

@@ -38,7 +38,13 @@ pub(super) struct Senders {
 
 impl Senders {
     pub(super) fn new(tracks: watch::Receiver<Tracks>) -> Self {
-        Self { tracks, live: Vec::new(), bandwidth: None, told: BTreeMap::new(), tasks: JoinSet::new() }
+        Self {
+            tracks,
+            live: Vec::new(),
+            bandwidth: None,
+            told: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Done when the tracks changed. Pending if they cannot any more.

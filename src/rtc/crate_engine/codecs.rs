@@ -63,12 +63,9 @@ fn codec(payload_type: u8, name: &str, parameters: &str) -> RTCRtpCodecParameter
             },
             rtcp_feedback: match name {
                 "video/rtx" => Vec::new(),
-                _ if video => feedback(&[
-                    ("ccm", "fir"),
-                    ("goog-remb", ""),
-                    ("nack", ""),
-                    ("nack", "pli"),
-                ]),
+                _ if video => {
+                    feedback(&[("ccm", "fir"), ("goog-remb", ""), ("nack", ""), ("nack", "pli")])
+                }
                 _ => Vec::new(),
             },
         },
@@ -98,7 +95,9 @@ pub(super) fn preferring(kind: RtpCodecKind, name: &str) -> Vec<RTCRtpCodecParam
 }
 
 /// The media engine of one connection and its interceptors.
-pub(super) fn media(feedback: &Arc<Feedback>) -> Result<(MediaEngine, Registry), rtc::shared::error::Error> {
+pub(super) fn media(
+    feedback: &Arc<Feedback>,
+) -> Result<(MediaEngine, Registry), rtc::shared::error::Error> {
     let mut media = MediaEngine::default();
     for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
         for codec in preferring(kind, "") {

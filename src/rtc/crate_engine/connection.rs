@@ -22,7 +22,9 @@ use super::handler::Handler;
 use super::senders::{self, CrateSender};
 use super::stats;
 use crate::rtc::RtcError;
-use crate::rtc::engine::{Channel, ChannelInit, Connection, SenderInit, TrackSender, TransportFeedback};
+use crate::rtc::engine::{
+    Channel, ChannelInit, Connection, SenderInit, TrackSender, TransportFeedback,
+};
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::sdp;
 use crate::rtc::stats::ConnectionStats;
@@ -56,7 +58,16 @@ impl CrateConnection {
     ) -> Self {
         let (connection, runtime, handler, feedback) = parts;
         let (opens_dtls, closed) = (OnceLock::new(), watch::Sender::new(false));
-        Self { connection, runtime, handler, feedback, closed, policy, answers_actively, opens_dtls }
+        Self {
+            connection,
+            runtime,
+            handler,
+            feedback,
+            closed,
+            policy,
+            answers_actively,
+            opens_dtls,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct History {
     latest: Option<Instant>,
     /// The last report's reference time, never wrapped.
     reference: Option<i64>,
+    /// With the remote's pause before it reports, which is short.
+    round_trip: Option<Duration>,
 }
 
 impl History {
@@ -49,7 +51,7 @@ impl History {
     }
 
     /// What a report says that was not known before.
-    pub(super) fn report(&mut self, report: &TransportLayerCc) -> Vec<PacketFate> {
+    pub(super) fn report(&mut self, now: Instant, report: &TransportLayerCc) -> Vec<PacketFate> {
         let mut fates = Vec::new();
         let mut arrival = self.reference_us(report.reference_time);
         let mut deltas = report.recv_deltas.iter();
@@ -72,14 +74,36 @@ impl History {
                 if !std::mem::replace(&mut sent.told, true) {
                     self.latest = self.latest.max(Some(at));
                     if dated {
-                        fates.push(PacketFate { sent: at.into(), bytes, arrival_us: Some(arrival) });
+                        fates.push(PacketFate {
+                            sent: at.into(),
+                            bytes,
+                            arrival_us: Some(arrival),
+                        });
                     }
                 }
             }
             number = number.wrapping_add(1);
         }
+        let newest = fates.iter().map(|fate| fate.sent.into_std()).max();
+        if let Some(newest) = newest {
+            let sample = now.saturating_duration_since(newest);
+            self.round_trip =
+                Some(self.round_trip.map_or(sample, |known| (known * 3 + sample) / 4));
+        }
         self.lose(&mut fates);
         fates
+    }
+
+    /// A round trip that is known otherwise, if none is.
+    pub(super) fn hint(&mut self, round_trip: Option<Duration>) {
+        if self.latest.is_none() {
+            self.round_trip = round_trip.or(self.round_trip);
+        }
+    }
+
+    /// As the reports have it; a usual one before the first.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(Duration::from_millis(100))
     }
 
     fn lose(&mut self, fates: &mut Vec<PacketFate>) {
@@ -145,7 +169,7 @@ pub(super) fn fuzz(mut bytes: &[u8]) {
             history.send(at, length);
         }
         let Ok(report) = TransportLayerCc::unmarshal(&mut piece) else { continue };
-        let fates = history.report(&report);
+        let fates = history.report(at, &report);
         assert!(fates.len() <= MOST && history.packets.len() <= MOST);
         assert!(fates.iter().all(|fate| fate.sent.into_std() >= begun));
     }
@@ -183,17 +207,17 @@ mod tests {
         for n in 0..40 {
             assert_eq!(history.send(begun + Duration::from_millis(n * 20), 100), n as u16);
         }
-        let fates = history.report(&report(0, 1, &[CAME, GONE, CAME]));
+        let fates = history.report(begun, &report(0, 1, &[CAME, GONE, CAME]));
         let arrivals: Vec<_> = fates.iter().map(|fate| fate.arrival_us).collect();
         assert_eq!(arrivals, [Some(65_000), Some(66_000)]);
         // It was overtaken.
-        let fates = history.report(&report(1, 2, &[CAME]));
+        let fates = history.report(begun, &report(1, 2, &[CAME]));
         assert_eq!(fates.len(), 1);
         // What is said twice is told once.
-        assert!(history.report(&report(0, 2, &[CAME, CAME, CAME])).is_empty());
+        assert!(history.report(begun, &report(0, 2, &[CAME, CAME, CAME])).is_empty());
         // 240 ms after number 3 left, and 260 ms.
-        assert_eq!(history.report(&report(15, 3, &[CAME])).len(), 1);
-        let fates = history.report(&report(16, 3, &[CAME]));
+        assert_eq!(history.report(begun, &report(15, 3, &[CAME])).len(), 1);
+        let fates = history.report(begun, &report(16, 3, &[CAME]));
         let lost = fates.iter().filter(|fate| fate.arrival_us.is_none()).count();
         assert_eq!((fates.len(), lost), (2, 1));
     }
@@ -205,8 +229,8 @@ mod tests {
             history.send(begun + Duration::from_millis(n), 100);
         }
         let last = 69_999_u32 as u16;
-        let before = history.report(&report(last - 1, (1 << 24) - 1, &[CAME]));
-        let after = history.report(&report(last, 0, &[CAME]));
+        let before = history.report(begun, &report(last - 1, (1 << 24) - 1, &[CAME]));
+        let after = history.report(begun, &report(last, 0, &[CAME]));
         let arrival = |fates: &[PacketFate]| fates.iter().rev().find_map(|fate| fate.arrival_us);
         assert_eq!(arrival(&after).unwrap() - arrival(&before).unwrap(), TICK_US);
         assert!(history.packets.len() <= MOST);
@@ -227,6 +251,6 @@ mod tests {
             packet_chunks: chunks,
             ..report(0, 1, &[CAME])
         };
-        assert_eq!(history.report(&hostile).len(), 1);
+        assert_eq!(history.report(begun, &hostile).len(), 1);
     }
 }

@@ -5,6 +5,7 @@
 //! retransmissions on a stream of their own; its estimate grows by 8 % a second at most, whether the app uses
 //! it or not; and neither can be read from outside.
 
+mod again;
 mod history;
 mod reports;
 
@@ -26,17 +27,17 @@ use rtc::sansio::Protocol;
 use rtc::shared::marshal::MarshalSize;
 use tokio::sync::mpsc;
 
+use self::again::Again;
 use self::history::History;
-use self::reports::{Figures, SentReports};
 pub(super) use self::reports::StreamFigures;
+use self::reports::{Figures, SentReports};
 use crate::rtc::engine::TransportFeedback;
 
 /// The header extension of the transport-wide number (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 const NUMBER_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 /// The header extension of the time of sending: remotes without numbers estimate by it (REMB).
-pub(super) const SEND_TIME_URI: &str =
-    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+pub(super) const SEND_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 /// Feedback that waits for its reader. Beyond it the latest is dropped, and the next one covers for it.
 const MOST_WAITING: usize = 256;
 
@@ -96,6 +97,7 @@ pub(super) struct Congestion {
     feedback: Arc<Feedback>,
     streams: HashMap<u32, Stream>,
     history: History,
+    again: Again,
     sent_reports: SentReports,
     inbound: VecDeque<TaggedPacket>,
     outbound: VecDeque<TaggedPacket>,
@@ -107,6 +109,7 @@ impl Congestion {
             feedback,
             streams: HashMap::new(),
             history: History::default(),
+            again: Again::default(),
             sent_reports: SentReports::default(),
             inbound: VecDeque::new(),
             outbound: VecDeque::new(),
@@ -116,7 +119,7 @@ impl Congestion {
     fn read(&mut self, now: Instant, packet: &dyn rtcp::Packet) {
         let packet = packet.as_any();
         if let Some(report) = packet.downcast_ref::<TransportLayerCc>() {
-            let fates = self.history.report(report);
+            let fates = self.history.report(now, report);
             if !fates.is_empty() {
                 self.feedback.tell(TransportFeedback::Packets(fates));
             }
@@ -131,11 +134,14 @@ impl Congestion {
         }
     }
 
-    fn reported(&self, now: Instant, reports: &[ReceptionReport]) {
+    fn reported(&mut self, now: Instant, reports: &[ReceptionReport]) {
         for report in reports {
             let stream = self.streams.get(&report.ssrc);
-            let Some(stream) = stream.filter(|stream| stream.media == report.ssrc) else { continue };
+            let Some(stream) = stream.filter(|stream| stream.media == report.ssrc) else {
+                continue;
+            };
             let figures = self.sent_reports.read(now, report, stream.clock_rate);
+            self.history.hint(figures.round_trip);
             self.feedback.lock().entry(report.ssrc).or_default().remote = Some(figures);
             self.feedback.tell(TransportFeedback::Report {
                 stream: report.ssrc,
@@ -145,9 +151,19 @@ impl Congestion {
         }
     }
 
-    fn send(&mut self, now: Instant, packet: &mut rtp::Packet, again: bool) {
-        let Some(stream) = self.streams.get(&packet.header.ssrc) else { return };
+    /// Whether the packet leaves.
+    fn send(&mut self, now: Instant, packet: &mut rtp::Packet, again: bool) -> bool {
+        let Some(stream) = self.streams.get(&packet.header.ssrc) else { return true };
         if again || stream.media != packet.header.ssrc {
+            // On a stream of its own the payload begins with the number that it repeats (RFC 4588 section 4).
+            let number = match packet.payload.first_chunk() {
+                Some(number) if stream.media != packet.header.ssrc => u16::from_be_bytes(*number),
+                _ => packet.header.sequence_number,
+            };
+            let round_trip = self.history.round_trip();
+            if !self.again.leaves(now, (stream.media, number), round_trip) {
+                return false;
+            }
             let mut figures = self.feedback.lock();
             let figures = figures.entry(stream.media).or_default();
             figures.retransmitted_packets += 1;
@@ -159,11 +175,12 @@ impl Congestion {
                 (id, Bytes::copy_from_slice(&number.to_be_bytes()))
             }
             (None, Some(id)) => (id, send_time()),
-            (None, None) => return,
+            (None, None) => return true,
         };
         if let Err(error) = packet.header.set_extension(id, value) {
             tracing::debug!(%error, "a packet leaves without its number");
         }
+        true
     }
 }
 
@@ -198,7 +215,11 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Congestion {
     fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Self::Error> {
         let again = packet.message.has(&Attribute::Retransmission);
         match &mut packet.message.packet {
-            Packet::Rtp(rtp) => self.send(packet.now, rtp, again),
+            Packet::Rtp(rtp) => {
+                if !self.send(packet.now, rtp, again) {
+                    return Ok(());
+                }
+            }
             Packet::Rtcp(reports) => {
                 for report in reports {
                     if let Some(report) = report.as_any().downcast_ref::<SenderReport>() {
