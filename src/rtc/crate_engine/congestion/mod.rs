@@ -214,22 +214,21 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Congestion {
 
     fn handle_write(&mut self, mut packet: TaggedPacket) -> Result<(), Self::Error> {
         let again = packet.message.has(&Attribute::Retransmission);
-        match &mut packet.message.packet {
-            Packet::Rtp(rtp) => {
-                if !self.send(packet.now, rtp, again) {
-                    return Ok(());
-                }
-            }
+        let leaves = match &mut packet.message.packet {
+            Packet::Rtp(rtp) => self.send(packet.now, rtp, again),
             Packet::Rtcp(reports) => {
                 for report in reports {
                     if let Some(report) = report.as_any().downcast_ref::<SenderReport>() {
                         self.sent_reports.note(packet.now, report.ntp_time);
                     }
                 }
+                true
             }
-            _ => {}
+            _ => true,
+        };
+        if leaves {
+            self.outbound.push_back(packet);
         }
-        self.outbound.push_back(packet);
         Ok(())
     }
 
