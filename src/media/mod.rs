@@ -6,6 +6,8 @@
 //!   sinks ◀── RemoteVideoTrack ◀── VideoJitterBuffer, Depacketiser ◀── rtc::engine::Receiver
 //! ```
 //!
+//! `Bandwidth`, one per connection, estimates the path, shares it among the tracks and paces the Outbounds.
+//!
 //! [`video`], [`audio`] and [`files`] decide without hardware, sockets or tasks: they are told the time and know
 //! no connection. Nothing here encodes or decodes pictures; sound is Opus.
 

@@ -116,29 +116,35 @@ impl Bandwidth {
 
     async fn run(self: Arc<Self>, connection: Arc<dyn Connection>) {
         let mut estimator = Estimator::default();
-        let mut heard = Instant::now();
+        // When to look for silence; `None` while nothing leaves, so that nobody wakes up for it.
+        let mut due = None;
         let mut sent = 0;
         loop {
+            let silence = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 feedback = connection.feedback() => {
                     let Some(feedback) = feedback else { return };
-                    heard = Instant::now();
                     self.hear(&mut estimator, feedback);
+                    due = Some(Instant::now() + SILENCE);
                 }
-                () = self.changed.notified() => heard = Instant::now(),
-                () = tokio::time::sleep_until(heard + SILENCE), if self.is_sending(sent) => {
-                    heard = Instant::now();
-                    estimator.silence(self.since(heard));
+                () = self.changed.notified() => {}
+                () = silence => {
+                    let now = Instant::now();
+                    let sending = lock(&self.pacer).sent() > sent;
+                    if sending {
+                        estimator.silence(self.since(now));
+                    }
+                    due = sending.then(|| now + SILENCE);
                 }
             }
             sent = lock(&self.pacer).sent();
             self.share(&estimator);
         }
-    }
-
-    /// Whether anyone may be sending: without that nobody need wake up.
-    fn is_sending(&self, before: u64) -> bool {
-        lock(&self.pacer).sent() > before
     }
 
     fn hear(&self, estimator: &mut Estimator, feedback: TransportFeedback) {

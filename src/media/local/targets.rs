@@ -168,8 +168,8 @@ impl LocalVideoTrack {
         self.shared.target(Some(peer_id))
     }
 
-    /// Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next estimate of a path on, a
-    /// second later at most.
+    /// Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next
+    /// report of each remote on.
     pub fn set_bitrate(&self, bitrate: TrackBitrate) {
         self.shared.set_bitrate(bitrate);
     }
@@ -191,8 +191,8 @@ impl LocalAudioTrack {
         self.shared.target(Some(peer_id))
     }
 
-    /// Priority and bounds; 16 to 64 kbit/s before. They count from the next estimate of a path on, a second
-    /// later at most.
+    /// Priority and bounds; 16 to 64 kbit/s before. They count from the next report of
+    /// each remote on.
     pub fn set_bitrate(&self, bitrate: TrackBitrate) {
         self.shared.set_bitrate(bitrate);
     }

@@ -310,3 +310,18 @@ async fn what_is_sent_and_what_the_remote_reports_is_in_the_figures() {
     assert!(frames > 250 && key_frames >= 1 && share.is_some(), "{frames} {key_frames} {share:?}");
     call.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_blackout_halves_the_target_and_it_comes_back() {
+    let network = SimulatedNetwork::new(path(WIDE), 1);
+    let call = Call::over(&network).await;
+    call.until(|target| target > 1_500_000).await;
+    let before = call.target();
+    network.set_all(Path { up: false, ..path(WIDE) });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(call.target() < before * 6 / 10, "{} of {before}", call.target());
+    network.set_all(path(WIDE));
+    let took = call.until(|target| target > 1_500_000).await;
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    call.end().await;
+}
