@@ -195,12 +195,13 @@ impl Connection for CrateConnection {
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
         let sender = CrateSender::add(&*self.connection, init).await;
-        sender
-            .map(|sender| Arc::new(sender) as _)
-            .map_err(|error| RtcError::new("add_sender", &error))
+        let sender = sender.map_err(|error| RtcError::new("add_sender", &error))?;
+        self.feedback.name(sender.stream(), sender.id());
+        Ok(Arc::new(sender))
     }
 
     async fn remove_sender(&self, sender: &dyn TrackSender) -> Result<(), RtcError> {
+        self.feedback.forget(sender.stream());
         let removed = senders::remove(&*self.connection, sender.id()).await;
         removed.map_err(|error| RtcError::new("remove_sender", &error))
     }

@@ -49,7 +49,7 @@ pub(super) fn read(report: &RTCStatsReport, feedback: &Feedback) -> ConnectionSt
                 let remote = figures.remote;
                 let round_trip = remote.and_then(|remote| remote.round_trip);
                 stats.tracks.push(TrackStats {
-                    track_id: outbound.media_source_id.clone(),
+                    track_id: feedback.track_of(sent.rtp_stream_stats.ssrc),
                     kind: kind(sent.rtp_stream_stats.kind).to_owned(),
                     direction: "outbound".to_owned(),
                     packets: sent.packets_sent,

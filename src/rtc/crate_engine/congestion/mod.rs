@@ -41,11 +41,17 @@ pub(super) const SEND_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hd
 /// Feedback that waits for its reader. Beyond it the latest is dropped, and the next one covers for it.
 const MOST_WAITING: usize = 256;
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// From the interceptor to whoever asks the connection.
 pub(super) struct Feedback {
     sender: mpsc::Sender<TransportFeedback>,
     receiver: tokio::sync::Mutex<mpsc::Receiver<TransportFeedback>>,
     figures: Mutex<Figures>,
+    /// The ids of the tracks behind streams.
+    names: Mutex<HashMap<u32, String>>,
 }
 
 impl fmt::Debug for Feedback {
@@ -58,7 +64,8 @@ impl Feedback {
     pub(super) fn new() -> Arc<Self> {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
         let receiver = tokio::sync::Mutex::new(receiver);
-        Arc::new(Self { sender, receiver, figures: Mutex::default() })
+        let (figures, names) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { sender, receiver, figures, names })
     }
 
     /// The next feedback. Pending when there is none, for ever if the connection is closed.
@@ -79,8 +86,22 @@ impl Feedback {
         self.lock().get(&ssrc).copied().unwrap_or_default()
     }
 
+    /// A stream carries this track; the crate's report does not say so.
+    pub(super) fn name(&self, ssrc: u32, track_id: &str) {
+        lock(&self.names).insert(ssrc, track_id.to_owned());
+    }
+
+    pub(super) fn forget(&self, ssrc: u32) {
+        lock(&self.names).remove(&ssrc);
+    }
+
+    /// Empty if it is not known.
+    pub(super) fn track_of(&self, ssrc: u32) -> String {
+        lock(&self.names).get(&ssrc).cloned().unwrap_or_default()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.figures)
     }
 }
 
