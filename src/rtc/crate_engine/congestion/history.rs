@@ -161,10 +161,10 @@ pub(super) fn fuzz(mut bytes: &[u8]) {
     let begun = Instant::now();
     let mut at = begun;
     while !bytes.is_empty() {
-        let length = usize::from(bytes[0]).clamp(1, bytes.len());
-        let (mut piece, rest) = bytes.split_at(length);
+        let length = usize::from(bytes[0]).min(bytes.len() - 1);
+        let (mut piece, rest) = bytes[1..].split_at(length);
         bytes = rest;
-        for _ in 0..length {
+        for _ in 0..=length {
             at += Duration::from_millis(7);
             history.send(at, length);
         }
