@@ -307,10 +307,8 @@ impl Task {
         let share = membership.share();
         self.figures.share.store(share.unwrap_or(0), Ordering::Relaxed);
         let holds = share == Some(0) || (self.held_back && !parcel.key_frame);
-        let first = holds && !std::mem::replace(&mut self.held_back, holds);
-        if first {
-            tracing::debug!("the path has no room for this picture");
-        } else if holds && share != Some(0) && self.retry.is_none() {
+        self.held_back = holds;
+        if holds && share != Some(0) && self.retry.is_none() {
             self.want_key_frame();
         }
         holds
@@ -355,9 +353,122 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::time::Duration;
 
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::media::{AccessUnit, LocalTrack, LocalVideoTrack, VideoCodec};
+    use crate::rtc::RtcError;
+
+    /// A wire that keeps when each packet left and whether it ended a picture.
+    #[derive(Debug, Default)]
+    struct Wire(Mutex<Vec<(Instant, u32, bool)>>);
+
+    impl Wire {
+        fn pictures(&self) -> usize {
+            self.0.lock().unwrap().iter().filter(|(.., last)| *last).count()
+        }
+    }
+
+    #[async_trait]
+    impl TrackSender for Wire {
+        fn id(&self) -> &str {
+            "wire"
+        }
+
+        fn stream(&self) -> u32 {
+            7
+        }
+
+        fn mime_type(&self) -> &'static str {
+            "video/VP8"
+        }
+
+        async fn format(&self) -> Option<SenderFormat> {
+            Some(SenderFormat { payload_type: 96, orientation: None })
+        }
+
+        async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
+            let left = (Instant::now(), packet.timestamp, packet.marker);
+            self.0.lock().unwrap().push(left);
+            Ok(())
+        }
+
+        async fn next(&self) -> Option<SenderFeedback> {
+            std::future::pending().await
+        }
+    }
+
+    fn picture(n: u64, key: bool, bytes: usize) -> AccessUnit {
+        let head = [u8::from(!key) | 0x10, 0, 0, 0x9d, 1, 0x2a];
+        let data = [&head[..], &vec![0x55; bytes]].concat().into();
+        AccessUnit::new(VideoCodec::Vp8, data, n * 33_333)
+    }
+
+    async fn pass() {
+        tokio::time::sleep(Duration::from_millis(34)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_path_without_room_gets_nothing_and_then_a_key_frame_first() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let mut wishes = track.events();
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, Arc::clone(&bandwidth), true);
+        let task = tokio::spawn(task);
+        outbound.negotiated();
+        pass().await;
+        for n in 0..10 {
+            track.write(&picture(n, n == 0, 2_000)).unwrap();
+            pass().await;
+        }
+        assert_eq!((wire.pictures(), outbound.figures().0), (10, 10));
+        bandwidth.set_share(0);
+        for n in 10..20 {
+            track.write(&picture(n, n == 15, 2_000)).unwrap();
+            pass().await;
+        }
+        assert_eq!(wire.pictures(), 10);
+        bandwidth.set_share(100_000);
+        while wishes.try_next().is_some() {}
+        for n in 20..40 {
+            let key = std::iter::from_fn(|| wishes.try_next())
+                .any(|event| event == LocalTrackEvent::KeyFrameWanted);
+            track.write(&picture(n, key, 2_000)).unwrap();
+            pass().await;
+        }
+        let (frames, key_frames, share) = outbound.figures();
+        // The first picture asked for a key frame, and the second was one.
+        assert_eq!((wire.pictures(), frames, key_frames), (29, 29, 2));
+        assert_eq!(share, Some(100_000));
+        drop(outbound);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_picture_leaves_in_bursts_that_buffers_hold() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, bandwidth, true);
+        let task = tokio::spawn(task);
+        outbound.negotiated();
+        pass().await;
+        track.write(&picture(0, true, 1 << 20)).unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let left = wire.0.lock().unwrap().clone();
+        assert!(left.len() > 800 && left.iter().filter(|(.., last)| *last).count() == 1);
+        for burst in left.chunk_by(|(one, ..), (two, ..)| one == two) {
+            assert!(burst.len() <= 48, "{} packets at once", burst.len());
+        }
+        drop(outbound);
+        task.await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn time_goes_on_when_the_source_is_swapped() {

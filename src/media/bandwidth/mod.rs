@@ -75,16 +75,33 @@ impl Bandwidth {
         connection: Arc<dyn Connection>,
         peer_id: String,
     ) -> (Arc<Self>, impl Future<Output = ()> + Send + 'static) {
-        let this = Arc::new(Self {
+        let this = Arc::new(Self::new(peer_id));
+        let task = Arc::clone(&this).run(connection);
+        (this, task)
+    }
+
+    fn new(peer_id: String) -> Self {
+        Self {
             peer_id,
             epoch: Instant::now(),
             pacer: Mutex::default(),
             members: Mutex::default(),
             changed: Notify::new(),
             estimate: AtomicU64::new(estimator::START),
-        });
-        let task = Arc::clone(&this).run(connection);
-        (this, task)
+        }
+    }
+
+    /// Of no connection: every sender has the share that is set.
+    #[cfg(test)]
+    pub(super) fn alone() -> Arc<Self> {
+        Arc::new(Self::new("peer".into()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_share(&self, share: u64) {
+        lock(&self.members)
+            .values()
+            .for_each(|member| member.share.store(share, Ordering::Relaxed));
     }
 
     /// Who is at its other end.

@@ -156,7 +156,6 @@ fn symbols(chunk: &PacketStatusChunk) -> impl Iterator<Item = SymbolTypeTcc> + '
 /// Reads any bytes as reports on packets that were sent.
 #[cfg(feature = "fuzzing")]
 pub(super) fn fuzz(mut bytes: &[u8]) {
-    use rtc::shared::marshal::Unmarshal;
     let mut history = History::default();
     let begun = Instant::now();
     let mut at = begun;
@@ -168,10 +167,12 @@ pub(super) fn fuzz(mut bytes: &[u8]) {
             at += Duration::from_millis(7);
             history.send(at, length);
         }
-        let Ok(report) = TransportLayerCc::unmarshal(&mut piece) else { continue };
-        let fates = history.report(at, &report);
-        assert!(fates.len() <= MOST && history.packets.len() <= MOST);
-        assert!(fates.iter().all(|fate| fate.sent.into_std() >= begun));
+        for report in rtc::rtcp::packet::unmarshal(&mut piece).unwrap_or_default() {
+            let Some(report) = report.as_any().downcast_ref() else { continue };
+            let fates = history.report(at, report);
+            assert!(fates.len() <= MOST && history.packets.len() <= MOST);
+            assert!(fates.iter().all(|fate| fate.sent.into_std() >= begun));
+        }
     }
 }
 
