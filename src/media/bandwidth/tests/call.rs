@@ -244,7 +244,7 @@ async fn losses_alone_do_not_take_the_target_down() {
         call.until(|target| target > 1_500_000).await;
         network.set_all(Path { loss, ..path(WIDE * 2) });
         let mut least = u64::MAX;
-        for _ in 0..200 {
+        for _ in 0..150 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             least = least.min(call.target());
         }
