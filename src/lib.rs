@@ -40,7 +40,7 @@ pub mod platform;
 mod rtc;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub use rtc::{fuzz_sdp, fuzz_turn};
+pub use rtc::{fuzz_feedback, fuzz_sdp, fuzz_turn};
 pub mod signalling;
 pub mod wire;
 

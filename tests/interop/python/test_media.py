@@ -79,3 +79,27 @@ async def test_theirs_hears_our_tone_and_we_record_its_picture_and_sound(server,
         run = subprocess.run(command, stderr=subprocess.PIPE, check=True, timeout=LIMIT)
         # The null muxer rounds times to a frame rate, and says so.
         assert [line for line in run.stderr.splitlines() if b"dts to muxer" not in line] == []
+
+
+async def test_its_estimate_limits_what_we_send(server):
+    """It knows no transport-wide numbers: what it believes in comes by REMB, from the times of sending."""
+    theirs = await Theirs.joined(server, "theirs")
+    theirs.peer.on(PeerJoined, lambda event: event.peer.on(Track, lambda track: theirs.inbox.put(Track, track)))
+    ours = await joined(server, "ours")
+    await ours.next("peer-joined")
+    source = {"file": str(CLIPS / "pattern-vp8.ivf"), "loop": True}
+    await ours.call("peer.addTrack", kind="video", source=source)
+    seen = await theirs.next(Track)
+    for _ in range(250):
+        await asyncio.wait_for(seen.track.recv(), LIMIT)
+        stats = await ours.call("remote.stats", peerId=theirs.id)
+        # Half as much again as the clip has, far below what a path begins with.
+        limited = stats.get("availableOutgoingBitrate", 500_000) < 400_000
+        if limited and "roundTripTimeMs" in stats["tracks"][0]:
+            break
+    else:
+        pytest.fail(f"no estimate in ten seconds: {stats}")
+    [sent] = stats["tracks"]
+    assert sent["trackId"] and sent["frames"] > 20 and sent["fractionLost"] == 0
+    assert 0 <= sent["roundTripTimeMs"] < 1_000
+    await end(theirs, ours)

@@ -130,7 +130,7 @@ impl Line {
                 "packets": sound.stats.packets_received,
                 "packetsLost": sound.stats.packets_lost,
                 "jitterMs": sound.stats.jitter_ms,
-                "concealedMs": sound.stats.concealed_ms,
+                "concealedSamples": sound.stats.concealed_samples,
                 "delayMs": sound.stats.delay_ms,
                 "kbps": sound.bps / 1e3,
                 "levelDbfs": sound.level_dbfs,
