@@ -6,12 +6,50 @@
 
 use crate::Error;
 
+/// Ends a call of a cancelled task, but not within the cancellation: that holds the task's lock and would wait
+/// for the future's, which whoever wakes the task holds while it waits for the task's.
+const HELPER: &str = r"
+/// Ends the call of a task that is cancelled. Elsewhere: the canceller holds the lock of the task, and whoever
+/// wakes the task takes it with the lock of the future in hand.
+fileprivate final class UniffiCancellation: @unchecked Sendable {
+    private let lock = NSLock()
+    private var cancelFuture: (() -> ())?
+
+    init(_ cancelFuture: @escaping () -> ()) {
+        self.cancelFuture = cancelFuture
+    }
+
+    func cancel() {
+        DispatchQueue.global().async {
+            self.lock.lock()
+            defer { self.lock.unlock() }
+            self.cancelFuture?()
+        }
+    }
+
+    /// Before the future is freed.
+    func end() {
+        lock.lock()
+        defer { lock.unlock() }
+        cancelFuture = nil
+    }
+}
+
+";
+
 /// What is replaced, by what, and how often it must be there; none for at least once.
-const EDITS: [(&str, &str, Option<usize>); 5] = [
+const EDITS: [(&str, &str, Option<usize>); 6] = [
     (
         "    pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),\n",
         "    pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),\n    \
          cancelFunc: @escaping (UInt64) -> (),\n",
+        Some(1),
+    ),
+    (
+        "    let rustFuture = rustFutureFunc()\n    defer {\n",
+        "    try Task.checkCancellation()\n    let rustFuture = rustFutureFunc()\n    \
+         let cancellation = UniffiCancellation { cancelFunc(rustFuture) }\n    defer {\n        \
+         cancellation.end()\n",
         Some(1),
     ),
     (
@@ -23,7 +61,7 @@ const EDITS: [(&str, &str, Option<usize>); 5] = [
     (
         "    } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY\n",
         "    } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY\n    \
-         } onCancel: {\n        cancelFunc(rustFuture)\n    }\n",
+         } onCancel: {\n        cancellation.cancel()\n    }\n",
         Some(1),
     ),
     (
@@ -37,6 +75,9 @@ const EDITS: [(&str, &str, Option<usize>); 5] = [
         None,
     ),
 ];
+
+/// Where the helper goes.
+const CALL: &str = "fileprivate func uniffiRustCallAsync<";
 
 /// The generated Swift with cancellation.
 pub fn cancellable(text: &str) -> Result<String, Error> {
@@ -52,7 +93,10 @@ pub fn cancellable(text: &str) -> Result<String, Error> {
             None => with_cancel_functions(&text, from, to),
         };
     }
-    Ok(text)
+    let Some((before, after)) = text.split_once(CALL) else {
+        return Err(Error::Generator(format!("no {CALL} in the generated Swift")));
+    };
+    Ok([before, HELPER.trim_start(), CALL, after].concat())
 }
 
 /// Names the cancelling function below each polling one: theirs differ by the type of the result.
@@ -74,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_cancelling_function_follows_each_polling_one() {
-        let (poll, cancel, _) = EDITS[4];
+        let (poll, cancel, _) = EDITS[5];
         let text = format!("a\n{poll}void,\n{poll}u64,\nb");
         let wanted = format!("a\n{poll}void,\n{cancel}void,\n{poll}u64,\n{cancel}u64,\nb");
         assert_eq!(with_cancel_functions(&text, poll, cancel), wanted);

@@ -83,15 +83,16 @@ final class Inbox<Event: Sendable>: Sendable {
     }
 
     private func leave(_ reader: Int) {
-        state.with { state in
-            guard let gone = state.readers.removeValue(forKey: reader) else { return }
-            if state.readers.isEmpty {
-                state.unread = gone.unread
-                state.pulling?.cancel()
-            } else {
+        let inVain: Task<Void, Never>? = state.with { state in
+            guard let gone = state.readers.removeValue(forKey: reader) else { return nil }
+            guard state.readers.isEmpty else {
                 pullIfWanted(&state)
+                return nil
             }
+            state.unread = gone.unread
+            return state.pulling
         }
+        inVain?.cancel()
     }
 
     private func next(_ reader: Int) async -> Event? {

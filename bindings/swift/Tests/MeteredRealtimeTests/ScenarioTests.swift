@@ -211,7 +211,7 @@ private func look(_ value: Any, _ path: String) -> JSONValue? {
         if let index = Int(name) {
             inside = (here as? [Any]).flatMap { $0.indices.contains(index) ? $0[index] : nil }
         } else {
-            inside = fields(here)[name.replacing(/(Json|Base64)$/, with: "")]
+            inside = fields(here)[String(name.replacing(/(Json|Base64)$/, with: ""))]
         }
     }
     return inside.flatMap(json)
