@@ -9448,6 +9448,32 @@ private let UNIFFI_RUST_FUTURE_POLL_WAKE: Int8 = 1
 
 fileprivate let uniffiContinuationHandleMap = UniffiHandleMap<UnsafeContinuation<Int8, Never>>()
 
+/// Ends the call of a task that is cancelled. Elsewhere: the canceller holds the lock of the task, and whoever
+/// wakes the task takes it with the lock of the future in hand.
+fileprivate final class UniffiCancellation: @unchecked Sendable {
+    private let lock = NSLock()
+    private var cancelFuture: (() -> ())?
+
+    init(_ cancelFuture: @escaping () -> ()) {
+        self.cancelFuture = cancelFuture
+    }
+
+    func cancel() {
+        DispatchQueue.global().async {
+            self.lock.lock()
+            defer { self.lock.unlock() }
+            self.cancelFuture?()
+        }
+    }
+
+    /// Before the future is freed.
+    func end() {
+        lock.lock()
+        defer { lock.unlock() }
+        cancelFuture = nil
+    }
+}
+
 fileprivate func uniffiRustCallAsync<F, T>(
     rustFutureFunc: () -> UInt64,
     pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),
@@ -9460,8 +9486,11 @@ fileprivate func uniffiRustCallAsync<F, T>(
     // Make sure to call the ensure init function since future creation doesn't have a
     // RustCallStatus param, so doesn't use makeRustCall()
     uniffiEnsureMeteredRealtimeInitialized()
+    try Task.checkCancellation()
     let rustFuture = rustFutureFunc()
+    let cancellation = UniffiCancellation { cancelFunc(rustFuture) }
     defer {
+        cancellation.end()
         freeFunc(rustFuture)
     }
     // Cancelled, the future is ready at once: with its result if it has one, else to say so below.
@@ -9479,7 +9508,7 @@ fileprivate func uniffiRustCallAsync<F, T>(
         }
     } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY
     } onCancel: {
-        cancelFunc(rustFuture)
+        cancellation.cancel()
     }
 
     return try liftFunc(makeRustCall(
