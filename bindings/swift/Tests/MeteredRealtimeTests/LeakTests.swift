@@ -76,7 +76,8 @@ final class LeakTests: XCTestCase {
         _ = try await cycles(200)
         let before = try await cycles(100)
         let after = try await cycles(1_000)
-        XCTAssertEqual(after.threads, before.threads)
+        // Two, and one that looks names up and goes when there is nothing to do.
+        XCTAssertLessThanOrEqual(after.threads, 3)
         // Connections of forgotten clients end in the background.
         XCTAssertLessThanOrEqual(after.handles, before.handles + 2)
         XCTAssertLessThan(after.residentKiB - before.residentKiB, 4_096)
