@@ -316,7 +316,8 @@ private func uniffiCheckCallStatus<E: Swift.Error>(
             }
 
         case CALL_CANCELLED:
-            fatalError("Cancellation not supported yet")
+            callStatus.errorBuf.deallocate()
+            throw CancellationError()
 
         default:
             throw UniffiInternalError.unexpectedRustCallStatusCode
@@ -770,6 +771,7 @@ open func bufferedAmount()async throws  -> UInt64  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_u64,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_u64,
             completeFunc: ffi_metered_realtime_rust_future_complete_u64,
             freeFunc: ffi_metered_realtime_rust_future_free_u64,
             liftFunc: FfiConverterUInt64.lift,
@@ -855,6 +857,7 @@ open func nextEvents(max: UInt32)async throws  -> [DataChannelEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeDataChannelEvent.lift,
@@ -909,6 +912,7 @@ open func readyStateAfter(known: ReadyState)async throws  -> ReadyState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeReadyState_lift,
@@ -929,6 +933,7 @@ open func sendBytes(data: Data)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -951,6 +956,7 @@ open func sendText(text: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -983,6 +989,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1003,6 +1010,7 @@ open func trySendBytes(data: Data)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1023,6 +1031,7 @@ open func trySendText(text: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1160,6 +1169,7 @@ open func onEvents(events: [DataChannelEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1584,6 +1594,7 @@ open func join(channel: String, includeSenderMetadata: Bool = false)async throws
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1616,6 +1627,7 @@ open func leave(reason: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1647,6 +1659,7 @@ open func nextEvents(max: UInt32)async throws  -> [PeerEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypePeerEvent.lift,
@@ -1711,6 +1724,7 @@ open func send(dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1731,6 +1745,7 @@ open func sendTo(peerId: String, dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1763,6 +1778,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1806,6 +1822,7 @@ open func stateAfter(known: PeerState)async throws  -> PeerState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypePeerState_lift,
@@ -1954,6 +1971,7 @@ open func onEvents(events: [PeerEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2189,6 +2207,7 @@ open func onEvents(events: [RemoteEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2573,6 +2592,7 @@ open func nextEvents(max: UInt32)async throws  -> [RemoteEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeRemoteEvent.lift,
@@ -2594,6 +2614,7 @@ open func openDataChannel(label: String, options: DataChannelOptions)async throw
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_u64,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_u64,
             completeFunc: ffi_metered_realtime_rust_future_complete_u64,
             freeFunc: ffi_metered_realtime_rust_future_free_u64,
             liftFunc: FfiConverterTypeDataChannel_lift,
@@ -2625,6 +2646,7 @@ open func send(dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2657,6 +2679,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2689,6 +2712,7 @@ open func stateAfter(known: RemoteState)async throws  -> RemoteState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeRemoteState_lift,
@@ -2720,6 +2744,7 @@ open func stats()async throws  -> ConnectionStats  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeConnectionStats_lift,
@@ -2989,6 +3014,7 @@ open func connect()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3021,6 +3047,7 @@ open func disconnect(closeCode: UInt16, reason: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3072,6 +3099,7 @@ open func nextEvents(max: UInt32)async throws  -> [SignallingEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeSignallingEvent.lift,
@@ -3103,6 +3131,7 @@ open func publish(channel: String, dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3133,6 +3162,7 @@ open func send(peerId: String, dataJson: String, priority: SendPriority)async th
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3165,6 +3195,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3197,6 +3228,7 @@ open func stateAfter(known: SignallingState)async throws  -> SignallingState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeSignallingState_lift,
@@ -3217,6 +3249,7 @@ open func subscribe(channel: String, includeSenderMetadata: Bool = false)async t
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3237,6 +3270,7 @@ open func unsubscribe(channel: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3385,6 +3419,7 @@ open func onEvents(events: [SignallingEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3620,6 +3655,7 @@ open func token()async throws  -> String  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterString.lift,
@@ -9532,9 +9568,36 @@ private let UNIFFI_RUST_FUTURE_POLL_WAKE: Int8 = 1
 
 fileprivate let uniffiContinuationHandleMap = UniffiHandleMap<UnsafeContinuation<Int8, Never>>()
 
+/// Ends the call of a task that is cancelled. Elsewhere: the canceller holds the lock of the task, and whoever
+/// wakes the task takes it with the lock of the future in hand.
+fileprivate final class UniffiCancellation: @unchecked Sendable {
+    private let lock = NSLock()
+    private var cancelFuture: (() -> ())?
+
+    init(_ cancelFuture: @escaping () -> ()) {
+        self.cancelFuture = cancelFuture
+    }
+
+    func cancel() {
+        DispatchQueue.global().async {
+            self.lock.lock()
+            defer { self.lock.unlock() }
+            self.cancelFuture?()
+        }
+    }
+
+    /// Before the future is freed.
+    func end() {
+        lock.lock()
+        defer { lock.unlock() }
+        cancelFuture = nil
+    }
+}
+
 fileprivate func uniffiRustCallAsync<F, T>(
     rustFutureFunc: () -> UInt64,
     pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),
+    cancelFunc: @escaping (UInt64) -> (),
     completeFunc: (UInt64, UnsafeMutablePointer<RustCallStatus>) -> F,
     freeFunc: (UInt64) -> (),
     liftFunc: (F) throws -> T,
@@ -9543,10 +9606,15 @@ fileprivate func uniffiRustCallAsync<F, T>(
     // Make sure to call the ensure init function since future creation doesn't have a
     // RustCallStatus param, so doesn't use makeRustCall()
     uniffiEnsureMeteredRealtimeInitialized()
+    try Task.checkCancellation()
     let rustFuture = rustFutureFunc()
+    let cancellation = UniffiCancellation { cancelFunc(rustFuture) }
     defer {
+        cancellation.end()
         freeFunc(rustFuture)
     }
+    // Cancelled, the future is ready at once: with its result if it has one, else to say so below.
+    await withTaskCancellationHandler {
     var pollResult: Int8;
     repeat {
         pollResult = await withUnsafeContinuation {
@@ -9559,6 +9627,9 @@ fileprivate func uniffiRustCallAsync<F, T>(
             )
         }
     } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY
+    } onCancel: {
+        cancellation.cancel()
+    }
 
     return try liftFunc(makeRustCall(
         { completeFunc(rustFuture, $0) },
@@ -9686,6 +9757,7 @@ public func nextLogRecords(max: UInt32)async throws  -> [LogRecord]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeLogRecord.lift,
@@ -9715,6 +9787,7 @@ public func shutdownAll()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
