@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metered_realtime::media::files::{AnnexBReader, FileError, IvfReader, MediaReader};
-use metered_realtime::media::{AccessUnit, LocalTrackEvent, LocalVideoTrack, VideoCodec};
+use metered_realtime::media::{AccessUnit, LocalTrackEvent, LocalVideoTrack, Rotation, VideoCodec};
 use tokio::time::Instant;
 
 use super::SourceError;
+use super::filler::Filler;
 use super::source::Fault;
 
 /// A source is held in memory.
@@ -27,6 +28,7 @@ pub(crate) struct Clip {
     /// From the start to the end of the last frame.
     length_us: u64,
     repeats: bool,
+    filler: Option<Filler>,
 }
 
 impl Clip {
@@ -60,11 +62,25 @@ impl Clip {
         if !first.key_frame {
             return Err(Fault::NoKeyFrame);
         }
-        Ok(Self { length_us: reader.read_us(), frames, repeats })
+        Ok(Self { length_us: reader.read_us(), frames, repeats, filler: None })
     }
 
     pub(super) fn codec(&self) -> VideoCodec {
         self.frames.first().map_or(VideoCodec::Vp8, |first| first.codec)
+    }
+
+    /// All of it lies like this.
+    pub(super) fn turned(mut self, rotation: Rotation) -> Self {
+        for frame in &mut self.frames {
+            frame.rotation = rotation;
+        }
+        self
+    }
+
+    /// H.264 as large as the remotes' paths allow, up to so many bits per second.
+    pub(super) fn filled(mut self, bits_per_second: u64) -> Self {
+        self.filler = Some(Filler::up_to(bits_per_second));
+        self
     }
 
     /// How long a frame is shown.
@@ -81,13 +97,19 @@ impl Clip {
     }
 
     /// Feeds the track until dropped, or to the clip's end if it does not repeat.
-    pub(super) async fn play(&self, track: &LocalVideoTrack) -> Result<(), SourceError> {
+    pub(super) async fn play(mut self, track: &LocalVideoTrack) -> Result<(), SourceError> {
         let mut wishes = track.events();
         let (mut at, mut due_us) = (0, 0_u64);
         let began = Instant::now();
         while let Some(frame) = self.frames.get(at) {
-            track.write(&AccessUnit { timestamp_us: due_us, ..frame.clone() })?;
-            due_us = due_us.saturating_add(self.duration_us(at));
+            let duration_us = self.duration_us(at);
+            let mut frame = AccessUnit { timestamp_us: due_us, ..frame.clone() };
+            if let Some(filler) = &mut self.filler {
+                let target = track.target().map(|target| target.bits_per_second);
+                frame.data = filler.fill(&frame.data, target, duration_us);
+            }
+            track.write(&frame)?;
+            due_us = due_us.saturating_add(duration_us);
             at += 1;
             if at == self.frames.len() && self.repeats {
                 at = 0;

@@ -26,6 +26,8 @@ pub(crate) enum SourceError {
     NoPattern(String),
     #[error("a tone of {hz} Hz is not within 20 to 20,000")]
     Tone { hz: f32 },
+    #[error("a rotation of {degrees} degrees is none of 0, 90, 180 and 270")]
+    Rotation { degrees: u16 },
     /// A source of sound for pictures, or the other way round.
     #[error("this source is not {wanted}")]
     OtherKind { wanted: &'static str },
@@ -45,6 +47,7 @@ impl SourceError {
             Self::NoKeyFrame { .. } => "source_no_key_frame",
             Self::NoPattern(_) => "no_such_pattern",
             Self::Tone { .. } => "tone_out_of_range",
+            Self::Rotation { .. } => "rotation_unknown",
             Self::OtherKind { .. } => "source_other_kind",
             Self::Write(error) => error.code(),
         }
@@ -79,6 +82,10 @@ impl SourceError {
             Self::Tone { .. } => Diagnosis::new(
                 "Nobody hears it, or Opus does not carry it.",
                 "Give a frequency in Hz, such as 440.",
+            ),
+            Self::Rotation { .. } => Diagnosis::new(
+                "A picture travels with its rotation in two bits: quarters of a turn.",
+                "Give 0, 90, 180 or 270, clockwise.",
             ),
             Self::OtherKind { .. } => Diagnosis::new(
                 "Pictures and sound have tracks of their own.",

@@ -6,6 +6,7 @@
 
 mod clip;
 mod error;
+mod filler;
 mod pattern;
 pub(crate) mod record;
 mod sound;

@@ -19,7 +19,12 @@ pub(crate) struct Pattern {
     pub(crate) height: Option<u32>,
     pub(crate) fps: Option<f64>,
     pub(crate) codec: Option<VideoCodec>,
+    /// Fills pictures up to the remotes' target, and no further than to so many bits per second. H.264 alone.
+    pub(crate) bitrate: Option<u64>,
 }
+
+/// To fill a clip beyond what it has itself, and within what a path is ever thought to carry.
+const BITRATES: std::ops::RangeInclusive<u64> = 200_000..=20_000_000;
 
 /// Each with its codec. A further size would be a further line here.
 const CLIPS: [(VideoCodec, &[u8]); 4] = [
@@ -32,7 +37,9 @@ const CLIPS: [(VideoCodec, &[u8]); 4] = [
 /// What there is, in a sentence.
 pub(super) fn offered() -> String {
     format!(
-        "There is {WIDTH}x{HEIGHT} at {FPS} a second, as vp8, vp9, av1 and h264; for anything else give a file."
+        "There is {WIDTH}x{HEIGHT} at {FPS} a second, as vp8, vp9, av1 and h264, the last one with a bitrate of {} to {} bit/s if you want; for anything else give a file.",
+        BITRATES.start(),
+        BITRATES.end(),
     )
 }
 
@@ -46,16 +53,20 @@ pub(super) fn nearest(wanted: &Pattern) -> Result<(VideoCodec, &'static [u8]), S
     };
     let fits = near(wanted.width.map(f64::from), WIDTH)
         && near(wanted.height.map(f64::from), HEIGHT)
-        && near(wanted.fps, FPS);
-    let codec = wanted.codec.unwrap_or(VideoCodec::Vp8);
+        && near(wanted.fps, FPS)
+        && wanted.bitrate.is_none_or(|bitrate| BITRATES.contains(&bitrate));
+    let usual = if wanted.bitrate.is_some() { VideoCodec::H264 } else { VideoCodec::Vp8 };
+    let codec = wanted.codec.unwrap_or(usual);
+    let fits = fits && (wanted.bitrate.is_none() || codec == VideoCodec::H264);
     let clip = CLIPS.into_iter().find(|(known, _)| *known == codec && fits);
     clip.ok_or_else(|| {
         let width = wanted.width.unwrap_or(WIDTH);
         let height = wanted.height.unwrap_or(HEIGHT);
         let fps = wanted.fps.unwrap_or(FPS.into());
         SourceError::NoPattern(format!(
-            "{width}x{height} at {fps} a second in {}",
-            codec.mime_type()
+            "{width}x{height} at {fps} a second in {}{}",
+            codec.mime_type(),
+            wanted.bitrate.map_or_else(String::new, |bitrate| format!(" at {bitrate} bit/s")),
         ))
     })
 }

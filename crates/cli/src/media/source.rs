@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use metered_realtime::media::files::FileError;
-use metered_realtime::media::{MediaKind, VideoCodec};
+use metered_realtime::media::{MediaKind, Rotation, VideoCodec};
 use serde::Deserialize;
 
 use super::clip::{Clip, MAX_FILE_BYTES};
@@ -28,6 +28,9 @@ pub(crate) struct Source {
     /// Begins again at its end; patterns and tones have none.
     #[serde(default, rename = "loop")]
     pub(crate) repeats: bool,
+    /// Of pictures, in degrees: how far they must be turned clockwise to stand upright.
+    #[serde(default)]
+    rotation: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -57,6 +60,18 @@ impl Source {
     /// # Errors
     /// [`SourceError`].
     pub(crate) async fn open(&self) -> Result<Media, SourceError> {
+        let degrees = self.rotation;
+        let rotation = Rotation::from_degrees(degrees).ok_or(SourceError::Rotation { degrees })?;
+        match self.open_upright().await? {
+            Media::Video(clip) => Ok(Media::Video(clip.turned(rotation))),
+            Media::Audio(_) if rotation != Rotation::None => {
+                Err(SourceError::OtherKind { wanted: MediaKind::Video.as_str() })
+            }
+            sound => Ok(sound),
+        }
+    }
+
+    async fn open_upright(&self) -> Result<Media, SourceError> {
         match (&self.test_pattern, &self.tone, &self.file) {
             (Some(wanted), None, None) => {
                 let (codec, data) = pattern::nearest(wanted)?;
@@ -66,7 +81,11 @@ impl Source {
                     _ => Clip::ivf(&data, true),
                 };
                 // Clips of ours, which the tests read.
-                Ok(Media::Video(clip.map_err(|fault| fault.at("the test pattern"))?))
+                let clip = clip.map_err(|fault| fault.at("the test pattern"))?;
+                Ok(Media::Video(match wanted.bitrate {
+                    Some(bits_per_second) => clip.filled(bits_per_second),
+                    None => clip,
+                }))
             }
             (None, Some(tone), None) => Ok(Media::Audio(Sound::tone(tone.hz)?)),
             (None, None, Some(path)) => self.open_file(path).await,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat, Tone};
 use metered_realtime::media::files::{OggOpusHead, OggOpusWriter, WavWriter};
+use metered_realtime::media::{Rotation, VideoCodec};
 use serde_json::json;
 
 use super::*;
@@ -41,6 +42,19 @@ async fn there_is_a_test_pattern_of_each_codec_near_its_size() {
     for beyond in [json!({ "width": 1280 }), json!({ "height": 2 }), json!({ "fps": 60 })] {
         assert_eq!(refusal(json!({ "testPattern": beyond })).await, "no_such_pattern");
     }
+}
+
+#[tokio::test]
+async fn pictures_are_turned_and_filled() {
+    let turned = json!({ "testPattern": { "bitrate": 1_000_000 }, "rotation": 90 });
+    let clip = frames(open(turned).await.unwrap());
+    assert_eq!(clip.codec(), VideoCodec::H264);
+    assert!(clip.frames().iter().all(|frame| frame.rotation == Rotation::Quarter));
+    let vp8 = json!({ "codec": "vp8", "bitrate": 1_000_000 });
+    assert_eq!(refusal(json!({ "testPattern": vp8 })).await, "no_such_pattern");
+    assert_eq!(refusal(json!({ "testPattern": { "bitrate": 1 } })).await, "no_such_pattern");
+    assert_eq!(refusal(json!({ "testPattern": {}, "rotation": 45 })).await, "rotation_unknown");
+    assert_eq!(refusal(json!({ "tone": {}, "rotation": 90 })).await, "source_other_kind");
 }
 
 #[tokio::test]

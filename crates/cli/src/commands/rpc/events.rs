@@ -38,7 +38,7 @@ pub(super) fn described(event: &SourceEvent) -> (String, &'static str, Value) {
             let (kind, payload) = of_recording(event);
             (format!("track:{}", event.track_id), kind, payload)
         }
-        SourceEvent::TrackStats(id, stats) => (format!("track:{id}"), "stats", stats.clone()),
+        SourceEvent::Track(id, kind, told) => (format!("track:{id}"), *kind, told.clone()),
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
+use metered_realtime::media::{AccessUnit, FrameEvent, RemoteAudioTrack, RemoteVideoTrack};
 use metered_realtime::peer::{
     DataChannelEvent, DataChannelEvents, PeerEvent, PeerEvents, RemoteEvent, RemoteEvents,
     RemoteTrack,
@@ -12,8 +13,10 @@ use metered_realtime::peer::{
 use metered_realtime::signalling::{Event, Events};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 use crate::media::record::RecordEvent;
+use crate::media::watch::Listener;
 
 /// An event with the source that tells it.
 pub(super) enum SourceEvent {
@@ -21,44 +24,91 @@ pub(super) enum SourceEvent {
     Peer(PeerEvent),
     Remote(Arc<str>, RemoteEvent),
     Channel(Arc<str>, DataChannelEvent),
-    /// A remote track's figures.
-    TrackStats(Arc<str>, Value),
+    /// What a remote's track has to say: the event's name and payload.
+    Track(Arc<str>, &'static str, Value),
     Recording(RecordEvent),
 }
 
 /// Between two events with a track's figures.
 const STATS_PAUSE: Duration = Duration::from_secs(1);
 
-/// Figures of a track, once a second until it ends.
-fn figures(track: &RemoteTrack) -> BoxStream<'static, SourceEvent> {
+/// A track's figures, once a second until it ends, and its first picture.
+fn told(track: &RemoteTrack) -> BoxStream<'static, SourceEvent> {
     let id = Arc::<str>::from(track.track_id.as_str());
-    if let Some(video) = track.video().cloned() {
-        let frames = video.frames();
-        return futures_util::stream::unfold(
-            (id, video, frames),
-            |(id, video, mut frames)| async {
-                let over = async { while frames.next().await.is_some() {} };
-                let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
-                let stats = SourceEvent::TrackStats(Arc::clone(&id), json!(video.stats()));
-                (!ended).then_some((stats, (id, video, frames)))
-            },
-        )
-        .boxed();
+    match (track.video(), track.audio()) {
+        (Some(video), _) => of_pictures(id, video.clone()).boxed(),
+        (None, Some(audio)) => of_sound(id, audio.clone()).boxed(),
+        (None, None) => futures_util::stream::empty().boxed(),
     }
-    let Some(audio) = track.audio().cloned() else {
-        return futures_util::stream::empty().boxed();
-    };
-    let packets = audio.packets();
-    futures_util::stream::unfold((id, audio, packets), |(id, audio, mut packets)| async {
-        let over = async { while packets.next().await.is_some() {} };
-        let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
-        let mut stats = json!(audio.stats());
-        // A frame of sound is a packet.
-        stats["framesReceived"] = stats["packetsReceived"].clone();
-        let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
-        (!ended).then_some((stats, (id, audio, packets)))
+}
+
+fn of_pictures(id: Arc<str>, track: RemoteVideoTrack) -> impl Stream<Item = SourceEvent> {
+    let (frames, began) = (track.frames(), Instant::now());
+    futures_util::stream::unfold((track, frames, false), move |(track, mut frames, mut seen)| {
+        let id = Arc::clone(&id);
+        async move {
+            let first = async {
+                while let Some(event) = frames.next().await {
+                    if let (FrameEvent::Frame(unit), false) = (event, seen) {
+                        return Some(unit);
+                    }
+                }
+                None
+            };
+            let event = match tokio::time::timeout(STATS_PAUSE, first).await {
+                Ok(None) => return None,
+                Ok(Some(unit)) => {
+                    seen = true;
+                    let after_ms = began.elapsed().as_secs_f64() * 1e3;
+                    SourceEvent::Track(id, "first-frame", first_frame(&unit, after_ms))
+                }
+                Err(_) => SourceEvent::Track(id, "stats", json!(track.stats())),
+            };
+            Some((event, (track, frames, seen)))
+        }
     })
-    .boxed()
+}
+
+fn first_frame(unit: &AccessUnit, after_ms: f64) -> Value {
+    let mut told = json!({
+        "codec": unit.codec.mime_type(),
+        "keyFrame": unit.key_frame,
+        "rotation": unit.rotation.degrees(),
+        "afterMs": after_ms,
+    });
+    if let Some((width, height)) = unit.size() {
+        told["width"] = width.into();
+        told["height"] = height.into();
+    }
+    told
+}
+
+/// The sound is played as a loudspeaker would, so that delay and concealment are those of a listener.
+fn of_sound(id: Arc<str>, track: RemoteAudioTrack) -> impl Stream<Item = SourceEvent> {
+    let listener = match Listener::start(&track) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::error!(track = &*id, code = error.code(), "nobody plays it: {error}");
+            None
+        }
+    };
+    let packets = track.packets();
+    futures_util::stream::unfold((packets, listener), move |(mut packets, listener)| {
+        let (id, track) = (Arc::clone(&id), track.clone());
+        async move {
+            let over = async { while packets.next().await.is_some() {} };
+            if tokio::time::timeout(STATS_PAUSE, over).await.is_ok() {
+                return None;
+            }
+            let mut stats = json!(track.stats());
+            // A frame of sound is a packet.
+            stats["framesReceived"] = stats["packetsReceived"].clone();
+            if let Some(listener) = &listener {
+                stats["levelDbfs"] = listener.take_level().rms_dbfs.into();
+            }
+            Some((SourceEvent::Track(id, "stats", stats), (packets, listener)))
+        }
+    })
 }
 
 #[derive(Default)]
@@ -84,7 +134,7 @@ impl Sources {
     }
 
     pub(super) fn add_track(&mut self, track: &RemoteTrack) {
-        self.0.push(figures(track));
+        self.0.push(told(track));
     }
 
     pub(super) fn add_recordings(&mut self, told: UnboundedReceiver<RecordEvent>) {

@@ -55,6 +55,13 @@ struct ReplaceTrack {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MuteTrack {
+    track_id: String,
+    muted: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StreamTrack {
     kind: Kind,
     source: Source,
@@ -81,7 +88,7 @@ pub(super) struct Feeds(Arc<Mutex<Table>>);
 
 #[derive(Default)]
 struct Table {
-    feeds: HashMap<String, AbortHandle>,
+    feeds: HashMap<String, (LocalTrack, AbortHandle)>,
     streams: HashMap<String, Vec<LocalTrack>>,
 }
 
@@ -95,7 +102,7 @@ impl Feeds {
     }
 
     fn start(&self, track: LocalTrack, media: Media) {
-        let id = track.id().to_owned();
+        let (id, fed) = (track.id().to_owned(), track.clone());
         let playing = async move {
             if let Err(error) = media.play(track.clone()).await {
                 tracing::error!(
@@ -106,7 +113,7 @@ impl Feeds {
             }
         };
         let feed = tokio::spawn(playing).abort_handle();
-        if let Some(earlier) = self.lock().feeds.insert(id, feed) {
+        if let Some((_, earlier)) = self.lock().feeds.insert(id, (fed, feed)) {
             earlier.abort();
         }
     }
@@ -116,7 +123,7 @@ impl Feeds {
         for tracks in table.streams.values_mut() {
             tracks.retain(|track| track.id() != track_id);
         }
-        if let Some(feed) = table.feeds.remove(track_id) {
+        if let Some((_, feed)) = table.feeds.remove(track_id) {
             feed.abort();
         }
     }
@@ -142,16 +149,25 @@ impl Feeds {
         self.lock().streams.remove(id);
     }
 
+    fn mute(&self, track_id: &str, muted: bool) -> Result<(), RpcError> {
+        match self.lock().feeds.get(track_id) {
+            Some((LocalTrack::Video(track), _)) => track.set_muted(muted),
+            Some((LocalTrack::Audio(track), _)) => track.set_muted(muted),
+            None => return Err(RpcError::unknown("trackId", track_id)),
+        }
+        Ok(())
+    }
+
     /// Ends all.
     pub(super) fn clear(&self) {
         let table = std::mem::take(&mut *self.lock());
-        table.feeds.into_values().for_each(|feed| feed.abort());
+        table.feeds.into_values().for_each(|(_, feed)| feed.abort());
     }
 }
 
 /// All of them.
-pub(super) const NAMES: [&str; 5] =
-    ["addTrack", "removeTrack", "replaceTrack", "addStream", "removeStream"];
+pub(super) const NAMES: [&str; 6] =
+    ["addTrack", "removeTrack", "replaceTrack", "muteTrack", "addStream", "removeStream"];
 
 /// Starts a method; `None` if it is none of these.
 pub(super) fn start(
@@ -173,6 +189,10 @@ pub(super) fn start(
         }),
         "replaceTrack" => read(params)
             .map(|new| Box::pin(async move { replace_track(&peer, &feeds, new).await }) as _),
+        "muteTrack" => read::<MuteTrack>(params).map(|mute| {
+            let muted = feeds.mute(&mute.track_id, mute.muted).map(|()| Value::Null);
+            Box::pin(std::future::ready(muted)) as _
+        }),
         "addStream" => read(params)
             .map(|add| Box::pin(async move { add_stream(&peer, &feeds, add).await }) as _),
         "removeStream" => read(params)
