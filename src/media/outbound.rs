@@ -294,8 +294,11 @@ impl Task {
             self.retry = None;
         }
         let timestamp = self.clock.timestamp(Instant::now(), parcel.timestamp_us);
-        let turned =
-            parcel.rotation.filter(|rotation| parcel.key_frame || *rotation != self.rotation);
+        // With each picture that is turned, as libwebrtc has it: without a word a browser takes it for upright.
+        let says = |rotation: &Rotation| {
+            parcel.key_frame || *rotation != Rotation::None || *rotation != self.rotation
+        };
+        let turned = parcel.rotation.filter(says);
         self.rotation = parcel.rotation.unwrap_or_default();
         self.current = Some(Current { parcel, timestamp, next: 0, turned });
         self.send().await;

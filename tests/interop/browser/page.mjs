@@ -2,14 +2,17 @@
 // by the tests; channels and remotes are named by strings because objects cannot leave the page.
 
 import { MeteredPeer } from "/sdk.mjs";
+import { counter, read, tone } from "/pattern.mjs";
 
 const events = [];
 const waiting = [];
 const channels = new Map();
 const connections = [];
 const players = new Map();
+const screens = new Map();
 let peer;
 let media;
+let codec;
 
 const note = (source, type, payload) => {
   const entry = { source, type, payload };
@@ -26,6 +29,18 @@ window.RTCPeerConnection = class extends Native {
   constructor(...args) {
     super(...args);
     connections.push(this);
+  }
+
+  /** With pictures of the codec that a test wants first. */
+  addTrack(track, ...streams) {
+    const sender = super.addTrack(track, ...streams);
+    if (codec && track.kind === "video") {
+      const { codecs } = RTCRtpSender.getCapabilities("video");
+      const first = codecs.filter(({ mimeType }) => mimeType === codec);
+      const transceiver = this.getTransceivers().find((candidate) => candidate.sender === sender);
+      transceiver.setCodecPreferences([...first, ...codecs.filter((other) => !first.includes(other))]);
+    }
+    return sender;
   }
 };
 
@@ -113,6 +128,41 @@ window.room = {
     return media.id;
   },
   removeMedia: () => peer.removeStream(media),
+  /** Sends a picture that counts and a tone. */
+  addPattern(wanted, hz = 440) {
+    codec = wanted;
+    media = counter();
+    media.addTrack(tone(hz));
+    peer.addStream(media, { from: "pattern" });
+    return media.id;
+  },
+  mute(kind, muted) {
+    for (const track of media.getTracks().filter((track) => track.kind === kind)) track.enabled = !muted;
+  },
+  /** Another counter and another tone under the same senders. */
+  async replacePattern(hz) {
+    const next = [counter(64).getVideoTracks()[0], tone(hz)];
+    for (const track of next) {
+      const old = media.getTracks().find(({ kind }) => kind === track.kind);
+      await peer.replaceTrack(old, track);
+      media.removeTrack(old);
+      media.addTrack(track);
+      old.stop();
+    }
+  },
+  codecs: (direction) => [...new Set(window[direction].getCapabilities("video").codecs.map(({ mimeType }) => mimeType))],
+  /** What is on a screen of the first picture track: its size, upright, and the number in it. */
+  async shown(degrees) {
+    const track = live().getReceivers().map((receiver) => receiver.track).find(({ kind, muted }) => kind === "video" && !muted);
+    if (!track) return undefined;
+    if (!screens.has(track)) {
+      const screen = Object.assign(document.createElement("video"), { srcObject: new MediaStream([track]), muted: true });
+      document.body.append(screen);
+      screens.set(track, screen);
+      await screen.play();
+    }
+    return read(screens.get(track), degrees);
+  },
   /** What the browser decoded of each picture track. */
   async decoded() {
     const report = [...(await live().getStats()).values()];

@@ -10,6 +10,7 @@ const file = (path) => new URL(path, import.meta.url);
 const FILES = {
   "/": ["text/html", async () => "<!doctype html><title>room</title><script type=module src=/page.mjs></script>"],
   "/page.mjs": ["text/javascript", () => readFile(file("page.mjs"))],
+  "/pattern.mjs": ["text/javascript", () => readFile(file("pattern.mjs"))],
   "/sdk.mjs": ["text/javascript", () => readFile(file("node_modules/@metered-ca/realtime/dist/index.mjs"))],
 };
 

@@ -84,7 +84,7 @@ mod tests {
                 .map(|_| filler.fill(&Bytes::from_static(PICTURE), target, 40_000))
                 .collect();
             let all = sizes.iter().map(Bytes::len).sum::<usize>();
-            assert!((share * 24..=share * 25).contains(&all), "{all} of {share}");
+            assert!((share * 24..=share * 25 + 1).contains(&all), "{all} of {share}");
             assert!(sizes.iter().all(|filled| filled.starts_with(&PICTURE[..6])));
             assert!(sizes.iter().all(|filled| filled.ends_with(&PICTURE[6..])));
         }
