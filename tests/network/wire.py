@@ -4,8 +4,10 @@
     wire.py run NAME=IF,IF…      carries frames until standard input ends
 
 While it runs, a line of JSON on standard input sets a wire, and a line on standard output confirms it:
-    {"wire": "wifi", "delayMs": 25, "jitterMs": 5, "loss": 0.05, "reorder": 0.01, "kbitPerS": 2000, "cut": false}
-What is left out is off. Both directions have the same properties and queues of their own.
+    {"wire": "wifi", "delayMs": 25, "jitterMs": 5, "loss": 0.05, "reorder": 0.01, "kbitPerS": 2000, "queueBytes": 64000,
+     "cut": false}
+What is left out is off. Jitter delays each frame by a chance of its own and keeps their order, but for the share
+that `reorder` names. A rate has a queue of its own, of `queueBytes` at most: beyond them the tail is lost. Both directions have the same properties and queues of their own.
 """
 
 import ctypes
@@ -26,7 +28,7 @@ OFFLOADS = (0x15, 0x17, 0x19, 0x1F, 0x24, 0x2C)
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
 LONGEST_FRAME = 65_536
-# Bytes that wait for a rate; beyond them the tail is lost.
+# Bytes that wait for a rate, if nobody chose.
 QUEUE_BYTES = 256 * 1024
 
 
@@ -60,7 +62,7 @@ class Direction:
         rate = wire.get("kbitPerS", 0) * 125
         if rate:
             start = max(now, self.free_at)
-            if (start - now) * rate > QUEUE_BYTES:
+            if (start - now) * rate > wire.get("queueBytes", QUEUE_BYTES):
                 return None
             self.free_at = start = start + size / rate
         due = start + wire.get("delayMs", 0) / 1e3 + random.uniform(0, wire.get("jitterMs", 0)) / 1e3

@@ -218,26 +218,4 @@ describe("calls", () => {
     const { framesReceived } = await received(peer, video, 1);
     await received(peer, video, framesReceived + 20);
   });
-
-  test("our socket drops in the middle of a call, and pictures go on over the same connection", async (t) => {
-    const { peer, page, theirs } = await both(t);
-    await peer.call("peer.addStream", { streamId: "call", tracks: [pattern("vp8"), toneOf(440)] });
-    await page.do("addPattern");
-    const { video } = await tracks(peer, theirs);
-    await received(peer, video, 20);
-    await more(page, "pictures are decoded");
-    // The page does not miss us: the connection stays.
-    await stage.server.fault("ghost", { channel: page.room.name, peerId: peer.id, ms: 60_000 });
-    const before = await frames(page);
-    await stage.server.fault("drop", { peerId: peer.id });
-    await peer.nextOf("peer", "state-change", ({ to }) => to === "reconnecting");
-    await peer.nextOf("peer", "state-change", ({ from, to }) => from === "reconnecting" && to === "joined");
-    const { framesReceived } = await received(peer, video, 1);
-    await received(peer, video, framesReceived + 20);
-    await more(page, "pictures are still decoded");
-    // One connection for all of it.
-    assert.equal(await page.do("connections"), 1);
-    assert.ok((await frames(page)) > before + 20);
-    assert.ok(!peer.inbox.has("connection-reset"));
-  });
 });

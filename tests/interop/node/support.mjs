@@ -110,6 +110,14 @@ export class Inbox {
     return within(new Promise((resolve) => this.#readers.push({ type, fits, resolve })), type, ms);
   }
 
+  /** Takes out all events of this type from this source that have come. */
+  taken(type, source) {
+    const fits = (entry) => entry.type === type && entry.source === source;
+    const taken = this.#waiting.filter(fits);
+    this.#waiting = this.#waiting.filter((entry) => !fits(entry));
+    return taken.map(({ payload }) => payload);
+  }
+
   history() {
     return this.#waiting.map(({ source, type, payload }) => `${source} ${type} ${JSON.stringify(payload)}`);
   }
