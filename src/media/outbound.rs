@@ -367,7 +367,7 @@ mod tests {
 
     /// A wire that keeps when each packet left and whether it ended a picture.
     #[derive(Debug, Default)]
-    struct Wire(Mutex<Vec<(Instant, u32, bool)>>);
+    struct Wire(Mutex<Vec<(Instant, u32, bool)>>, Mutex<Vec<Option<u8>>>);
 
     impl Wire {
         fn pictures(&self) -> usize {
@@ -396,6 +396,9 @@ mod tests {
         async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
             let left = (Instant::now(), packet.timestamp, packet.marker);
             self.0.lock().unwrap().push(left);
+            if packet.marker {
+                self.1.lock().unwrap().push(packet.orientation);
+            }
             Ok(())
         }
 
@@ -469,6 +472,27 @@ mod tests {
         for burst in left.chunk_by(|(one, ..), (two, ..)| one == two) {
             assert!(burst.len() <= 48, "{} packets at once", burst.len());
         }
+        drop(outbound);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_turned_says_so() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, bandwidth, true);
+        let task = tokio::spawn(task);
+        outbound.negotiated();
+        pass().await;
+        let turns = [Rotation::None, Rotation::None, Rotation::Quarter, Rotation::Quarter];
+        for (n, rotation) in (0..).zip(turns.into_iter().chain([Rotation::None; 2])) {
+            track.write(&AccessUnit { rotation, ..picture(n, n == 0, 9) }).unwrap();
+            pass().await;
+        }
+        let told = wire.1.lock().unwrap().clone();
+        assert_eq!(told, [Some(0), None, Some(1), Some(1), Some(0), None]);
         drop(outbound);
         task.await.unwrap();
     }
