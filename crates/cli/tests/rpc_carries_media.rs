@@ -80,9 +80,12 @@ fn what_is_still_recorded_at_the_end_is_finished() {
         ann.join(server, "ann");
         bob.join(server, "bob");
         ann.event("peer-joined");
-        let source = json!({ "testPattern": { "codec": "vp8" } });
+        let source = json!({ "testPattern": { "codec": "vp8" }, "rotation": 90 });
         let add = json!({ "kind": "video", "source": source, "trackId": "cam" });
         bob.ok(4, "peer.addTrack", &add);
+        let first = ann.next_of("track:cam", "first-frame");
+        let seen = ["keyFrame", "rotation", "width", "height"].map(|name| first[name].clone());
+        assert_eq!(seen, [json!(true), json!(90), json!(320), json!(180)]);
         received(&mut ann, "cam", 30);
         let dir = folder.path().join("new");
         let files = ann.ok(4, "remote.record", &json!({ "peerId": "bob", "dir": dir }));
@@ -109,6 +112,10 @@ fn sources_are_replaced_and_refused_with_cause_and_fix() {
         let wav = json!({ "trackId": id, "source": { "tone": { "hz": 880 } } });
         let replaced = rpc.ok(5, "peer.replaceTrack", &wav);
         assert_ne!(replaced["trackId"], added["trackId"]);
+        let mute = json!({ "trackId": replaced["trackId"], "muted": true });
+        assert_eq!(rpc.ok(12, "peer.muteTrack", &mute), Value::Null);
+        let unknown = rpc.error(13, "peer.muteTrack", &json!({ "trackId": id, "muted": true }));
+        assert_eq!(unknown["code"], -32602);
         let other = json!({ "trackId": replaced["trackId"], "source": { "testPattern": {} } });
         assert!(rpc.error(6, "peer.replaceTrack", &other)["data"]["fix"].is_string());
         assert_eq!(rpc.ok(7, "peer.removeStream", &json!({ "streamId": "s" })), Value::Null);
