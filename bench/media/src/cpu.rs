@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
-use metered_realtime::media::{FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec};
+use metered_realtime::media::{
+    FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec,
+};
 use metered_realtime::peer::RemoteTrack;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -37,7 +37,8 @@ pub(crate) async fn picture(url: &str) -> Outcome<Value> {
             Some(FrameEvent::Frame(unit)) if since > SETTLE => {
                 let n = number(&unit).ok_or("a torn picture")?;
                 let written = written.lock().unwrap_or_else(PoisonError::into_inner);
-                let wrote = written.get(usize::try_from(n)?).ok_or("a picture that was not sent")?;
+                let wrote =
+                    written.get(usize::try_from(n)?).ok_or("a picture that was not sent")?;
                 let times = if unit.key_frame { &mut keys } else { &mut deltas };
                 times.push((came - *wrote).as_secs_f64() * 1e3);
             }

@@ -114,8 +114,7 @@ impl Listener {
         let listening = listen(track.playout(FORMAT)?, Arc::clone(&heard));
         let behind = Arc::new(Mutex::new(Behind::new(OPUS_CLOCK_HZ.into())));
         let arrivals = note_arrivals(track.packets(), Arc::clone(&behind));
-        let tasks =
-            [tokio::spawn(listening).abort_handle(), tokio::spawn(arrivals).abort_handle()];
+        let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(arrivals).abort_handle()];
         Ok(Self { track: track.clone(), heard, behind, tasks })
     }
 
