@@ -158,7 +158,17 @@ impl VideoFrames {
     }
 }
 
+/// Ends the track however its task ends.
+struct Ending(Arc<VideoShared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.hub.end();
+    }
+}
+
 async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>) {
+    let ending = Ending(Arc::clone(&shared));
     let epoch = Instant::now();
     let mut buffer = VideoJitterBuffer::new();
     let mut ssrc = None;
@@ -215,7 +225,7 @@ async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>) 
         }
         *shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = figures(&buffer);
     }
-    shared.hub.end();
+    drop(ending);
 }
 
 fn figures(buffer: &VideoJitterBuffer) -> VideoStats {

@@ -17,6 +17,8 @@
 pub mod audio;
 mod audio_mix;
 mod bandwidth;
+#[cfg(test)]
+mod endurance;
 pub mod files;
 mod inbound;
 mod local;

@@ -47,8 +47,11 @@ pub(crate) struct Capture {
     quiet: bool,
     /// Whether chunks were left out since the last one.
     resumes: bool,
-    /// Time that was given to silence of our own, and that those chunks stand for.
+    /// Time that was given to silence of our own, and that those chunks stand for; and to sound that came later
+    /// than its time, which a pause stood for.
     ahead_us: u64,
+    /// Whether what is written since the last pause may be what was missing in it.
+    catches_up: bool,
     level: LevelWindow,
 }
 
@@ -64,6 +67,7 @@ impl Capture {
             quiet: true,
             resumes: false,
             ahead_us: 0,
+            catches_up: false,
             level: LevelWindow::default(),
         }
     }
@@ -166,9 +170,18 @@ impl Capture {
         if let Some(last) = self.last {
             let silence = now.saturating_sub(last).saturating_sub(lasts);
             if silence > PAUSE || self.resumes {
-                self.next_us += (silence.as_micros() as u64).saturating_sub(self.ahead_us);
-                self.ahead_us = 0;
+                let silence = silence.as_micros() as u64;
+                self.next_us += silence.saturating_sub(self.ahead_us);
+                self.ahead_us = self.ahead_us.saturating_sub(silence);
                 self.quiet = true;
+                self.catches_up = silence > PAUSE.as_micros() as u64;
+            } else if self.catches_up {
+                // A thread that was held up writes what it missed at once: that time was counted as a pause.
+                let early = lasts.saturating_sub(now.saturating_sub(last));
+                self.catches_up = early > lasts / 2;
+                if self.catches_up {
+                    self.ahead_us += early.as_micros() as u64;
+                }
             }
         }
         self.resumes = false;
@@ -228,6 +241,22 @@ mod tests {
         capture.resume();
         let captured = capture.push(ms(1_080), MONO, &sound[..960]).unwrap();
         assert_eq!(times(&captured), [(1_060_000, true)]);
+    }
+
+    #[test]
+    fn who_is_held_up_and_catches_up_again_and_again_does_not_leave_the_clock() {
+        let sound = speech(1, 48_000);
+        let mut capture = Capture::new(OpusOptions { dtx: false, ..OpusOptions::default() });
+        let mut last = 0;
+        for second in 1..=20 {
+            // Half a second is written at once, the rest at its pace.
+            for chunk in 0..50 {
+                let now = ms(second * 1_000 + (20 * chunk).max(500));
+                let captured = capture.push(now, MONO, &sound[..960]).unwrap();
+                last = captured[0].timestamp_us;
+            }
+        }
+        assert!((20_000_000..=20_520_000).contains(&last), "{last} us after 20 s");
     }
 
     #[test]

@@ -131,6 +131,12 @@ impl AudioPlayout {
         }
     }
 
+    /// Packets and samples that wait.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.buffer.len(), self.ready.len())
+    }
+
     /// One more frame.
     fn advance(&mut self, now: Duration) {
         let frame = self.buffer.next(now);

@@ -4,6 +4,7 @@
 //! A [`Source`] says what to send; opened it is a [`Media`], which makes its track and feeds it. [`record`]
 //! writes what a remote's track brings.
 
+mod behind;
 mod clip;
 mod error;
 mod filler;

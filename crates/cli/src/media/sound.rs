@@ -14,6 +14,8 @@ use super::source::Fault;
 
 /// Of a tone that are written at once.
 const CHUNK_US: u64 = 20_000;
+/// A tone that is later goes on without what it missed; a track takes that for a pause.
+const MOST_LATE_US: u64 = 200_000;
 /// Files may be music.
 const FILE_BITRATE_BPS: u32 = 64_000;
 
@@ -65,6 +67,12 @@ struct Pace(Instant);
 impl Pace {
     async fn until(&self, us: u64) {
         tokio::time::sleep_until(self.0 + Duration::from_micros(us)).await;
+    }
+
+    /// When to go on with what has no time of its own: what is overdue by more is left out.
+    fn caught_up(&self, us: u64) -> u64 {
+        let elapsed = self.0.elapsed().as_micros() as u64;
+        if elapsed.saturating_sub(us) > MOST_LATE_US { elapsed } else { us }
     }
 }
 
@@ -137,6 +145,6 @@ async fn play_tone(hz: f32, track: &LocalAudioTrack, pace: &Pace) -> Result<(), 
         pace.until(due_us).await;
         tone.fill(&mut pcm);
         track.write_pcm(format, &pcm)?;
-        due_us += CHUNK_US;
+        due_us = pace.caught_up(due_us + CHUNK_US);
     }
 }

@@ -4,12 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metered_realtime::media::audio::{AudioError, Level, LevelMeter, PcmFormat, tone_share};
+use metered_realtime::media::audio::{
+    AudioError, Level, LevelMeter, OPUS_CLOCK_HZ, PcmFormat, tone_share,
+};
 use metered_realtime::media::{
-    AudioOutput, FrameEvent, RemoteAudioTrack, RemoteVideoTrack, VideoCodec,
+    AudioOutput, AudioPackets, FrameEvent, PacketEvent, RemoteAudioTrack, RemoteVideoTrack,
+    VideoCodec,
 };
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
+
+use super::behind::Behind;
 
 /// How often sound is taken, as a sound card does.
 const CHUNK: Duration = Duration::from_millis(10);
@@ -37,15 +42,21 @@ pub(crate) struct Seen {
 pub(crate) struct Viewer {
     pub(crate) track: RemoteVideoTrack,
     seen: Arc<Mutex<Seen>>,
+    behind: Arc<Mutex<Behind>>,
     task: AbortHandle,
 }
 
 impl Viewer {
     pub(crate) fn start(track: &RemoteVideoTrack) -> Self {
         let seen = Arc::<Mutex<Seen>>::default();
+        let behind = Arc::new(Mutex::new(Behind::new(1_000_000)));
         let (mut frames, shared) = (track.frames(), Arc::clone(&seen));
+        let times = Arc::clone(&behind);
         let watching = async move {
             while let Some(event) = frames.next().await {
+                if let FrameEvent::Frame(unit) = &event {
+                    lock(&times).note(unit.timestamp_us);
+                }
                 let mut seen = lock(&shared);
                 match event {
                     FrameEvent::Frame(unit) => {
@@ -63,11 +74,16 @@ impl Viewer {
             }
         };
         let task = tokio::spawn(watching).abort_handle();
-        Self { track: track.clone(), seen, task }
+        Self { track: track.clone(), seen, behind, task }
     }
 
     pub(crate) fn seen(&self) -> Seen {
         *lock(&self.seen)
+    }
+
+    /// By how many milliseconds the pictures since the last call came later than the first one, by their times.
+    pub(crate) fn take_behind(&self) -> Option<f64> {
+        lock(&self.behind).take()
     }
 }
 
@@ -81,7 +97,8 @@ impl Drop for Viewer {
 pub(crate) struct Listener {
     pub(crate) track: RemoteAudioTrack,
     heard: Arc<Mutex<Heard>>,
-    task: AbortHandle,
+    behind: Arc<Mutex<Behind>>,
+    tasks: [AbortHandle; 2],
 }
 
 #[derive(Default)]
@@ -95,8 +112,16 @@ impl Listener {
     pub(crate) fn start(track: &RemoteAudioTrack) -> Result<Self, AudioError> {
         let heard = Arc::<Mutex<Heard>>::default();
         let listening = listen(track.playout(FORMAT)?, Arc::clone(&heard));
-        let task = tokio::spawn(listening).abort_handle();
-        Ok(Self { track: track.clone(), heard, task })
+        let behind = Arc::new(Mutex::new(Behind::new(OPUS_CLOCK_HZ.into())));
+        let arrivals = note_arrivals(track.packets(), Arc::clone(&behind));
+        let tasks = [tokio::spawn(listening).abort_handle(), tokio::spawn(arrivals).abort_handle()];
+        Ok(Self { track: track.clone(), heard, behind, tasks })
+    }
+
+    /// By how many milliseconds the sound since the last call is heard later than the first packet came, by
+    /// their times.
+    pub(crate) fn take_behind(&self) -> Option<f64> {
+        Some(lock(&self.behind).take()? + self.track.stats().delay_ms)
     }
 
     /// How loud it was since the last call: the track's own level is of a tenth of a second, and what sounds
@@ -113,7 +138,19 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn note_arrivals(mut packets: AudioPackets, behind: Arc<Mutex<Behind>>) {
+    // The wire's time wraps.
+    let (mut last, mut time) = (None, 0_u64);
+    while let Some(event) = packets.next().await {
+        let PacketEvent::Packet(packet) = event else { continue };
+        let step = packet.timestamp.wrapping_sub(last.unwrap_or(packet.timestamp)).cast_signed();
+        last = Some(packet.timestamp);
+        time = time.wrapping_add_signed(step.into());
+        lock(&behind).note(time);
     }
 }
 

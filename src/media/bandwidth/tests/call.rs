@@ -1,6 +1,7 @@
 //! Sound and a picture that follows its target, over connections on a simulated network, in virtual time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -323,5 +324,64 @@ async fn a_blackout_halves_the_target_and_it_comes_back() {
     network.set_all(path(WIDE));
     let took = call.until(|target| target > 1_500_000).await;
     assert!(took < Duration::from_secs(6), "{took:?}");
+    call.end().await;
+}
+
+/// In a stretch of a call, in milliseconds: how long sound travelled, and how much later pictures came than the
+/// first one.
+fn ways(call: &Call, seen: &[(Instant, u64)], stretch: Range<Instant>) -> (f64, f64) {
+    let ms = |way: Duration| way.as_secs_f64() * 1e3;
+    let middle = |mut ways: Vec<f64>| {
+        ways.sort_unstable_by(f64::total_cmp);
+        ways[ways.len() / 2]
+    };
+    let times = call.sound.lock().unwrap();
+    let said = times.0.iter().enumerate().filter(|(_, at)| stretch.contains(at));
+    let sound = said.filter_map(|(n, at)| Some(ms(*times.1.get(&n)? - *at))).collect();
+    let (began, first) = seen[0];
+    let shown = seen.iter().filter(|(at, _)| stretch.contains(at));
+    let late = |(at, us): &(Instant, u64)| ms(*at - began) - (us - first) as f64 / 1e3;
+    (middle(sound), middle(shown.map(late).collect()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_minutes_of_every_weather_leave_nothing_late() {
+    let network = SimulatedNetwork::new(path(WIDE), 5);
+    let call = Call::over(&network).await;
+    let mut sink = call.remote.frames();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let looking = tokio::spawn(async move {
+        while let Some(event) = sink.next().await {
+            if let FrameEvent::Frame(unit) = event {
+                noted.lock().unwrap().push((Instant::now(), unit.timestamp_us));
+            }
+        }
+    });
+    let mut then = Instant::now();
+    let ms = Duration::from_millis;
+    for (seconds, weather) in [
+        (20, path(WIDE)),
+        (20, Path { loss: 0.05, jitter: ms(10), ..path(WIDE) }),
+        (20, Path { jitter: ms(100), ..path(WIDE) }),
+        (15, path(NARROW)),
+        (3, Path { up: false, ..path(WIDE) }),
+        (30, path(WIDE)),
+        (12, path(WIDE)),
+    ] {
+        network.set_all(weather);
+        then = Instant::now();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+    let seen = seen.lock().unwrap().clone();
+    let begun = seen[0].0;
+    let first = ways(&call, &seen, begun..begun + Duration::from_secs(10));
+    let last = ways(&call, &seen, then..then + Duration::from_secs(10));
+    assert!((last.0 - 25.0).abs() < 5.0, "sound {} ms on the way", last.0);
+    assert!(last.1 < 40.0, "pictures {} ms later than the first one", last.1);
+    assert!(((last.0 - first.0) - (last.1 - first.1)).abs() <= 40.0, "{first:?} {last:?}");
+    let figures = call.remote.stats();
+    assert!(figures.freezes <= 3 && seen.len() > 2_500, "{} pictures, {figures:?}", seen.len());
+    looking.abort();
     call.end().await;
 }

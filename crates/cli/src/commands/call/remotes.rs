@@ -163,14 +163,16 @@ impl Known {
                 fps,
                 bps,
                 packets_lost: stats.packets_lost,
+                freezes: stats.freezes,
                 jitter_ms: stats.jitter_ms,
+                behind_ms: count.sink.take_behind(),
             }
         });
         let sounds = self.sounds.iter_mut().map(|(track_id, count)| {
             let (stats, level) = (count.sink.track.stats(), count.sink.take_level());
             let (_, bps) = count.rates(stats.packets_received, stats.bytes_received);
-            let level_dbfs = level.rms_dbfs;
-            Sound { track_id: track_id.clone(), bps, level_dbfs, stats }
+            let (level_dbfs, behind_ms) = (level.rms_dbfs, count.sink.take_behind());
+            Sound { track_id: track_id.clone(), bps, level_dbfs, behind_ms, stats }
         });
         Line {
             peer_id: id.to_string(),

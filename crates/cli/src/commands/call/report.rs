@@ -30,13 +30,18 @@ pub(super) struct Picture {
     pub(super) fps: f64,
     pub(super) bps: f64,
     pub(super) packets_lost: u64,
+    pub(super) freezes: u64,
     pub(super) jitter_ms: f64,
+    /// How much later than the first one the pictures came, by their own times.
+    pub(super) behind_ms: Option<f64>,
 }
 
 pub(super) struct Sound {
     pub(super) track_id: String,
     pub(super) bps: f64,
     pub(super) level_dbfs: f32,
+    /// The same, at the ear.
+    pub(super) behind_ms: Option<f64>,
     pub(super) stats: AudioStats,
 }
 
@@ -122,6 +127,8 @@ impl Line {
                 "kbps": picture.bps / 1e3,
                 "packetsLost": picture.packets_lost,
                 "jitterMs": picture.jitter_ms,
+                "freezes": picture.freezes,
+                "behindMs": picture.behind_ms,
             })
         });
         let audio = self.sounds.iter().map(|sound| {
@@ -134,6 +141,7 @@ impl Line {
                 "delayMs": sound.stats.delay_ms,
                 "kbps": sound.bps / 1e3,
                 "levelDbfs": sound.level_dbfs,
+                "behindMs": sound.behind_ms,
             })
         });
         json!({
@@ -263,10 +271,18 @@ mod tests {
             fps: 24.96,
             bps: 112_345.0,
             packets_lost: 0,
+            freezes: 0,
             jitter_ms: 1.5,
+            behind_ms: Some(0.4),
         };
         let stats = AudioStats { packets_received: 100, ..AudioStats::default() };
-        let sound = Sound { track_id: "mic".into(), bps: 32_800.0, level_dbfs: -15.04, stats };
+        let sound = Sound {
+            track_id: "mic".into(),
+            bps: 32_800.0,
+            level_dbfs: -15.04,
+            behind_ms: Some(31.0),
+            stats,
+        };
         let path = Path { way: "direct".into(), protocol: "udp".into(), round_trip_ms: Some(0.31) };
         Line {
             peer_id: "bob".into(),

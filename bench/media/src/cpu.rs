@@ -1,0 +1,91 @@
+//! What a call costs: both ends in this process, each sends and receives; half of it is one end's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cpu_time::ProcessTime;
+use metered_realtime::media::{
+    FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec,
+};
+use metered_realtime::peer::RemoteTrack;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::Outcome;
+use crate::call::{Pair, track};
+use crate::encoder::{CHUNK_SAMPLES, FORMAT, encode, sound_clock, speak};
+
+const SETTLE: Duration = Duration::from_secs(5);
+const WATCH: Duration = Duration::from_secs(20);
+
+/// Takes what comes, as a player would.
+fn consume(track: &Arc<RemoteTrack>, tasks: &mut JoinSet<Outcome<()>>) -> Outcome<()> {
+    if let Some(video) = track.video() {
+        let mut frames = video.frames();
+        tasks.spawn(async move {
+            while let Some(event) = frames.next().await {
+                if let FrameEvent::Lagged { missed } = event {
+                    return Err(format!("the sink missed {missed}").into());
+                }
+            }
+            Ok(())
+        });
+    }
+    if let Some(audio) = track.audio() {
+        let mut output = audio.playout(FORMAT)?;
+        tasks.spawn(async move {
+            let (mut clock, mut pcm) = (sound_clock(), [0.0; CHUNK_SAMPLES]);
+            while !output.is_ended() {
+                clock.tick().await;
+                output.pull(&mut pcm);
+            }
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+/// Percent of a core for one end.
+async fn call(url: &str, room: &str, pictures: bool, sounds: bool) -> Outcome<f64> {
+    let mut tasks = JoinSet::new();
+    let streams: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = MediaStream::default();
+            if pictures {
+                let video = LocalVideoTrack::new(VideoCodec::Vp8);
+                stream = stream.with_track(&video);
+                tasks.spawn(encode(video, None));
+            }
+            if sounds {
+                let audio = LocalAudioTrack::default();
+                stream = stream.with_track(&audio);
+                tasks.spawn(speak(audio, None));
+            }
+            stream
+        })
+        .collect();
+    let mut pair = Pair::joined(url, room, [streams.first(), streams.get(1)]).await?;
+    for remote in &mut pair.remotes {
+        for _ in 0..usize::from(pictures) + usize::from(sounds) {
+            consume(&track(remote).await?, &mut tasks)?;
+        }
+    }
+    tokio::time::sleep(SETTLE).await;
+    let cpu = ProcessTime::now();
+    tokio::time::sleep(WATCH).await;
+    let percent = cpu.elapsed().as_secs_f64() / WATCH.as_secs_f64() * 100.0 / 2.0;
+    if let Some(ended) = tasks.try_join_next() {
+        ended??;
+    }
+    tasks.abort_all();
+    pair.close().await;
+    Ok(percent)
+}
+
+pub(crate) async fn cpu(url: &str) -> Outcome<Value> {
+    Ok(json!({
+        "cpuSound": call(url, "cpu-sound", false, true).await?,
+        "cpuPicture": call(url, "cpu-picture", true, false).await?,
+        "cpuBoth": call(url, "cpu-both", true, true).await?,
+    }))
+}

@@ -1,0 +1,62 @@
+//! From writing an access unit to its sink, both ends in this process, one way.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use metered_realtime::media::{FrameEvent, LocalVideoTrack, MediaStream, VideoCodec};
+use serde_json::{Value, json};
+
+use crate::call::{Pair, track};
+use crate::encoder::{Written, encode, number};
+use crate::{Outcome, percentile};
+
+const SETTLE: Duration = Duration::from_secs(3);
+const WATCH: Duration = Duration::from_secs(20);
+/// The receiver asks for key frames so often, to have their figure too.
+const KEY_PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn picture(url: &str) -> Outcome<Value> {
+    let (video, written) = (LocalVideoTrack::new(VideoCodec::Vp8), Written::default());
+    let stream = MediaStream::default().with_track(&video);
+    let encoder = tokio::spawn(encode(video, Some(written.clone())));
+    let mut pair = Pair::joined(url, "picture", [Some(&stream), None]).await?;
+    let track = track(&mut pair.remotes[1]).await?;
+    let remote = track.video().ok_or("no picture")?.clone();
+    let mut frames = remote.frames();
+    let asking = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(KEY_PAUSE).await;
+            remote.request_key_frame();
+        }
+    });
+    let (begun, mut keys, mut deltas) = (Instant::now(), Vec::new(), Vec::new());
+    while begun.elapsed() < SETTLE + WATCH {
+        let event = tokio::time::timeout(SETTLE, frames.next()).await?;
+        let (came, since) = (Instant::now(), begun.elapsed());
+        match event {
+            Some(FrameEvent::Frame(unit)) if since > SETTLE => {
+                let n = number(&unit).ok_or("a torn picture")?;
+                let written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                let wrote =
+                    written.get(usize::try_from(n)?).ok_or("a picture that was not sent")?;
+                let times = if unit.key_frame { &mut keys } else { &mut deltas };
+                times.push((came - *wrote).as_secs_f64() * 1e3);
+            }
+            Some(FrameEvent::Lagged { missed }) => {
+                return Err(format!("the sink missed {missed}").into());
+            }
+            Some(_) => {}
+            None => return Err("the track ended".into()),
+        }
+    }
+    asking.abort();
+    encoder.abort();
+    pair.close().await;
+    let key = percentile(&mut keys, 50);
+    let mut all = [keys, deltas].concat();
+    Ok(json!({
+        "pictureMs": percentile(&mut all, 50),
+        "pictureP95Ms": percentile(&mut all, 95),
+        "keyFrameMs": key,
+    }))
+}
