@@ -40,7 +40,7 @@ pub mod platform;
 mod rtc;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub use rtc::{fuzz_sdp, fuzz_turn};
+pub use rtc::{fuzz_feedback, fuzz_sdp, fuzz_turn};
 pub mod signalling;
 pub mod wire;
 
@@ -58,3 +58,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/peers.md")]
 struct PeersGuide;
+
+/// The page on media, too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/media.md")]
+struct MediaGuide;

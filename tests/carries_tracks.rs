@@ -127,6 +127,63 @@ async fn a_stream_of_picture_and_sound_reaches_who_is_there_and_who_comes() {
     server.shutdown().await;
 }
 
+/// The figures of the one track in this direction, as soon as they are so.
+async fn figures(
+    remote: &RemotePeer,
+    direction: &str,
+    are: impl Fn(&TrackStats) -> bool,
+) -> (ConnectionStats, TrackStats) {
+    let read = async {
+        loop {
+            let stats = remote.stats().await.unwrap();
+            let track = stats.tracks.iter().find(|track| track.direction == direction).cloned();
+            if let Some(track) = track.filter(&are) {
+                return (stats, track);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within(read).await
+}
+
+#[tokio::test]
+async fn a_track_has_figures_on_both_sides_and_its_source_a_target() {
+    let server = server().await;
+    let mut alice = Member::joined(&server, "alice").await;
+    let mut bob = Member::joined(&server, "bob").await;
+    let (remote, back) = (bob.other().await, alice.other().await);
+    let mut events = remote.events();
+    let video = LocalVideoTrack::new(VideoCodec::Vp8);
+    let mut told = video.events();
+    alice.peer.add_track(&video, None, None).unwrap();
+    let encoder = encoder(&video);
+    let seen = track(&mut events).await;
+    pictures(&mut seen.video().unwrap().frames(), 20).await;
+    let (path, sent) = figures(&back, "outbound", |track| {
+        track.round_trip_time_ms.is_some() && track.target_bitrate.is_some()
+    })
+    .await;
+    assert!(sent.frames >= 20 && sent.key_frames >= 1 && sent.fraction_lost == Some(0.0));
+    assert!(path.available_outgoing_bitrate.unwrap() >= sent.target_bitrate.unwrap());
+    let (_, received) = figures(&remote, "inbound", |track| track.frames >= 20).await;
+    assert!(received.key_frames >= 1 && received.freezes == 0 && received.jitter_ms.is_some());
+    let target = async {
+        loop {
+            let event = told.next().await.expect("the track goes on");
+            if let LocalTrackEvent::TargetBitrate { peer_id: None, frame_rate, .. } = event {
+                return frame_rate;
+            }
+        }
+    };
+    assert!(within(target).await >= 15);
+    assert!(video.target_for("bob").is_some() && video.target_for("carol").is_none());
+    encoder.abort();
+    alice.peer.close().await;
+    bob.peer.close().await;
+    assert_eq!(video.target(), None);
+    server.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_track_is_replaced_silenced_removed_and_added_again() {
     let server = server().await;

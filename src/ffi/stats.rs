@@ -115,8 +115,30 @@ pub struct TrackStats {
     pub packets: u64,
     /// Bytes of RTP payload received or sent.
     pub bytes: u64,
-    /// Packets known to be lost; inbound only.
+    /// Packets lost: inbound, as far as known here; outbound, as the remote reports.
     pub packets_lost: i64,
+    /// Packets sent again because the remote asked; outbound only.
+    pub retransmitted_packets: u64,
+    /// Bytes of RTP payload in them.
+    pub retransmitted_bytes: u64,
+    /// Share of the packets lost, 0 to 1, in the remote's last report; outbound only.
+    pub fraction_lost: Option<f64>,
+    /// Variation of the transit time, measured by who receives.
+    pub jitter_ms: Option<f64>,
+    /// From here to the remote and back, from its last report; outbound only.
+    pub round_trip_time_ms: Option<f64>,
+    /// Bits per second that the encoder shall make for this remote; outbound only.
+    pub target_bitrate: Option<u64>,
+    /// Whole pictures sent or received; video only.
+    pub frames: u64,
+    /// Those of them that a decoder can begin with.
+    pub key_frames: u64,
+    /// Key frames that we asked for because of losses; inbound video only.
+    pub key_frames_asked: u64,
+    /// Times without a picture for a second; inbound video only.
+    pub freezes: u64,
+    /// Samples at 48 kHz that were made up because their packet did not come in time; inbound audio only.
+    pub concealed_samples: u64,
 }
 
 /// Figures of a connection at one moment. The counters are of the present transport.
@@ -134,6 +156,8 @@ pub struct ConnectionStats {
     pub packets_received: u64,
     /// Media packets known to be lost on the way to us, all tracks.
     pub packets_lost: i64,
+    /// Bits per second that the path to the remote is believed to carry; none without tracks to send.
+    pub available_outgoing_bitrate: Option<u64>,
     /// Per data channel.
     pub channels: Vec<ChannelStats>,
     /// Per track and direction.

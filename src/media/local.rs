@@ -3,6 +3,8 @@
 //! A track knows its senders and nothing of connections. It tells its source what the remotes need by
 //! [`LocalTrackEvent`]; the source tells the remotes nothing.
 
+mod targets;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+pub use self::targets::Target;
+use self::targets::Targets;
 use super::audio::AudioError;
 use super::local_audio::LocalAudioTrack;
 use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec};
@@ -42,6 +46,15 @@ pub enum LocalTrackEvent {
         peer_id: String,
         /// Such as `video/H264`.
         codec: &'static str,
+    },
+    /// What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+    TargetBitrate {
+        /// The remote; `None` for all of them, as the slowest decides.
+        peer_id: Option<String>,
+        /// Bits per second that an encoder shall make; 0 for nothing at all.
+        bits_per_second: u64,
+        /// Pictures per second that look best at this bitrate; 0 for sound.
+        frame_rate: u32,
     },
     /// This subscriber was too slow: so many of its oldest waiting events were dropped.
     Lagged {
@@ -133,6 +146,7 @@ pub(crate) struct Shared {
     next_outlet: AtomicU64,
     hub: Hub<LocalTrackEvent>,
     key_frame_told: Mutex<Option<Instant>>,
+    targets: Mutex<Targets>,
 }
 
 /// Where a sender takes its parcels from.
@@ -159,6 +173,7 @@ impl Shared {
             next_outlet: AtomicU64::new(0),
             hub: Hub::with_backlog(EVENT_QUEUE_BYTES),
             key_frame_told: Mutex::default(),
+            targets: Mutex::new(Targets::of(kind)),
         })
     }
 
@@ -210,7 +225,7 @@ impl Shared {
         &self.id
     }
 
-    pub(super) fn is_muted(&self) -> bool {
+    pub(crate) fn is_muted(&self) -> bool {
         self.muted.load(Ordering::Relaxed)
     }
 

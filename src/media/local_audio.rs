@@ -90,6 +90,8 @@ impl LocalAudioTrack {
             if self.encoding.was_muted.swap(false, Ordering::Relaxed) {
                 capture.resume();
             }
+            let limit = self.target().map(|target| target.bits_per_second);
+            capture.adapt(self.shared.worst_loss(), limit)?;
             capture.push(self.now(), format, pcm)?
         };
         captured.into_iter().for_each(|captured| self.send_captured(captured));
@@ -134,7 +136,8 @@ impl LocalAudioTrack {
         });
     }
 
-    /// How PCM is encoded from now on.
+    /// How PCM is encoded from now on. The bitrate is the most: the slowest remote's path may have room for
+    /// less, see [`target`](Self::target).
     ///
     /// # Errors
     /// [`WriteError::Audio`] for a bitrate outside the range; nothing changes then.

@@ -9,11 +9,14 @@
 //!   PCM ◀── AudioMix ◀── AudioOutput, AudioPlayout ◀── RemoteAudioTrack ◀── rtc::engine::Receiver
 //! ```
 //!
+//! `Bandwidth`, one per connection, estimates the path, shares it among the tracks and paces the Outbounds.
+//!
 //! [`video`], [`audio`] and [`files`] decide without hardware, sockets or tasks: they are told the time and know
 //! no connection. Nothing here encodes or decodes pictures; sound is Opus.
 
 pub mod audio;
 mod audio_mix;
+mod bandwidth;
 pub mod files;
 mod inbound;
 mod local;
@@ -26,10 +29,12 @@ pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
 pub use audio_mix::{AudioMix, MixInput};
+pub(crate) use bandwidth::Bandwidth;
+pub use bandwidth::{TrackBitrate, TrackPriority};
 pub use inbound::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use inbound::{Inbound, receive};
 pub use local::{
-    LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, WriteError,
+    LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, Target, WriteError,
 };
 pub use local_audio::LocalAudioTrack;
 pub(crate) use outbound::Outbound;

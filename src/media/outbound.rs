@@ -3,19 +3,18 @@
 //! The track behind a sender may be swapped; the sender's packets go on in one row, with their time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::bandwidth::{Bandwidth, Membership};
 use super::local::{Attachment, LocalTrackEvent, Parcel, Shared};
 use super::video::Rotation;
 use crate::rtc::engine::{MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender};
 
-/// Packets that leave at once. More would overflow the buffers on their way.
-const BURST: usize = 48;
-/// Between two bursts of one picture.
-const BURST_PAUSE: Duration = Duration::from_millis(1);
+/// Bytes of a packet's headers, and of what encrypts it: about.
+const OVERHEAD: usize = 40;
 
 /// What the owner of the sender says.
 #[derive(Clone, Debug, Default)]
@@ -31,37 +30,58 @@ struct Orders {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     orders: watch::Sender<Orders>,
+    figures: Arc<Figures>,
+}
+
+/// What a sender sent.
+#[derive(Debug, Default)]
+struct Figures {
+    frames: AtomicU64,
+    key_frames: AtomicU64,
+    /// Bits per second of the path; 0 while unknown.
+    share: AtomicU64,
 }
 
 impl Outbound {
-    /// The handle and the task of a sender, for a remote of this name.
+    /// The handle and the task of a sender on the connection that the bandwidth is of.
     pub(crate) fn new(
         sender: Arc<dyn TrackSender>,
         source: Arc<Shared>,
-        peer_id: String,
+        bandwidth: Arc<Bandwidth>,
         connected: bool,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let kind = source.kind();
         let orders = Orders { source: Some(source), negotiations: 0, connected };
         let (orders, receiver) = watch::channel(orders);
+        let figures = Arc::<Figures>::default();
         let task = Task {
             sender,
             orders: receiver,
-            peer_id,
+            bandwidth,
+            figures: Arc::clone(&figures),
             source: None,
             attachment: None,
+            current: None,
+            held_back: false,
             format: None,
             clock: Clock::new(kind),
             retry: None,
             refused: false,
             rotation: Rotation::None,
         };
-        (Self { orders }, task.run())
+        (Self { orders, figures }, task.run())
     }
 
     /// Another source behind the same sender; `None` for silence.
     pub(crate) fn set_source(&self, source: Option<Arc<Shared>>) {
         self.orders.send_modify(|orders| orders.source = source);
+    }
+
+    /// Whole pictures that were sent, the key frames among them, and the bits per second of the path, if known.
+    pub(crate) fn figures(&self) -> (u64, u64, Option<u64>) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let share = Some(read(&self.figures.share)).filter(|share| *share > 0);
+        (read(&self.figures.frames), read(&self.figures.key_frames), share)
     }
 
     pub(crate) fn negotiated(&self) {
@@ -131,10 +151,15 @@ impl Clock {
 struct Task {
     sender: Arc<dyn TrackSender>,
     orders: watch::Receiver<Orders>,
-    peer_id: String,
+    bandwidth: Arc<Bandwidth>,
+    figures: Arc<Figures>,
     source: Option<Arc<Shared>>,
     /// While the remote can be sent to.
-    attachment: Option<Attachment>,
+    attachment: Option<(Attachment, Membership)>,
+    /// What is being sent.
+    current: Option<Current>,
+    /// Whether the path had no room for the picture, so that it goes on with a key frame.
+    held_back: bool,
     format: Option<SenderFormat>,
     clock: Clock,
     /// When the source is asked again for a key frame.
@@ -144,10 +169,22 @@ struct Task {
     rotation: Rotation,
 }
 
+/// A parcel on its way out.
+struct Current {
+    parcel: Arc<Parcel>,
+    timestamp: u32,
+    /// The next payload to leave.
+    next: usize,
+    /// What the last packet says of the rotation.
+    turned: Option<Rotation>,
+}
+
 enum Wake {
     Orders,
     Gone,
     Parcel(Arc<Parcel>),
+    /// The next packet may leave.
+    Due,
     Feedback(Option<SenderFeedback>),
     Retry,
 }
@@ -160,7 +197,8 @@ impl Task {
             match self.wake(listens).await {
                 Wake::Gone => return,
                 Wake::Orders => self.obey().await,
-                Wake::Parcel(parcel) => self.send(&parcel).await,
+                Wake::Parcel(parcel) => self.begin(parcel).await,
+                Wake::Due => self.send().await,
                 Wake::Feedback(Some(SenderFeedback::KeyFrameWanted)) => self.want_key_frame(),
                 // The connection ends; the owner will say so.
                 Wake::Feedback(None) => listens = false,
@@ -170,10 +208,17 @@ impl Task {
     }
 
     async fn wake(&mut self, listens: bool) -> Wake {
-        let Self { sender, orders, attachment, retry, .. } = self;
-        let parcel = async {
+        let Self { sender, orders, attachment, retry, current, .. } = self;
+        let media = async {
             match attachment {
-                Some(attachment) => attachment.next().await,
+                // One after the other: what comes meanwhile waits in the attachment, which is bounded.
+                Some((_, membership)) if current.is_some() => {
+                    while let Some(due) = membership.wait() {
+                        tokio::time::sleep_until(due).await;
+                    }
+                    Wake::Due
+                }
+                Some((attachment, _)) => Wake::Parcel(attachment.next().await),
                 None => std::future::pending().await,
             }
         };
@@ -185,7 +230,7 @@ impl Task {
         };
         tokio::select! {
             changed = orders.changed() => if changed.is_ok() { Wake::Orders } else { Wake::Gone },
-            parcel = parcel => Wake::Parcel(parcel),
+            media = media => media,
             feedback = sender.next(), if listens => Wake::Feedback(feedback),
             () = retry => Wake::Retry,
         }
@@ -200,30 +245,38 @@ impl Task {
         };
         if !same {
             self.source = orders.source;
-            self.attachment = None;
+            self.detach();
             self.refused = false;
             self.clock.rebase(Instant::now());
         }
-        let Some(source) = &self.source else { return };
+        let Some(source) = self.source.clone() else { return };
         if !orders.connected || orders.negotiations == 0 {
-            self.attachment = None;
-            return;
+            return self.detach();
         }
         let fits = source.mime_type() == self.sender.mime_type();
         self.format = if fits { self.sender.format().await } else { None };
-        let peer_id = self.peer_id.clone();
+        let peer_id = self.bandwidth.peer_id().to_owned();
         if self.format.is_none() {
-            self.attachment = None;
+            self.detach();
             if !std::mem::replace(&mut self.refused, true) {
                 let codec = source.mime_type();
                 source.tell(&LocalTrackEvent::CodecNotSupported { peer_id, codec });
             }
         } else if self.attachment.is_none() {
             self.refused = false;
-            self.attachment = Some(source.attach());
+            self.held_back = false;
+            let membership = self.bandwidth.join(self.sender.stream(), &source);
+            self.attachment = Some((source.attach(), membership));
             source.tell(&LocalTrackEvent::CodecAgreed { peer_id });
             self.want_key_frame();
         }
+    }
+
+    /// Nothing more is sent; a picture half on its way is lost.
+    fn detach(&mut self) {
+        self.attachment = None;
+        self.current = None;
+        self.figures.share.store(0, Ordering::Relaxed);
     }
 
     fn want_key_frame(&mut self) {
@@ -232,33 +285,67 @@ impl Task {
         self.retry = video.and_then(|track| track.want_key_frame(Instant::now()));
     }
 
-    async fn send(&mut self, parcel: &Parcel) {
-        let Some(format) = self.format else { return };
+    async fn begin(&mut self, parcel: Arc<Parcel>) {
+        if self.holds_back(&parcel) {
+            return;
+        }
         if parcel.key_frame {
             // It answers whatever was asked before.
             self.retry = None;
         }
         let timestamp = self.clock.timestamp(Instant::now(), parcel.timestamp_us);
-        let last = parcel.payloads.len() - 1;
         let turned =
             parcel.rotation.filter(|rotation| parcel.key_frame || *rotation != self.rotation);
         self.rotation = parcel.rotation.unwrap_or_default();
-        for (n, payload) in parcel.payloads.iter().enumerate() {
-            if n > 0 && n % BURST == 0 {
-                tokio::time::sleep(BURST_PAUSE).await;
+        self.current = Some(Current { parcel, timestamp, next: 0, turned });
+        self.send().await;
+    }
+
+    /// Whether the path has no room for the picture now, or has it again but only for a key frame.
+    fn holds_back(&mut self, parcel: &Parcel) -> bool {
+        let Some((_, membership)) = &self.attachment else { return true };
+        let share = membership.share();
+        self.figures.share.store(share.unwrap_or(0), Ordering::Relaxed);
+        let holds = share == Some(0) || (self.held_back && !parcel.key_frame);
+        self.held_back = holds;
+        if holds && share != Some(0) && self.retry.is_none() {
+            self.want_key_frame();
+        }
+        holds
+    }
+
+    /// Sends what may leave now of the present parcel.
+    async fn send(&mut self) {
+        let (Some((_, membership)), Some(format)) = (&self.attachment, self.format) else {
+            self.current = None;
+            return;
+        };
+        while let Some(current) = &mut self.current {
+            if membership.wait().is_some() {
+                return;
             }
+            let (parcel, n) = (&current.parcel, current.next);
+            let Some(payload) = parcel.payloads.get(n) else {
+                self.figures.frames.fetch_add(1, Ordering::Relaxed);
+                self.figures.key_frames.fetch_add(u64::from(parcel.key_frame), Ordering::Relaxed);
+                self.current = None;
+                return;
+            };
+            let last = n + 1 == parcel.payloads.len();
             let packet = OutgoingPacket {
                 format,
                 sequence: self.clock.next_sequence(),
-                timestamp,
-                marker: n == last && parcel.marker,
+                timestamp: current.timestamp,
+                marker: last && parcel.marker,
                 payload: payload.clone(),
-                orientation: turned.filter(|_| n == last).map(Rotation::bits),
+                orientation: current.turned.filter(|_| last).map(Rotation::bits),
             };
+            current.next += 1;
+            membership.spend(payload.len() + OVERHEAD);
             if let Err(error) = self.sender.send(packet).await {
                 // The connection ends, or the m-line does; the owner will say so.
                 tracing::debug!(%error, "a packet was not sent");
-                return;
+                self.current = None;
             }
         }
     }
@@ -266,7 +353,122 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::media::{AccessUnit, LocalTrack, LocalVideoTrack, VideoCodec};
+    use crate::rtc::RtcError;
+
+    /// A wire that keeps when each packet left and whether it ended a picture.
+    #[derive(Debug, Default)]
+    struct Wire(Mutex<Vec<(Instant, u32, bool)>>);
+
+    impl Wire {
+        fn pictures(&self) -> usize {
+            self.0.lock().unwrap().iter().filter(|(.., last)| *last).count()
+        }
+    }
+
+    #[async_trait]
+    impl TrackSender for Wire {
+        fn id(&self) -> &str {
+            "wire"
+        }
+
+        fn stream(&self) -> u32 {
+            7
+        }
+
+        fn mime_type(&self) -> &'static str {
+            "video/VP8"
+        }
+
+        async fn format(&self) -> Option<SenderFormat> {
+            Some(SenderFormat { payload_type: 96, orientation: None })
+        }
+
+        async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
+            let left = (Instant::now(), packet.timestamp, packet.marker);
+            self.0.lock().unwrap().push(left);
+            Ok(())
+        }
+
+        async fn next(&self) -> Option<SenderFeedback> {
+            std::future::pending().await
+        }
+    }
+
+    fn picture(n: u64, key: bool, bytes: usize) -> AccessUnit {
+        let head = [u8::from(!key) | 0x10, 0, 0, 0x9d, 1, 0x2a];
+        let data = [&head[..], &vec![0x55; bytes]].concat().into();
+        AccessUnit::new(VideoCodec::Vp8, data, n * 33_333)
+    }
+
+    async fn pass() {
+        tokio::time::sleep(Duration::from_millis(34)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_path_without_room_gets_nothing_and_then_a_key_frame_first() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let mut wishes = track.events();
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, Arc::clone(&bandwidth), true);
+        let task = tokio::spawn(task);
+        outbound.negotiated();
+        pass().await;
+        for n in 0..10 {
+            track.write(&picture(n, n == 0, 2_000)).unwrap();
+            pass().await;
+        }
+        assert_eq!((wire.pictures(), outbound.figures().0), (10, 10));
+        bandwidth.set_share(0);
+        for n in 10..20 {
+            track.write(&picture(n, n == 15, 2_000)).unwrap();
+            pass().await;
+        }
+        assert_eq!(wire.pictures(), 10);
+        bandwidth.set_share(100_000);
+        while wishes.try_next().is_some() {}
+        for n in 20..40 {
+            let key = std::iter::from_fn(|| wishes.try_next())
+                .any(|event| event == LocalTrackEvent::KeyFrameWanted);
+            track.write(&picture(n, key, 2_000)).unwrap();
+            pass().await;
+        }
+        let (frames, key_frames, share) = outbound.figures();
+        // The first picture asked for a key frame, and the second was one.
+        assert_eq!((wire.pictures(), frames, key_frames), (29, 29, 2));
+        assert_eq!(share, Some(100_000));
+        drop(outbound);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_picture_leaves_in_bursts_that_buffers_hold() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, bandwidth, true);
+        let task = tokio::spawn(task);
+        outbound.negotiated();
+        pass().await;
+        track.write(&picture(0, true, 1 << 20)).unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let left = wire.0.lock().unwrap().clone();
+        assert!(left.len() > 800 && left.iter().filter(|(.., last)| *last).count() == 1);
+        for burst in left.chunk_by(|(one, ..), (two, ..)| one == two) {
+            assert!(burst.len() <= 48, "{} packets at once", burst.len());
+        }
+        drop(outbound);
+        task.await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn time_goes_on_when_the_source_is_swapped() {

@@ -78,8 +78,9 @@ pub struct AudioStats {
     pub packets_lost: u64,
     /// Variation of the transit time (RFC 3550 section 6.4.1).
     pub jitter_ms: f64,
-    /// Sound that was made up for lost packets, of the output that was opened last.
-    pub concealed_ms: u64,
+    /// Samples at 48 kHz that were made up for packets that did not come in time, of the output that was opened
+    /// last.
+    pub concealed_samples: u64,
     /// Times that this began, of that output.
     pub concealments: u64,
     /// From a packet's arrival on the fastest way to its sound, of that output.
@@ -182,7 +183,7 @@ impl RemoteAudioTrack {
             bytes_received: counted.bytes(),
             packets_lost: counted.lost(),
             jitter_ms: counted.jitter().as_secs_f64() * 1_000.0,
-            concealed_ms: played.concealed_samples / 48,
+            concealed_samples: played.concealed_samples,
             concealments: played.concealments,
             delay_ms: played.delay.as_secs_f64() * 1_000.0,
         }
@@ -420,7 +421,7 @@ mod tests {
         }
         let stats = call.remote.stats();
         assert!(stats.packets_received >= 148, "{stats:?}");
-        assert_eq!((stats.packets_lost, stats.concealed_ms), (0, 0));
+        assert_eq!((stats.packets_lost, stats.concealed_samples), (0, 0));
         // Nothing jitters here: packets of 20 ms wait for two chunks at most.
         let first = heard.iter().position(|sample| sample.abs() > 0.05).unwrap();
         assert!(first < 48 * 60, "heard after {} ms", first / 48);

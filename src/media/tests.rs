@@ -68,8 +68,9 @@ impl Call {
         };
         let sender = one.connection.add_sender(&init).await.unwrap();
         let source = LocalTrack::from(&track).shared().clone();
-        let (outbound, task) = Outbound::new(sender, source, "two".into(), false);
-        let mut tasks = vec![tokio::spawn(task)];
+        let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
+        let (outbound, task) = Outbound::new(sender, source, bandwidth, false);
+        let mut tasks = vec![tokio::spawn(task), tokio::spawn(estimates)];
         let gathered = |event| matches!(event, ConnectionEvent::GatheringComplete).then_some(());
         one.connection.offer(false).await.unwrap();
         one.until(gathered).await;

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::RtcError;
 use super::stats::ConnectionStats;
@@ -82,6 +84,9 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     async fn path_found(&self);
     /// Datagrams that came so far: whether the remote is still there.
     fn received(&self) -> u64;
+    /// What the remote reports of the packets that it gets; `None` after the last. One reader at a time;
+    /// without one it is dropped.
+    async fn feedback(&self) -> Option<TransportFeedback>;
     /// Figures of now.
     async fn stats(&self) -> ConnectionStats;
     /// Ends everything that belongs to the connection: tasks, sockets, relays. With `goodbye` the remote is told
@@ -199,11 +204,39 @@ pub(crate) enum SenderFeedback {
     KeyFrameWanted,
 }
 
+/// What became of a packet that we sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PacketFate {
+    pub(crate) sent: Instant,
+    pub(crate) bytes: usize,
+    /// In microseconds on the remote's clock; `None` if it was lost.
+    pub(crate) arrival_us: Option<i64>,
+}
+
+/// What a remote reports of the path to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TransportFeedback {
+    /// What became of packets (transport-wide congestion control): nothing twice, and not in order.
+    Packets(Vec<PacketFate>),
+    /// The bits per second that the remote believes in (REMB).
+    Estimate(u64),
+    /// A receiver report.
+    Report {
+        /// [`TrackSender::stream`] of the sender that it is about.
+        stream: u32,
+        /// Of the packets since its last report, 0 to 1.
+        fraction_lost: f64,
+        round_trip: Option<Duration>,
+    },
+}
+
 /// A track that we send to one remote.
 #[async_trait]
 pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     /// Names it among the senders of its connection.
     fn id(&self) -> &str;
+    /// Names its packets on the wire.
+    fn stream(&self) -> u32;
     /// The one codec that it sends.
     fn mime_type(&self) -> &'static str;
     /// `None` while nothing is agreed, or if the remote takes no such codec, or not now.

@@ -23,6 +23,12 @@ pub fn fuzz_sdp(text: &str) {
     sdp::fuzz(text);
 }
 
+/// Reads any bytes as a remote's feedback on what we sent, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz_feedback(bytes: &[u8]) {
+    crate_engine::congestion::fuzz(bytes);
+}
+
 /// Reads any bytes as what a TURN server sends, for the fuzzer.
 #[cfg(feature = "fuzzing")]
 pub fn fuzz_turn(bytes: &[u8]) {

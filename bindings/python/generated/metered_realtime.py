@@ -3497,6 +3497,31 @@ class _UniffiFfiConverterInt64(_UniffiConverterPrimitiveInt):
     def write(value, buf):
         buf.write_i64(value)
 
+class _UniffiFfiConverterOptionalUInt64(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterUInt64.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterUInt64.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterUInt64.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 class _UniffiFfiConverterSequenceTypeChannelStats(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -3525,19 +3550,30 @@ class TrackStats:
     """
     A track's figures, in one direction.
 """
-    def __init__(self, *, track_id:str, kind:str, direction:str, packets:int, bytes:int, packets_lost:int):
+    def __init__(self, *, track_id:str, kind:str, direction:str, packets:int, bytes:int, packets_lost:int, retransmitted_packets:int, retransmitted_bytes:int, fraction_lost:typing.Optional[float], jitter_ms:typing.Optional[float], round_trip_time_ms:typing.Optional[float], target_bitrate:typing.Optional[int], frames:int, key_frames:int, key_frames_asked:int, freezes:int, concealed_samples:int):
         self.track_id = track_id
         self.kind = kind
         self.direction = direction
         self.packets = packets
         self.bytes = bytes
         self.packets_lost = packets_lost
+        self.retransmitted_packets = retransmitted_packets
+        self.retransmitted_bytes = retransmitted_bytes
+        self.fraction_lost = fraction_lost
+        self.jitter_ms = jitter_ms
+        self.round_trip_time_ms = round_trip_time_ms
+        self.target_bitrate = target_bitrate
+        self.frames = frames
+        self.key_frames = key_frames
+        self.key_frames_asked = key_frames_asked
+        self.freezes = freezes
+        self.concealed_samples = concealed_samples
 
 
 
 
     def __str__(self):
-        return "TrackStats(track_id={}, kind={}, direction={}, packets={}, bytes={}, packets_lost={})".format(self.track_id, self.kind, self.direction, self.packets, self.bytes, self.packets_lost)
+        return "TrackStats(track_id={}, kind={}, direction={}, packets={}, bytes={}, packets_lost={}, retransmitted_packets={}, retransmitted_bytes={}, fraction_lost={}, jitter_ms={}, round_trip_time_ms={}, target_bitrate={}, frames={}, key_frames={}, key_frames_asked={}, freezes={}, concealed_samples={})".format(self.track_id, self.kind, self.direction, self.packets, self.bytes, self.packets_lost, self.retransmitted_packets, self.retransmitted_bytes, self.fraction_lost, self.jitter_ms, self.round_trip_time_ms, self.target_bitrate, self.frames, self.key_frames, self.key_frames_asked, self.freezes, self.concealed_samples)
     def __eq__(self, other):
         if self.track_id != other.track_id:
             return False
@@ -3551,6 +3587,28 @@ class TrackStats:
             return False
         if self.packets_lost != other.packets_lost:
             return False
+        if self.retransmitted_packets != other.retransmitted_packets:
+            return False
+        if self.retransmitted_bytes != other.retransmitted_bytes:
+            return False
+        if self.fraction_lost != other.fraction_lost:
+            return False
+        if self.jitter_ms != other.jitter_ms:
+            return False
+        if self.round_trip_time_ms != other.round_trip_time_ms:
+            return False
+        if self.target_bitrate != other.target_bitrate:
+            return False
+        if self.frames != other.frames:
+            return False
+        if self.key_frames != other.key_frames:
+            return False
+        if self.key_frames_asked != other.key_frames_asked:
+            return False
+        if self.freezes != other.freezes:
+            return False
+        if self.concealed_samples != other.concealed_samples:
+            return False
         return True
 
 class _UniffiFfiConverterTypeTrackStats(_UniffiConverterRustBuffer):
@@ -3563,6 +3621,17 @@ class _UniffiFfiConverterTypeTrackStats(_UniffiConverterRustBuffer):
             packets=_UniffiFfiConverterUInt64.read(buf),
             bytes=_UniffiFfiConverterUInt64.read(buf),
             packets_lost=_UniffiFfiConverterInt64.read(buf),
+            retransmitted_packets=_UniffiFfiConverterUInt64.read(buf),
+            retransmitted_bytes=_UniffiFfiConverterUInt64.read(buf),
+            fraction_lost=_UniffiFfiConverterOptionalFloat64.read(buf),
+            jitter_ms=_UniffiFfiConverterOptionalFloat64.read(buf),
+            round_trip_time_ms=_UniffiFfiConverterOptionalFloat64.read(buf),
+            target_bitrate=_UniffiFfiConverterOptionalUInt64.read(buf),
+            frames=_UniffiFfiConverterUInt64.read(buf),
+            key_frames=_UniffiFfiConverterUInt64.read(buf),
+            key_frames_asked=_UniffiFfiConverterUInt64.read(buf),
+            freezes=_UniffiFfiConverterUInt64.read(buf),
+            concealed_samples=_UniffiFfiConverterUInt64.read(buf),
         )
 
     @staticmethod
@@ -3573,6 +3642,17 @@ class _UniffiFfiConverterTypeTrackStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.check_lower(value.packets)
         _UniffiFfiConverterUInt64.check_lower(value.bytes)
         _UniffiFfiConverterInt64.check_lower(value.packets_lost)
+        _UniffiFfiConverterUInt64.check_lower(value.retransmitted_packets)
+        _UniffiFfiConverterUInt64.check_lower(value.retransmitted_bytes)
+        _UniffiFfiConverterOptionalFloat64.check_lower(value.fraction_lost)
+        _UniffiFfiConverterOptionalFloat64.check_lower(value.jitter_ms)
+        _UniffiFfiConverterOptionalFloat64.check_lower(value.round_trip_time_ms)
+        _UniffiFfiConverterOptionalUInt64.check_lower(value.target_bitrate)
+        _UniffiFfiConverterUInt64.check_lower(value.frames)
+        _UniffiFfiConverterUInt64.check_lower(value.key_frames)
+        _UniffiFfiConverterUInt64.check_lower(value.key_frames_asked)
+        _UniffiFfiConverterUInt64.check_lower(value.freezes)
+        _UniffiFfiConverterUInt64.check_lower(value.concealed_samples)
 
     @staticmethod
     def write(value, buf):
@@ -3582,6 +3662,17 @@ class _UniffiFfiConverterTypeTrackStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.packets, buf)
         _UniffiFfiConverterUInt64.write(value.bytes, buf)
         _UniffiFfiConverterInt64.write(value.packets_lost, buf)
+        _UniffiFfiConverterUInt64.write(value.retransmitted_packets, buf)
+        _UniffiFfiConverterUInt64.write(value.retransmitted_bytes, buf)
+        _UniffiFfiConverterOptionalFloat64.write(value.fraction_lost, buf)
+        _UniffiFfiConverterOptionalFloat64.write(value.jitter_ms, buf)
+        _UniffiFfiConverterOptionalFloat64.write(value.round_trip_time_ms, buf)
+        _UniffiFfiConverterOptionalUInt64.write(value.target_bitrate, buf)
+        _UniffiFfiConverterUInt64.write(value.frames, buf)
+        _UniffiFfiConverterUInt64.write(value.key_frames, buf)
+        _UniffiFfiConverterUInt64.write(value.key_frames_asked, buf)
+        _UniffiFfiConverterUInt64.write(value.freezes, buf)
+        _UniffiFfiConverterUInt64.write(value.concealed_samples, buf)
 
 class _UniffiFfiConverterSequenceTypeTrackStats(_UniffiConverterRustBuffer):
     @classmethod
@@ -3611,13 +3702,14 @@ class ConnectionStats:
     """
     Figures of a connection at one moment. The counters are of the present transport.
 """
-    def __init__(self, *, selected_pair:typing.Optional[CandidatePairStats], bytes_sent:int, bytes_received:int, packets_sent:int, packets_received:int, packets_lost:int, channels:typing.List[ChannelStats], tracks:typing.List[TrackStats]):
+    def __init__(self, *, selected_pair:typing.Optional[CandidatePairStats], bytes_sent:int, bytes_received:int, packets_sent:int, packets_received:int, packets_lost:int, available_outgoing_bitrate:typing.Optional[int], channels:typing.List[ChannelStats], tracks:typing.List[TrackStats]):
         self.selected_pair = selected_pair
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
         self.packets_sent = packets_sent
         self.packets_received = packets_received
         self.packets_lost = packets_lost
+        self.available_outgoing_bitrate = available_outgoing_bitrate
         self.channels = channels
         self.tracks = tracks
 
@@ -3625,7 +3717,7 @@ class ConnectionStats:
 
 
     def __str__(self):
-        return "ConnectionStats(selected_pair={}, bytes_sent={}, bytes_received={}, packets_sent={}, packets_received={}, packets_lost={}, channels={}, tracks={})".format(self.selected_pair, self.bytes_sent, self.bytes_received, self.packets_sent, self.packets_received, self.packets_lost, self.channels, self.tracks)
+        return "ConnectionStats(selected_pair={}, bytes_sent={}, bytes_received={}, packets_sent={}, packets_received={}, packets_lost={}, available_outgoing_bitrate={}, channels={}, tracks={})".format(self.selected_pair, self.bytes_sent, self.bytes_received, self.packets_sent, self.packets_received, self.packets_lost, self.available_outgoing_bitrate, self.channels, self.tracks)
     def __eq__(self, other):
         if self.selected_pair != other.selected_pair:
             return False
@@ -3638,6 +3730,8 @@ class ConnectionStats:
         if self.packets_received != other.packets_received:
             return False
         if self.packets_lost != other.packets_lost:
+            return False
+        if self.available_outgoing_bitrate != other.available_outgoing_bitrate:
             return False
         if self.channels != other.channels:
             return False
@@ -3655,6 +3749,7 @@ class _UniffiFfiConverterTypeConnectionStats(_UniffiConverterRustBuffer):
             packets_sent=_UniffiFfiConverterUInt64.read(buf),
             packets_received=_UniffiFfiConverterUInt64.read(buf),
             packets_lost=_UniffiFfiConverterInt64.read(buf),
+            available_outgoing_bitrate=_UniffiFfiConverterOptionalUInt64.read(buf),
             channels=_UniffiFfiConverterSequenceTypeChannelStats.read(buf),
             tracks=_UniffiFfiConverterSequenceTypeTrackStats.read(buf),
         )
@@ -3667,6 +3762,7 @@ class _UniffiFfiConverterTypeConnectionStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.check_lower(value.packets_sent)
         _UniffiFfiConverterUInt64.check_lower(value.packets_received)
         _UniffiFfiConverterInt64.check_lower(value.packets_lost)
+        _UniffiFfiConverterOptionalUInt64.check_lower(value.available_outgoing_bitrate)
         _UniffiFfiConverterSequenceTypeChannelStats.check_lower(value.channels)
         _UniffiFfiConverterSequenceTypeTrackStats.check_lower(value.tracks)
 
@@ -3678,6 +3774,7 @@ class _UniffiFfiConverterTypeConnectionStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.packets_sent, buf)
         _UniffiFfiConverterUInt64.write(value.packets_received, buf)
         _UniffiFfiConverterInt64.write(value.packets_lost, buf)
+        _UniffiFfiConverterOptionalUInt64.write(value.available_outgoing_bitrate, buf)
         _UniffiFfiConverterSequenceTypeChannelStats.write(value.channels, buf)
         _UniffiFfiConverterSequenceTypeTrackStats.write(value.tracks, buf)
 
@@ -3703,31 +3800,6 @@ class _UniffiFfiConverterOptionalUInt16(_UniffiConverterRustBuffer):
             return None
         elif flag == 1:
             return _UniffiFfiConverterUInt16.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
-
-class _UniffiFfiConverterOptionalUInt64(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterUInt64.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterUInt64.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterUInt64.read(buf)
         else:
             raise InternalError("Unexpected flag byte for optional type")
 

@@ -7339,6 +7339,10 @@ public struct ConnectionStats: Equatable, Hashable {
      */
     public let packetsLost: Int64
     /**
+     * Bits per second that the path to the remote is believed to carry; none without tracks to send.
+     */
+    public let availableOutgoingBitrate: UInt64?
+    /**
      * Per data channel.
      */
     public let channels: [ChannelStats]
@@ -7369,6 +7373,9 @@ public struct ConnectionStats: Equatable, Hashable {
          * Media packets known to be lost on the way to us, all tracks.
          */packetsLost: Int64,
         /**
+         * Bits per second that the path to the remote is believed to carry; none without tracks to send.
+         */availableOutgoingBitrate: UInt64?,
+        /**
          * Per data channel.
          */channels: [ChannelStats],
         /**
@@ -7380,6 +7387,7 @@ public struct ConnectionStats: Equatable, Hashable {
         self.packetsSent = packetsSent
         self.packetsReceived = packetsReceived
         self.packetsLost = packetsLost
+        self.availableOutgoingBitrate = availableOutgoingBitrate
         self.channels = channels
         self.tracks = tracks
     }
@@ -7406,6 +7414,7 @@ public struct FfiConverterTypeConnectionStats: FfiConverterRustBuffer {
                 packetsSent: FfiConverterUInt64.read(from: &buf),
                 packetsReceived: FfiConverterUInt64.read(from: &buf),
                 packetsLost: FfiConverterInt64.read(from: &buf),
+                availableOutgoingBitrate: FfiConverterOptionUInt64.read(from: &buf),
                 channels: FfiConverterSequenceTypeChannelStats.read(from: &buf),
                 tracks: FfiConverterSequenceTypeTrackStats.read(from: &buf)
         )
@@ -7418,6 +7427,7 @@ public struct FfiConverterTypeConnectionStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.packetsSent, into: &buf)
         FfiConverterUInt64.write(value.packetsReceived, into: &buf)
         FfiConverterInt64.write(value.packetsLost, into: &buf)
+        FfiConverterOptionUInt64.write(value.availableOutgoingBitrate, into: &buf)
         FfiConverterSequenceTypeChannelStats.write(value.channels, into: &buf)
         FfiConverterSequenceTypeTrackStats.write(value.tracks, into: &buf)
     }
@@ -9832,9 +9842,53 @@ public struct TrackStats: Equatable, Hashable {
      */
     public let bytes: UInt64
     /**
-     * Packets known to be lost; inbound only.
+     * Packets lost: inbound, as far as known here; outbound, as the remote reports.
      */
     public let packetsLost: Int64
+    /**
+     * Packets sent again because the remote asked; outbound only.
+     */
+    public let retransmittedPackets: UInt64
+    /**
+     * Bytes of RTP payload in them.
+     */
+    public let retransmittedBytes: UInt64
+    /**
+     * Share of the packets lost, 0 to 1, in the remote's last report; outbound only.
+     */
+    public let fractionLost: Double?
+    /**
+     * Variation of the transit time, measured by who receives.
+     */
+    public let jitterMs: Double?
+    /**
+     * From here to the remote and back, from its last report; outbound only.
+     */
+    public let roundTripTimeMs: Double?
+    /**
+     * Bits per second that the encoder shall make for this remote; outbound only.
+     */
+    public let targetBitrate: UInt64?
+    /**
+     * Whole pictures sent or received; video only.
+     */
+    public let frames: UInt64
+    /**
+     * Those of them that a decoder can begin with.
+     */
+    public let keyFrames: UInt64
+    /**
+     * Key frames that we asked for because of losses; inbound video only.
+     */
+    public let keyFramesAsked: UInt64
+    /**
+     * Times without a picture for a second; inbound video only.
+     */
+    public let freezes: UInt64
+    /**
+     * Samples at 48 kHz that were made up because their packet did not come in time; inbound audio only.
+     */
+    public let concealedSamples: UInt64
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -9855,14 +9909,58 @@ public struct TrackStats: Equatable, Hashable {
          * Bytes of RTP payload received or sent.
          */bytes: UInt64,
         /**
-         * Packets known to be lost; inbound only.
-         */packetsLost: Int64) {
+         * Packets lost: inbound, as far as known here; outbound, as the remote reports.
+         */packetsLost: Int64,
+        /**
+         * Packets sent again because the remote asked; outbound only.
+         */retransmittedPackets: UInt64,
+        /**
+         * Bytes of RTP payload in them.
+         */retransmittedBytes: UInt64,
+        /**
+         * Share of the packets lost, 0 to 1, in the remote's last report; outbound only.
+         */fractionLost: Double?,
+        /**
+         * Variation of the transit time, measured by who receives.
+         */jitterMs: Double?,
+        /**
+         * From here to the remote and back, from its last report; outbound only.
+         */roundTripTimeMs: Double?,
+        /**
+         * Bits per second that the encoder shall make for this remote; outbound only.
+         */targetBitrate: UInt64?,
+        /**
+         * Whole pictures sent or received; video only.
+         */frames: UInt64,
+        /**
+         * Those of them that a decoder can begin with.
+         */keyFrames: UInt64,
+        /**
+         * Key frames that we asked for because of losses; inbound video only.
+         */keyFramesAsked: UInt64,
+        /**
+         * Times without a picture for a second; inbound video only.
+         */freezes: UInt64,
+        /**
+         * Samples at 48 kHz that were made up because their packet did not come in time; inbound audio only.
+         */concealedSamples: UInt64) {
         self.trackId = trackId
         self.kind = kind
         self.direction = direction
         self.packets = packets
         self.bytes = bytes
         self.packetsLost = packetsLost
+        self.retransmittedPackets = retransmittedPackets
+        self.retransmittedBytes = retransmittedBytes
+        self.fractionLost = fractionLost
+        self.jitterMs = jitterMs
+        self.roundTripTimeMs = roundTripTimeMs
+        self.targetBitrate = targetBitrate
+        self.frames = frames
+        self.keyFrames = keyFrames
+        self.keyFramesAsked = keyFramesAsked
+        self.freezes = freezes
+        self.concealedSamples = concealedSamples
     }
 
 
@@ -9886,7 +9984,18 @@ public struct FfiConverterTypeTrackStats: FfiConverterRustBuffer {
                 direction: FfiConverterString.read(from: &buf),
                 packets: FfiConverterUInt64.read(from: &buf),
                 bytes: FfiConverterUInt64.read(from: &buf),
-                packetsLost: FfiConverterInt64.read(from: &buf)
+                packetsLost: FfiConverterInt64.read(from: &buf),
+                retransmittedPackets: FfiConverterUInt64.read(from: &buf),
+                retransmittedBytes: FfiConverterUInt64.read(from: &buf),
+                fractionLost: FfiConverterOptionDouble.read(from: &buf),
+                jitterMs: FfiConverterOptionDouble.read(from: &buf),
+                roundTripTimeMs: FfiConverterOptionDouble.read(from: &buf),
+                targetBitrate: FfiConverterOptionUInt64.read(from: &buf),
+                frames: FfiConverterUInt64.read(from: &buf),
+                keyFrames: FfiConverterUInt64.read(from: &buf),
+                keyFramesAsked: FfiConverterUInt64.read(from: &buf),
+                freezes: FfiConverterUInt64.read(from: &buf),
+                concealedSamples: FfiConverterUInt64.read(from: &buf)
         )
     }
 
@@ -9897,6 +10006,17 @@ public struct FfiConverterTypeTrackStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.packets, into: &buf)
         FfiConverterUInt64.write(value.bytes, into: &buf)
         FfiConverterInt64.write(value.packetsLost, into: &buf)
+        FfiConverterUInt64.write(value.retransmittedPackets, into: &buf)
+        FfiConverterUInt64.write(value.retransmittedBytes, into: &buf)
+        FfiConverterOptionDouble.write(value.fractionLost, into: &buf)
+        FfiConverterOptionDouble.write(value.jitterMs, into: &buf)
+        FfiConverterOptionDouble.write(value.roundTripTimeMs, into: &buf)
+        FfiConverterOptionUInt64.write(value.targetBitrate, into: &buf)
+        FfiConverterUInt64.write(value.frames, into: &buf)
+        FfiConverterUInt64.write(value.keyFrames, into: &buf)
+        FfiConverterUInt64.write(value.keyFramesAsked, into: &buf)
+        FfiConverterUInt64.write(value.freezes, into: &buf)
+        FfiConverterUInt64.write(value.concealedSamples, into: &buf)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The options that every command which connects has.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use metered_realtime::credential::TokenProviderError;
+use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerOptions};
 use metered_realtime::signalling::{DEFAULT_URL, ProxySetting, SignallingOptions};
 use tokio::process::Command;
 
@@ -72,6 +75,28 @@ impl Connection {
             options.tls.extra_roots_pem.push(pem);
         }
         Ok(options)
+    }
+}
+
+/// The options of a command that connects to peers.
+#[derive(Debug, Args)]
+pub(crate) struct PeerConnection {
+    #[command(flatten)]
+    connection: Connection,
+    /// A local address that connections to peers may use; may be repeated. By default those of all interfaces.
+    #[arg(long, value_name = "IP")]
+    local_address: Vec<IpAddr>,
+}
+
+impl PeerConnection {
+    pub(crate) fn peer(&self) -> Result<MeteredPeer, Failure> {
+        let mut options = PeerOptions::new(self.connection.options()?);
+        if !self.local_address.is_empty() {
+            let addresses = self.local_address.clone();
+            options.local_addresses =
+                Some(Arc::new(move || addresses.clone()) as Arc<dyn LocalAddresses>);
+        }
+        Ok(MeteredPeer::new(options)?)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod commands;
 mod connection;
+mod media;
+mod names;
 mod output;
 
 use std::process::ExitCode;
@@ -11,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::output::Failure;
 
-/// Metered Realtime Messaging on your machine: a local service, a terminal client, a scriptable client,
+/// Metered Realtime Messaging on your machine: a local service, a terminal client, calls, a scriptable client,
 /// files from device to device, tokens, and a demonstration of what happens when things go wrong.
 #[derive(Debug, Parser)]
 #[command(name = "metered", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -29,6 +31,7 @@ Try it:
   metered demo                         everything at once, on a local server
   metered serve                        a local service at ws://127.0.0.1:8787
   metered join lobby --url ws://127.0.0.1:8787 --key pk_live_dev
+  metered call lobby --video test-pattern --audio tone --url ws://127.0.0.1:8787 --key pk_live_dev
   metered receive --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered send FILE --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered mint alice                   a token for the local service";
@@ -38,6 +41,7 @@ enum Command {
     Serve(commands::serve::Args),
     Demo(commands::demo::Args),
     Join(commands::join::Args),
+    Call(commands::call::Args),
     Send(commands::files::send::Args),
     Receive(commands::files::receive::Args),
     Rpc(commands::rpc::Args),
@@ -77,6 +81,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => commands::serve::run(args).await,
         Command::Demo(args) => commands::demo::run(args).await,
         Command::Join(args) => commands::join::run(args).await,
+        Command::Call(args) => commands::call::run(args).await,
         Command::Send(args) => commands::files::send::run(args).await,
         Command::Receive(args) => commands::files::receive::run(args).await,
         Command::Rpc(args) => commands::rpc::run(args).await,

@@ -77,6 +77,12 @@ impl From<metered_realtime::credential::CredentialError> for Failure {
     }
 }
 
+impl From<crate::media::SourceError> for Failure {
+    fn from(error: crate::media::SourceError) -> Self {
+        Self::diagnosed(error.code(), &error, error.diagnosis())
+    }
+}
+
 impl From<metered_dev_server::StartError> for Failure {
     fn from(error: metered_dev_server::StartError) -> Self {
         let fix = error.fix();

@@ -123,7 +123,7 @@ fn the_demo_holds() {
     let demo = run(&["demo"]);
     let said = text(&demo.stdout);
     assert!(demo.status.success(), "{said}");
-    assert!(said.trim_end().lines().last().unwrap().starts_with("All 18 steps held"), "{said}");
+    assert!(said.trim_end().lines().last().unwrap().starts_with("All 20 steps held"), "{said}");
     assert!(!said.contains('\u{1b}'));
 }
 
@@ -133,6 +133,7 @@ fn help_completions_and_the_manual_page_are_there() {
         &["--help"][..],
         &["serve", "--help"],
         &["join", "--help"],
+        &["call", "--help"],
         &["send", "--help"],
         &["receive", "--help"],
         &["rpc", "--help"],

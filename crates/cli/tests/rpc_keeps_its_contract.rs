@@ -1,123 +1,20 @@
 //! `metered rpc` by its contract: replies, events before replies, errors, the end.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+#[path = "support/rpc.rs"]
+mod rpc;
+
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use metered_dev_server::{DevServer, DevServerHandle};
 use serde_json::{Value, json};
 
-struct Rpc {
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<Value>,
-    seen: Vec<Value>,
-}
+use rpc::{Rpc, with_server};
 
-impl Rpc {
-    fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_metered"))
-            .arg("rpc")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        let input = child.stdin.take();
-        Self { child, input, lines, seen: Vec::new() }
-    }
-
-    fn write(&mut self, line: &str) {
-        let input = self.input.as_mut().unwrap();
-        input.write_all(line.as_bytes()).unwrap();
-        input.write_all(b"\n").unwrap();
-    }
-
-    /// The next message that fits; every message before it is kept in `seen`.
-    fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(20)).expect("a line in time");
-            self.seen.push(line.clone());
-            if fits(&line) {
-                return line;
-            }
-        }
-    }
-
-    /// An event of this type, seen already or to come: a snapshot may precede the reply or follow it.
-    fn event(&mut self, kind: &str) -> Value {
-        let seen = self.seen.iter().find(|line| line["params"]["type"] == kind).cloned();
-        seen.unwrap_or_else(|| self.until(|line| line["params"]["type"] == kind))
-    }
-
-    fn call(&mut self, id: u64, method: &str, params: &Value) -> Value {
-        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        self.write(&request.to_string());
-        self.until(|line| line["id"] == id)
-    }
-
-    fn ok(&mut self, id: u64, method: &str, params: &Value) -> Value {
-        let answer = self.call(id, method, params);
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].clone()
-    }
-
-    fn error(&mut self, id: u64, method: &str, params: &Value) -> Value {
-        self.call(id, method, params)["error"].clone()
-    }
-
-    /// The next event of this source and type, and its payload.
-    fn next_of(&mut self, source: &str, kind: &str) -> Value {
-        let fits =
-            |line: &Value| line["params"]["source"] == source && line["params"]["type"] == kind;
-        self.until(fits)["params"]["payload"].clone()
-    }
-
-    /// Types of a source's events so far.
-    fn types_of(&self, source: &str) -> Vec<&str> {
-        let of = self.seen.iter().filter(|line| line["params"]["source"] == source);
-        of.filter_map(|line| line["params"]["type"].as_str()).collect()
-    }
-
-    /// A peer that has joined the room.
-    fn join(&mut self, server: &DevServerHandle, name: &str) {
-        let options = json!({
-            "url": server.url(),
-            "token": server.token(name).unwrap(),
-            "localAddresses": ["127.0.0.1"],
-        });
-        assert_eq!(self.ok(1, "peer.create", &options), json!({}));
-        assert_eq!(self.ok(2, "peer.state", &json!({})), "idle");
-        assert_eq!(self.ok(3, "peer.join", &json!({ "channel": "room" })), Value::Null);
-    }
-
-    /// Ends the input; answers the exit code, how long it took, and what standard error says.
-    fn end(mut self) -> (Option<i32>, Duration, String) {
-        let began = Instant::now();
-        drop(self.input.take());
-        let code = self.child.wait().unwrap().code();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (code, began.elapsed(), said)
-    }
-}
-
-fn with_server(test: impl FnOnce(&DevServerHandle, &tokio::runtime::Runtime)) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(DevServer::builder().start()).unwrap();
-    test(&server, &runtime);
-    runtime.block_on(server.shutdown());
+/// Types of a source's events so far.
+fn types_of<'a>(rpc: &'a Rpc, source: &str) -> Vec<&'a str> {
+    let of = rpc.seen.iter().filter(|line| line["params"]["source"] == source);
+    of.filter_map(|line| line["params"]["type"].as_str()).collect()
 }
 
 fn events(rpc: &Rpc) -> Vec<&str> {
@@ -215,7 +112,7 @@ fn two_peers_meet_and_talk_and_part() {
         let (mut a, mut b) = (Rpc::start(), Rpc::start());
         a.join(server, "alice");
         // What a request caused precedes its reply.
-        assert_eq!(a.types_of("peer"), ["state-change", "state-change", "joined"]);
+        assert_eq!(types_of(&a, "peer"), ["state-change", "state-change", "joined"]);
         let joined = a.event("joined")["params"]["payload"].clone();
         assert_eq!(joined, json!({ "peerId": "alice", "channel": "room" }));
         b.join(server, "bob");
@@ -244,7 +141,7 @@ fn two_peers_meet_and_talk_and_part() {
             "maxBufferedAmount": 1_000_000,
         });
         let opened = a.ok(12, "remote.openDataChannel", &open);
-        assert_eq!(a.types_of("remote:bob"), ["state-change"]);
+        assert_eq!(types_of(&a, "remote:bob"), ["state-change"]);
         let channel = opened["channelId"].as_str().unwrap().to_owned();
         let source = format!("channel:{channel}");
         let theirs = b.next_of("remote:alice", "data-channel");
@@ -311,7 +208,7 @@ fn two_peers_meet_and_talk_and_part() {
         assert_eq!(b.next_of("peer", "peer-left"), json!({ "peer": { "id": "alice" } }));
         let error = b.error(33, "remote.stats", &json!({ "peerId": "alice" }));
         assert_explained(&error, "RemotePeerClosedError", "remote_gone");
-        assert_eq!(b.types_of("remote:alice").last(), Some(&"state-change"));
+        assert_eq!(types_of(&b, "remote:alice").last(), Some(&"state-change"));
         for rpc in [a, b] {
             let (code, _, said) = rpc.end();
             assert_eq!((code, said.as_str()), (Some(0), ""));

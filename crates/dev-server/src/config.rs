@@ -44,6 +44,8 @@ pub struct Config {
     pub limits: Limits,
     /// ICE servers in welcomes.
     pub turn: Option<TurnConfig>,
+    /// Where npm installed `@metered-ca/realtime`, for the page at `/`; the working directory by default.
+    pub sdk: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             secrets: vec![SecretConfig::default()],
             limits: Limits::default(),
             turn: None,
+            sdk: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP: the upgrade, and the way to REST and to the faults.
+//! HTTP: the upgrade, and the way to the page, to REST and to the faults.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::auth::{self, Identity, Rejection};
 use crate::state::State;
 use crate::token::unix_now;
-use crate::{connection, dev_api, rest};
+use crate::{connection, dev_api, page, rest};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -30,6 +30,9 @@ pub(crate) async fn handle(
     let path = request.uri().path().to_owned();
     if path == API_PATH && request.method() == Method::GET {
         return upgrade(&state, from, &mut request);
+    }
+    if let Some(answer) = page::serve(&state.config, request.method(), &path).await {
+        return answer;
     }
     let dev = path.strip_prefix("/_dev/").map(str::to_owned);
     if dev.is_some() && !from.ip().is_loopback() {

@@ -38,6 +38,7 @@ mod handle;
 mod http;
 mod hub;
 mod log;
+mod page;
 mod rest;
 mod server;
 mod state;

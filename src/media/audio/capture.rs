@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::error::AudioError;
 use super::level::{Level, LevelWindow};
-use super::opus::{OpusEncoder, OpusOptions};
+use super::opus::{MIN_BITRATE_BPS, OpusEncoder, OpusOptions};
 use super::pcm::PcmFormat;
 
 /// What a chunk may be late; beyond that the source paused.
@@ -36,6 +36,8 @@ pub(crate) struct Captured {
 pub(crate) struct Capture {
     options: OpusOptions,
     loss_percent: u8,
+    /// Of the options or less.
+    bitrate_bps: u32,
     encoder: Option<OpusEncoder>,
     /// When the last chunk came.
     last: Option<Duration>,
@@ -55,6 +57,7 @@ impl Capture {
         Self {
             options,
             loss_percent: 0,
+            bitrate_bps: options.bitrate_bps,
             encoder: None,
             last: None,
             next_us: 0,
@@ -82,15 +85,28 @@ impl Capture {
             OpusEncoder::new(PcmFormat::OPUS_MONO, options)?;
         }
         self.options = options;
+        self.bitrate_bps = options.bitrate_bps;
         Ok(())
     }
 
-    /// The share of the packets that the worst remote loses: above 0 each holds a copy of the one before.
-    pub(crate) fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
+    /// Follows what the remotes can take: the worst share of packets lost, 0 to 1, and the bits per second of
+    /// the slowest, if known. Small changes are left alone.
+    pub(crate) fn adapt(&mut self, loss: f64, limit_bps: Option<u64>) -> Result<(), AudioError> {
+        let percent = loss_percent(loss);
         if self.loss_percent != percent {
             self.loss_percent = percent;
             if let Some(encoder) = &mut self.encoder {
                 encoder.set_expected_loss(percent)?;
+            }
+        }
+        let most = self.options.bitrate_bps;
+        let limit = limit_bps.map_or(most, |limit| limit.min(most.into()) as u32);
+        let wanted = limit.max(MIN_BITRATE_BPS).min(most);
+        let differs = wanted.abs_diff(self.bitrate_bps) > self.bitrate_bps / 10;
+        if differs || (wanted == most && self.bitrate_bps != most) {
+            self.bitrate_bps = wanted;
+            if let Some(encoder) = &mut self.encoder {
+                encoder.set_bitrate(wanted)?;
             }
         }
         Ok(())
@@ -140,6 +156,7 @@ impl Capture {
             Some(encoder) if encoder.format() == format => encoder,
             _ => {
                 let mut encoder = OpusEncoder::new(format, self.options)?;
+                encoder.set_bitrate(self.bitrate_bps)?;
                 encoder.set_expected_loss(self.loss_percent)?;
                 encoder
             }
@@ -171,11 +188,16 @@ impl Capture {
     }
 }
 
+/// In steps, so that the encoder is not set anew with each report.
+fn loss_percent(share: f64) -> u8 {
+    if share < 0.005 { 0 } else { ((share * 20.0).ceil() * 5.0).clamp(5.0, 50.0) as u8 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::audio::Tone;
     use crate::media::audio::opus::tests::speech;
+    use crate::media::audio::{OpusPacketInfo, Tone};
 
     const MONO: PcmFormat = PcmFormat::OPUS_MONO;
 
@@ -255,6 +277,32 @@ mod tests {
         capture.push(ms(100), MONO, &pcm).unwrap();
         assert!((capture.level(ms(200)).rms_dbfs + 15.0).abs() < 0.5);
         assert_eq!(capture.level(ms(900)), Level::SILENCE);
+    }
+
+    #[test]
+    fn it_follows_the_slowest_path_and_the_worst_loss() {
+        let sound = speech(4, 48_000);
+        let bytes = |capture: &mut Capture, now| {
+            let captured = capture.push(ms(now), MONO, &sound).unwrap();
+            captured.iter().map(|captured| captured.packet.len()).sum::<usize>()
+        };
+        let options = OpusOptions { bitrate_bps: 40_000, dtx: false, ..OpusOptions::default() };
+        let mut capture = Capture::new(options);
+        let all = bytes(&mut capture, 4_000);
+        capture.adapt(0.0, Some(12_000)).unwrap();
+        let few = bytes(&mut capture, 8_000);
+        assert!(few * 2 < all, "{few} of {all}");
+        // Nobody asks for more than the app gave, nor for less than Opus can.
+        capture.adapt(0.0, Some(1)).unwrap();
+        assert_eq!(capture.bitrate_bps, MIN_BITRATE_BPS);
+        capture.adapt(0.0, Some(1_000_000)).unwrap();
+        assert_eq!(capture.bitrate_bps, 40_000);
+        capture.adapt(0.03, None).unwrap();
+        let packets = capture.push(ms(12_000), MONO, &sound).unwrap();
+        let copies = packets.iter().filter(|p| OpusPacketInfo::of(&p.packet).unwrap().fec).count();
+        assert!(copies * 2 > packets.len(), "{copies} copies");
+        let percents = [0.0, 0.004, 0.01, 0.05, 0.051, 1.0].map(loss_percent);
+        assert_eq!(percents, [0, 0, 5, 5, 10, 50]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::looped::{MediaReader, Timed};
+use super::looped::MediaReader;
 use super::{FileError, MAX_FRAME_BYTES};
+use crate::media::video::{AccessUnit, Rotation, VideoCodec};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
@@ -17,26 +18,6 @@ const SLICE: u8 = 1;
 const IDR: u8 = 5;
 const SEI: u8 = 6;
 const DELIMITER: u8 = 9;
-
-/// All NAL units of one picture, each behind a start code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessUnit {
-    /// Microseconds from the start.
-    pub timestamp_us: u64,
-    /// It is an IDR picture: a decoder can begin here.
-    pub key_frame: bool,
-    /// The NAL units with their start codes.
-    pub data: Bytes,
-}
-
-impl Timed for AccessUnit {
-    fn timestamp_us(&self) -> u64 {
-        self.timestamp_us
-    }
-    fn delay_by(&mut self, us: u64) {
-        self.timestamp_us = self.timestamp_us.saturating_add(us);
-    }
-}
 
 /// Reads Annex B.
 ///
@@ -145,7 +126,8 @@ impl<R: Read> AnnexBReader<R> {
         }
         let timestamp_us = self.time_of(self.units);
         self.units += 1;
-        Some(AccessUnit { timestamp_us, key_frame, data })
+        let (codec, rotation) = (VideoCodec::H264, Rotation::None);
+        Some(AccessUnit { codec, data, timestamp_us, key_frame, rotation })
     }
 
     /// The next NAL unit without its start code and trailing zeros; never empty.

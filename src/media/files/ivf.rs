@@ -2,95 +2,22 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use bytes::Bytes;
-
-use super::looped::{MediaReader, Timed};
+use super::looped::MediaReader;
 use super::{FileError, MAX_FRAME_BYTES, fill, need, payload, u16_at, u32_at, u64_at};
+use crate::media::video::{AccessUnit, VideoCodec};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 12;
 
-/// The codecs that IVF carries here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IvfCodec {
-    /// VP8 (RFC 6386).
-    Vp8,
-    /// VP9.
-    Vp9,
-    /// AV1, a temporal unit per frame.
-    Av1,
-}
-
-impl IvfCodec {
-    const fn four_cc(self) -> &'static [u8; 4] {
-        match self {
-            Self::Vp8 => b"VP80",
-            Self::Vp9 => b"VP90",
-            Self::Av1 => b"AV01",
-        }
-    }
-
-    /// Whether a decoder can begin with a frame.
-    ///
-    /// ```
-    /// use metered_realtime::media::files::IvfCodec;
-    /// assert!(IvfCodec::Vp8.is_key_frame(&[0x10, 0, 0, 0x9d, 0x01, 0x2a]));
-    /// assert!(!IvfCodec::Vp8.is_key_frame(&[0x31, 0, 0]));
-    /// ```
-    pub fn is_key_frame(self, frame: &[u8]) -> bool {
-        let Some(first) = frame.first() else { return false };
-        match self {
-            Self::Vp8 => first & 1 == 0,
-            Self::Vp9 => vp9_key_frame(*first),
-            Self::Av1 => av1_sequence_header(frame),
-        }
-    }
-}
-
-/// The uncompressed header's first bits (VP9 bitstream specification, section 6.2).
-const fn vp9_key_frame(first: u8) -> bool {
-    let marker = first >> 6;
-    let profile = (first >> 5 & 1) | (first >> 4 & 1) << 1;
-    // Profile 3 has a reserved bit more.
-    let shift = if profile == 3 { 2 } else { 3 };
-    let shows_existing = first >> shift & 1 != 0;
-    let not_key = first >> (shift - 1) & 1 != 0;
-    marker == 0b10 && !shows_existing && !not_key
-}
-
-/// Whether a temporal unit holds a sequence header, which each key frame follows (AV1 section 5.3).
-fn av1_sequence_header(mut unit: &[u8]) -> bool {
-    while let Some(header) = unit.first() {
-        if header >> 3 & 0b1111 == 1 {
-            return true;
-        }
-        let extension = usize::from(header >> 2 & 1);
-        if header & 0b10 == 0 {
-            return false; // without a length it is the last
-        }
-        let mut length = 0_usize;
-        let mut at = 1 + extension;
-        for n in 0..8 {
-            let Some(byte) = unit.get(at) else { return false };
-            at += 1;
-            length |= usize::from(byte & 0x7f) << (7 * n);
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let Some(rest) = at.checked_add(length).and_then(|end| unit.get(end..)) else {
-            return false;
-        };
-        unit = rest;
-    }
-    false
-}
+/// The codecs that IVF carries here, by their names in it.
+const CODECS: [(VideoCodec, &[u8; 4]); 3] =
+    [(VideoCodec::Vp8, b"VP80"), (VideoCodec::Vp9, b"VP90"), (VideoCodec::Av1, b"AV01")];
 
 /// What the file says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IvfHeader {
-    /// The codec.
-    pub codec: IvfCodec,
+    /// VP8, VP9 or AV1.
+    pub codec: VideoCodec,
     /// Pixels across.
     pub width: u16,
     /// Pixels down.
@@ -111,26 +38,6 @@ impl IvfHeader {
         let (rate, per_tick) = (u128::from(self.rate), 1_000_000 * u128::from(self.scale));
         // To the nearest, so that what was read is written again as it was.
         u64::try_from((u128::from(us) * rate + per_tick / 2) / per_tick).unwrap_or(u64::MAX)
-    }
-}
-
-/// A frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IvfFrame {
-    /// Microseconds from the start.
-    pub timestamp_us: u64,
-    /// A decoder can begin here.
-    pub key_frame: bool,
-    /// The frame itself.
-    pub data: Bytes,
-}
-
-impl Timed for IvfFrame {
-    fn timestamp_us(&self) -> u64 {
-        self.timestamp_us
-    }
-    fn delay_by(&mut self, us: u64) {
-        self.timestamp_us = self.timestamp_us.saturating_add(us);
     }
 }
 
@@ -159,7 +66,7 @@ impl<R: Read> IvfReader<R> {
         self.header
     }
 
-    fn read(&mut self) -> Result<Option<IvfFrame>, FileError> {
+    fn read(&mut self) -> Result<Option<AccessUnit>, FileError> {
         let mut header = [0; FRAME_HEADER_BYTES];
         if !fill(&mut self.source, &mut header, "a frame's header")? {
             return Ok(None);
@@ -172,8 +79,7 @@ impl<R: Read> IvfReader<R> {
         let data = payload(&mut self.source, bytes as usize, "a frame")?;
         let timestamp_us = self.header.us_of(u64_at(&header, 4));
         self.last = Some((timestamp_us, self.last.map(|(last, _)| last)));
-        let key_frame = self.header.codec.is_key_frame(&data);
-        Ok(Some(IvfFrame { timestamp_us, key_frame, data: data.into() }))
+        Ok(Some(AccessUnit::new(self.header.codec, data.into(), timestamp_us)))
     }
 }
 
@@ -183,12 +89,10 @@ fn read_header(source: &mut impl Read) -> Result<IvfHeader, FileError> {
     if &bytes[..4] != b"DKIF" {
         return Err(FileError::NotThis { format: "an IVF file" });
     }
-    let codec = [IvfCodec::Vp8, IvfCodec::Vp9, IvfCodec::Av1]
-        .into_iter()
-        .find(|codec| codec.four_cc() == &bytes[8..12])
-        .ok_or_else(|| FileError::Unsupported {
-            what: format!("IVF with the codec {:?}", String::from_utf8_lossy(&bytes[8..12])),
-        })?;
+    let found = CODECS.into_iter().find(|(_, name)| name[..] == bytes[8..12]);
+    let (codec, _) = found.ok_or_else(|| FileError::Unsupported {
+        what: format!("IVF with the codec {:?}", String::from_utf8_lossy(&bytes[8..12])),
+    })?;
     let length = usize::from(u16_at(&bytes, 6));
     if length < HEADER_BYTES {
         return Err(FileError::Damaged { what: "the length of the IVF header" });
@@ -203,10 +107,10 @@ fn read_header(source: &mut impl Read) -> Result<IvfHeader, FileError> {
 }
 
 impl<R: Read> MediaReader for IvfReader<R> {
-    type Item = IvfFrame;
+    type Item = AccessUnit;
     type Source = R;
 
-    fn next_item(&mut self) -> Result<Option<IvfFrame>, FileError> {
+    fn next_item(&mut self) -> Result<Option<AccessUnit>, FileError> {
         if self.ended {
             return Ok(None);
         }
@@ -243,8 +147,9 @@ impl<R: Read> MediaReader for IvfReader<R> {
 ///
 /// ```
 /// use std::io::Cursor;
-/// use metered_realtime::media::files::{IvfCodec, IvfHeader, IvfReader, IvfWriter, MediaReader};
-/// let header = IvfHeader { codec: IvfCodec::Vp9, width: 640, height: 360, rate: 90_000, scale: 1 };
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::files::{IvfHeader, IvfReader, IvfWriter, MediaReader};
+/// let header = IvfHeader { codec: VideoCodec::Vp9, width: 640, height: 360, rate: 90_000, scale: 1 };
 /// let mut writer = IvfWriter::new(Cursor::new(Vec::new()), header)?;
 /// writer.write(33_333, &[0x82, 0x49, 0x83, 0x42])?;
 /// let file = writer.finish()?.into_inner();
@@ -257,28 +162,34 @@ impl<R: Read> MediaReader for IvfReader<R> {
 pub struct IvfWriter<W> {
     sink: W,
     header: IvfHeader,
-    frames: u32,
+    /// Ticks of the last frame and of the one before it.
+    last: Option<(u64, Option<u64>)>,
 }
 
 impl<W: Write> IvfWriter<W> {
     /// Writes the file's header.
     ///
     /// # Errors
-    /// [`FileError::Damaged`] for a time base of zero, [`FileError::Io`].
+    /// [`FileError::Damaged`] for a time base of zero, [`FileError::Unsupported`] for another codec,
+    /// [`FileError::Io`].
     pub fn new(mut sink: W, header: IvfHeader) -> Result<Self, FileError> {
         if header.rate == 0 || header.scale == 0 {
             return Err(FileError::Damaged { what: "the IVF time base is zero" });
         }
+        let name = CODECS.into_iter().find(|(codec, _)| *codec == header.codec);
+        let (_, name) = name.ok_or_else(|| FileError::Unsupported {
+            what: format!("{} in IVF", header.codec.mime_type()),
+        })?;
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(b"DKIF");
         bytes[6..8].copy_from_slice(&(HEADER_BYTES as u16).to_le_bytes());
-        bytes[8..12].copy_from_slice(header.codec.four_cc());
+        bytes[8..12].copy_from_slice(name);
         bytes[12..14].copy_from_slice(&header.width.to_le_bytes());
         bytes[14..16].copy_from_slice(&header.height.to_le_bytes());
         bytes[16..20].copy_from_slice(&header.rate.to_le_bytes());
         bytes[20..24].copy_from_slice(&header.scale.to_le_bytes());
         sink.write_all(&bytes)?;
-        Ok(Self { sink, header, frames: 0 })
+        Ok(Self { sink, header, last: None })
     }
 
     /// Writes a frame.
@@ -291,21 +202,26 @@ impl<W: Write> IvfWriter<W> {
             return Err(FileError::TooBig { what: "a frame", bytes, most: MAX_FRAME_BYTES });
         }
         self.sink.write_all(&(frame.len() as u32).to_le_bytes())?;
-        self.sink.write_all(&self.header.ticks_of(timestamp_us).to_le_bytes())?;
-        self.sink.write_all(frame)?;
-        self.frames = self.frames.saturating_add(1);
-        Ok(())
+        let ticks = self.header.ticks_of(timestamp_us);
+        self.sink.write_all(&ticks.to_le_bytes())?;
+        self.last = Some((ticks, self.last.map(|(last, _)| last)));
+        Ok(self.sink.write_all(frame)?)
     }
 }
 
 impl<W: Write + Seek> IvfWriter<W> {
-    /// Writes the number of frames into the header; without it the file can still be read.
+    /// Writes the length in ticks into the header, as ffmpeg reads it: the number of frames where each lasts
+    /// one tick. Without it the file can still be read.
     ///
     /// # Errors
     /// [`FileError::Io`].
     pub fn finish(mut self) -> Result<W, FileError> {
+        let ticks = self.last.map_or(0, |(last, before)| {
+            let lasts = before.map_or(1, |before| last.saturating_sub(before).max(1));
+            last.saturating_add(lasts)
+        });
         self.sink.seek(SeekFrom::Start(24))?;
-        self.sink.write_all(&self.frames.to_le_bytes())?;
+        self.sink.write_all(&u32::try_from(ticks).unwrap_or(u32::MAX).to_le_bytes())?;
         self.sink.seek(SeekFrom::End(0))?;
         self.sink.flush()?;
         Ok(self.sink)

@@ -3,6 +3,7 @@
 use std::io::{Seek, SeekFrom};
 
 use super::FileError;
+use crate::media::video::AccessUnit;
 
 /// Something with a place in time.
 pub trait Timed {
@@ -13,7 +14,16 @@ pub trait Timed {
     fn delay_by(&mut self, us: u64);
 }
 
-/// A reader of frames, packets or chunks.
+impl Timed for AccessUnit {
+    fn timestamp_us(&self) -> u64 {
+        self.timestamp_us
+    }
+    fn delay_by(&mut self, us: u64) {
+        self.timestamp_us = self.timestamp_us.saturating_add(us);
+    }
+}
+
+/// A reader of access units, packets or chunks.
 pub trait MediaReader {
     /// What it reads.
     type Item: Timed;
@@ -43,8 +53,9 @@ pub trait MediaReader {
 ///
 /// ```
 /// use std::io::Cursor;
-/// use metered_realtime::media::files::{IvfCodec, IvfHeader, IvfReader, IvfWriter, Looped};
-/// let header = IvfHeader { codec: IvfCodec::Vp8, width: 64, height: 48, rate: 25, scale: 1 };
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::files::{IvfHeader, IvfReader, IvfWriter, Looped};
+/// let header = IvfHeader { codec: VideoCodec::Vp8, width: 64, height: 48, rate: 25, scale: 1 };
 /// let mut writer = IvfWriter::new(Cursor::new(Vec::new()), header)?;
 /// writer.write(0, &[0, 1, 2])?;
 /// let file = writer.finish()?;

@@ -2,9 +2,9 @@
 //! Opus and WAV, read and written as a stream.
 //!
 //! A reader holds one frame at a time, never the file, and never trusts a length: what is too long, cut
-//! short or damaged is a [`FileError`]. Times are microseconds from the file's start. Any [`MediaReader`]
-//! can be [`Looped`]. Opening files is the caller's: everything here takes [`Read`](std::io::Read) and
-//! [`Write`](std::io::Write).
+//! short or damaged is a [`FileError`]. Pictures are [`AccessUnit`](super::AccessUnit)s. Times are
+//! microseconds from the file's start. Any [`MediaReader`] can be [`Looped`]. Opening files is the caller's:
+//! everything here takes [`Read`](std::io::Read) and [`Write`](std::io::Write).
 
 mod annex_b;
 mod error;
@@ -14,9 +14,9 @@ mod ogg;
 mod ogg_opus;
 mod wav;
 
-pub use annex_b::{AccessUnit, AnnexBReader, AnnexBWriter};
+pub use annex_b::{AnnexBReader, AnnexBWriter};
 pub use error::FileError;
-pub use ivf::{IvfCodec, IvfFrame, IvfHeader, IvfReader, IvfWriter};
+pub use ivf::{IvfHeader, IvfReader, IvfWriter};
 pub use looped::{Looped, MediaReader, Timed};
 pub use ogg_opus::{OggOpusHead, OggOpusPacket, OggOpusReader, OggOpusWriter};
 pub use wav::{PcmChunk, WavReader, WavWriter};

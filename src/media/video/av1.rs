@@ -23,7 +23,11 @@ pub(super) struct Obu<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotObus;
 
-impl Obu<'_> {
+impl<'a> Obu<'a> {
+    pub(super) const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     pub(super) const fn kind(&self) -> u8 {
         self.header >> 3 & 0x0f
     }

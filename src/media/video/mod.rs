@@ -6,6 +6,7 @@ mod depacketise;
 mod h264;
 mod jitter_buffer;
 mod packetise;
+mod size;
 #[cfg(test)]
 mod tests;
 mod unwrap;
@@ -123,6 +124,11 @@ impl AccessUnit {
     pub fn new(codec: VideoCodec, data: Bytes, timestamp_us: u64) -> Self {
         let key_frame = is_key_frame(codec, &data);
         Self { codec, data, timestamp_us, key_frame, rotation: Rotation::None }
+    }
+
+    /// Width and height in pixels, before rotation, where the bitstream says so: in key frames.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        size::of(self.codec, &self.data)
     }
 }
 

@@ -117,7 +117,7 @@ fn met(polite: bool) -> Negotiation {
 fn the_impolite_waits_a_moment_before_its_first_offer_and_takes_what_comes() {
     let make = Output::Do(Op::Offer { ice_restart: false });
     let mut negotiation = met(false);
-    assert_eq!(outputs(&mut negotiation), [make.clone()]);
+    assert_eq!(outputs(&mut negotiation), std::slice::from_ref(&make));
     assert_eq!(negotiation.next_deadline(), Some(FIRST_OFFER_WAIT));
     negotiation.signal(NOW, offer("k", "theirs"));
     assert_eq!(outputs(&mut negotiation), [Output::Do(Op::RollBack)]);

@@ -246,10 +246,12 @@ impl RemoteActor {
                 drop(reply.send(result));
             }
             Command::Stats(reply) => {
-                let stats = match &self.link {
+                let mut stats = match &self.link {
                     Some(link) => link.connection.stats().await,
                     None => Default::default(),
                 };
+                self.senders.complete(&mut stats);
+                self.streams.complete(&mut stats);
                 drop(reply.send(stats));
             }
         }

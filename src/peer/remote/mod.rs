@@ -282,16 +282,25 @@ impl RemotePeer {
             let what = "connections are switched off for this peer";
             return Err(PeerError::InvalidArgument { what });
         }
-        let (reply, result) = oneshot::channel();
-        let command = Command::OpenChannel { label: label.to_owned(), options, reply };
-        self.shared.commands.send(command).map_err(|_| PeerError::RemoteGone)?;
-        result.await.unwrap_or(Err(PeerError::RemoteGone))
+        let label = label.to_owned();
+        self.ask(|reply| Command::OpenChannel { label, options, reply }).await?
     }
 
     /// Figures of the connection; zeros without one.
     pub async fn stats(&self) -> Result<ConnectionStats, PeerError> {
+        self.ask(Command::Stats).await
+    }
+
+    /// Asks the remote's actor, which may be there for a moment after the remote left.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, PeerError> {
+        if self.state() == RemoteState::Closed {
+            return Err(PeerError::RemoteGone);
+        }
         let (reply, result) = oneshot::channel();
-        self.shared.commands.send(Command::Stats(reply)).map_err(|_| PeerError::RemoteGone)?;
+        self.shared.commands.send(command(reply)).map_err(|_| PeerError::RemoteGone)?;
         result.await.map_err(|_| PeerError::RemoteGone)
     }
 }

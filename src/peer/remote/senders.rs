@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::media::Outbound;
+use crate::media::{Bandwidth, Outbound};
 use crate::peer::tracks::{Published, Tracks};
 use crate::rtc::engine::{Connection, SenderInit, TrackSender};
+use crate::rtc::stats::ConnectionStats;
 use crate::wire::TrackMetadata;
 
 use super::signals::Signals;
@@ -28,6 +29,8 @@ pub(super) struct Senders {
     tracks: watch::Receiver<Tracks>,
     /// In the order in which they were added.
     live: Vec<Live>,
+    /// Of the connection that they are on.
+    bandwidth: Option<Arc<Bandwidth>>,
     /// What the remote was told of our tracks, by their ids.
     told: BTreeMap<String, TrackMetadata>,
     tasks: JoinSet<()>,
@@ -35,7 +38,13 @@ pub(super) struct Senders {
 
 impl Senders {
     pub(super) fn new(tracks: watch::Receiver<Tracks>) -> Self {
-        Self { tracks, live: Vec::new(), told: BTreeMap::new(), tasks: JoinSet::new() }
+        Self {
+            tracks,
+            live: Vec::new(),
+            bandwidth: None,
+            told: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Done when the tracks changed. Pending if they cannot any more.
@@ -114,9 +123,9 @@ impl Senders {
             match connection.add_sender(&init).await {
                 Ok(sender) => {
                     let source = Arc::clone(track.shared());
-                    let peer = shared.id.clone();
+                    let bandwidth = self.bandwidth(connection, shared);
                     let (outbound, task) =
-                        Outbound::new(Arc::clone(&sender), source, peer, connected);
+                        Outbound::new(Arc::clone(&sender), source, bandwidth, connected);
                     self.tasks.spawn(task);
                     let wire_id = published.wire_id.clone();
                     self.live.push(Live { wire_id, sender, outbound });
@@ -127,6 +136,31 @@ impl Senders {
             }
         }
         changed
+    }
+
+    /// The connection's; made with its first sender.
+    fn bandwidth(&mut self, connection: &Arc<dyn Connection>, shared: &Shared) -> Arc<Bandwidth> {
+        if let Some(bandwidth) = &self.bandwidth {
+            return Arc::clone(bandwidth);
+        }
+        let (bandwidth, task) = Bandwidth::of(Arc::clone(connection), shared.id.clone());
+        // Ends with the connection.
+        self.tasks.spawn(task);
+        Arc::clone(self.bandwidth.insert(bandwidth))
+    }
+
+    /// Adds what is known here to a connection's figures.
+    pub(super) fn complete(&self, stats: &mut ConnectionStats) {
+        stats.available_outgoing_bitrate = self.bandwidth.as_ref().map(|path| path.estimate());
+        for track in stats.tracks.iter_mut().filter(|track| track.direction == "outbound") {
+            let live = self.live.iter().find(|live| live.wire_id == track.track_id);
+            let Some(live) = live else { continue };
+            let (frames, key_frames, share) = live.outbound.figures();
+            track.target_bitrate = share;
+            if track.kind == "video" {
+                (track.frames, track.key_frames) = (frames, key_frames);
+            }
+        }
     }
 
     /// Both sides agreed on something.
@@ -142,6 +176,7 @@ impl Senders {
     /// The connection is gone; its senders with it.
     pub(super) fn detach(&mut self) {
         self.live.clear();
+        self.bandwidth = None;
     }
 
     /// Ends every task and awaits it.

@@ -9,6 +9,7 @@ use crate::events::Hub;
 use crate::media::{self, Inbound};
 use crate::peer::track_metadata::TrackMetadataCache;
 use crate::rtc::engine::TrackReceiver;
+use crate::rtc::stats::ConnectionStats;
 
 /// Tracks of one remote that are taken, streams included: beyond them it is not calling.
 const MAX_TRACKS: usize = 64;
@@ -70,6 +71,29 @@ impl Streams {
         for stream_id in track.stream_ids.iter().filter(|stream| !self.carries(stream)) {
             let stream_id = stream_id.clone();
             hub.publish(&RemoteEvent::StreamRemoved { stream_id });
+        }
+    }
+
+    /// Adds what is known here to a connection's figures.
+    pub(super) fn complete(&self, stats: &mut ConnectionStats) {
+        for figures in stats.tracks.iter_mut().filter(|figures| figures.direction == "inbound") {
+            let known = self.tracks.iter().find(|(_, track)| track.track_id == figures.track_id);
+            let Some((_, track)) = known else { continue };
+            match &track.media {
+                RemoteMedia::Video(video) => {
+                    let seen = video.stats();
+                    figures.frames = seen.frames_received;
+                    figures.key_frames = seen.key_frames_received;
+                    figures.key_frames_asked = seen.key_frames_asked;
+                    figures.freezes = seen.freezes;
+                    figures.jitter_ms = Some(seen.jitter_ms);
+                }
+                RemoteMedia::Audio(audio) => {
+                    let heard = audio.stats();
+                    figures.concealed_samples = heard.concealed_samples;
+                    figures.jitter_ms = Some(heard.jitter_ms);
+                }
+            }
         }
     }
 

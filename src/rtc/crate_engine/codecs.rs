@@ -5,6 +5,7 @@
 //! browsers use.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::{
@@ -22,6 +23,8 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use rtc::sansio::Protocol;
 use webrtc::peer_connection::{MediaEngine, Registry};
+
+use super::congestion::{Congestion, Feedback, SEND_TIME_URI};
 
 /// The header extension of a picture's rotation (3GPP TS 26.114 section 7.4.5).
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
@@ -60,7 +63,9 @@ fn codec(payload_type: u8, name: &str, parameters: &str) -> RTCRtpCodecParameter
             },
             rtcp_feedback: match name {
                 "video/rtx" => Vec::new(),
-                _ if video => feedback(&[("ccm", "fir"), ("nack", ""), ("nack", "pli")]),
+                _ if video => {
+                    feedback(&[("ccm", "fir"), ("goog-remb", ""), ("nack", ""), ("nack", "pli")])
+                }
                 _ => Vec::new(),
             },
         },
@@ -90,7 +95,9 @@ pub(super) fn preferring(kind: RtpCodecKind, name: &str) -> Vec<RTCRtpCodecParam
 }
 
 /// The media engine of one connection and its interceptors.
-pub(super) fn media() -> Result<(MediaEngine, Registry), rtc::shared::error::Error> {
+pub(super) fn media(
+    feedback: &Arc<Feedback>,
+) -> Result<(MediaEngine, Registry), rtc::shared::error::Error> {
     let mut media = MediaEngine::default();
     for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
         for codec in preferring(kind, "") {
@@ -100,12 +107,17 @@ pub(super) fn media() -> Result<(MediaEngine, Registry), rtc::shared::error::Err
     let orientation = RTCRtpHeaderExtensionCapability { uri: ORIENTATION_URI.to_owned() };
     media.register_header_extension(orientation, RtpCodecKind::Video, None)?;
     configure_simulcast_extension_headers(&mut media)?;
+    for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
+        let send_time = RTCRtpHeaderExtensionCapability { uri: SEND_TIME_URI.to_owned() };
+        media.register_header_extension(send_time, kind, None)?;
+    }
     let nacks = NackGeneratorBuilder::new()
         .with_interval(NACK_PAUSE)
         .with_skip_last_n(NACK_PATIENCE)
         .with_max_nacks_per_packet(NACKS_PER_PACKET)
         .build();
     let registry = Registry::new()
+        .with(Slot::CongestionControl, Congestion::new(Arc::clone(feedback)))
         .with(Slot::NackGenerator, nacks)
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_HISTORY).build())
         .with(Slot::from(14_000), KeyFrameRequests::default());

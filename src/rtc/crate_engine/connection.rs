@@ -10,17 +10,21 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
+use tokio::sync::watch;
 use webrtc::peer_connection::{
     PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceCandidateType,
     RTCIceTransportPolicy, RTCSdpType, RTCSessionDescription, StatsSelector,
 };
 
 use super::channel::{self, CrateChannel};
+use super::congestion::Feedback;
 use super::handler::Handler;
 use super::senders::{self, CrateSender};
 use super::stats;
 use crate::rtc::RtcError;
-use crate::rtc::engine::{Channel, ChannelInit, Connection, SenderInit, TrackSender};
+use crate::rtc::engine::{
+    Channel, ChannelInit, Connection, SenderInit, TrackSender, TransportFeedback,
+};
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::sdp;
 use crate::rtc::stats::ConnectionStats;
@@ -30,6 +34,9 @@ pub(super) struct CrateConnection {
     connection: Arc<dyn PeerConnection>,
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
+    feedback: Arc<Feedback>,
+    /// Whether it was closed.
+    closed: watch::Sender<bool>,
     policy: RTCIceTransportPolicy,
     /// Whether we open the DTLS handshake if the remote leaves it to us.
     answers_actively: bool,
@@ -45,14 +52,22 @@ impl fmt::Debug for CrateConnection {
 
 impl CrateConnection {
     pub(super) fn new(
-        connection: Arc<dyn PeerConnection>,
-        runtime: Arc<ConnectionRuntime>,
-        handler: Arc<Handler>,
+        parts: (Arc<dyn PeerConnection>, Arc<ConnectionRuntime>, Arc<Handler>, Arc<Feedback>),
         policy: RTCIceTransportPolicy,
         answers_actively: bool,
     ) -> Self {
-        let opens_dtls = OnceLock::new();
-        Self { connection, runtime, handler, policy, answers_actively, opens_dtls }
+        let (connection, runtime, handler, feedback) = parts;
+        let (opens_dtls, closed) = (OnceLock::new(), watch::Sender::new(false));
+        Self {
+            connection,
+            runtime,
+            handler,
+            feedback,
+            closed,
+            policy,
+            answers_actively,
+            opens_dtls,
+        }
     }
 }
 
@@ -180,12 +195,13 @@ impl Connection for CrateConnection {
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
         let sender = CrateSender::add(&*self.connection, init).await;
-        sender
-            .map(|sender| Arc::new(sender) as _)
-            .map_err(|error| RtcError::new("add_sender", &error))
+        let sender = sender.map_err(|error| RtcError::new("add_sender", &error))?;
+        self.feedback.name(sender.stream(), sender.id());
+        Ok(Arc::new(sender))
     }
 
     async fn remove_sender(&self, sender: &dyn TrackSender) -> Result<(), RtcError> {
+        self.feedback.forget(sender.stream());
         let removed = senders::remove(&*self.connection, sender.id()).await;
         removed.map_err(|error| RtcError::new("remove_sender", &error))
     }
@@ -209,10 +225,18 @@ impl Connection for CrateConnection {
         self.runtime.received()
     }
 
+    async fn feedback(&self) -> Option<TransportFeedback> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            _ = closed.wait_for(|closed| *closed) => None,
+            feedback = self.feedback.next() => Some(feedback),
+        }
+    }
+
     async fn stats(&self) -> ConnectionStats {
         let now = webrtc::runtime::Runtime::now(&*self.runtime);
         let report = self.connection.get_stats(now, StatsSelector::None).await;
-        let mut stats = stats::read(&report);
+        let mut stats = stats::read(&report, &self.feedback);
         if let Some(pair) = self.selected_pair().await {
             stats.selected_pair = Some(stats::read_pair(&pair, &report, &self.runtime));
         }
@@ -220,6 +244,7 @@ impl Connection for CrateConnection {
     }
 
     async fn close(&self, goodbye: bool) {
+        self.closed.send_replace(true);
         self.handler.association.transport_closed();
         self.handler.association.path.settled();
         if !goodbye {

@@ -12,6 +12,7 @@
 mod association;
 mod channel;
 mod codecs;
+pub(super) mod congestion;
 mod connection;
 mod handler;
 mod path;
@@ -99,7 +100,8 @@ impl Engine for CrateEngine {
             paths.retain(|path| path.strong_count() > 0);
             paths.push(Arc::downgrade(&handler.association.path));
         }
-        let (media, registry) = codecs::media().map_err(fail)?;
+        let feedback = congestion::Feedback::new();
+        let (media, registry) = codecs::media(&feedback).map_err(fail)?;
         let building = PeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new()
@@ -119,7 +121,8 @@ impl Engine for CrateEngine {
         handler.association.belongs_to(Arc::downgrade(&connection));
         handler.tracks.belongs_to(Arc::downgrade(&connection));
         let active = config.answers_actively;
-        Ok(Arc::new(CrateConnection::new(connection, runtime, handler, policy, active)))
+        let parts = (connection, runtime, handler, feedback);
+        Ok(Arc::new(CrateConnection::new(parts, policy, active)))
     }
 
     fn network_changed(&self) {

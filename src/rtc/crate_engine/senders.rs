@@ -108,6 +108,10 @@ impl TrackSender for CrateSender {
         &self.track_id
     }
 
+    fn stream(&self) -> u32 {
+        self.ssrc
+    }
+
     fn mime_type(&self) -> &'static str {
         self.mime_type
     }

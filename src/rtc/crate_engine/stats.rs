@@ -6,12 +6,13 @@ use webrtc::peer_connection::{
     RTCIceCandidate, RTCIceCandidateType, RTCStatsReport, RTCStatsReportEntry,
 };
 
+use super::congestion::Feedback;
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::stats::{
     CandidatePairStats, CandidateStats, CandidateType, ChannelStats, ConnectionStats, TrackStats,
 };
 
-pub(super) fn read(report: &RTCStatsReport) -> ConnectionStats {
+pub(super) fn read(report: &RTCStatsReport, feedback: &Feedback) -> ConnectionStats {
     let mut stats = ConnectionStats::default();
     for entry in report.iter() {
         match entry {
@@ -39,17 +40,27 @@ pub(super) fn read(report: &RTCStatsReport) -> ConnectionStats {
                     packets: received.packets_received,
                     bytes: inbound.bytes_received,
                     packets_lost: received.packets_lost,
+                    ..TrackStats::default()
                 });
             }
             RTCStatsReportEntry::OutboundRtp(outbound) => {
                 let sent = &outbound.sent_rtp_stream_stats;
+                let figures = feedback.figures(sent.rtp_stream_stats.ssrc);
+                let remote = figures.remote;
+                let round_trip = remote.and_then(|remote| remote.round_trip);
                 stats.tracks.push(TrackStats {
-                    track_id: outbound.media_source_id.clone(),
+                    track_id: feedback.track_of(sent.rtp_stream_stats.ssrc),
                     kind: kind(sent.rtp_stream_stats.kind).to_owned(),
                     direction: "outbound".to_owned(),
                     packets: sent.packets_sent,
                     bytes: sent.bytes_sent,
-                    packets_lost: 0,
+                    packets_lost: remote.map_or(0, |remote| remote.packets_lost),
+                    retransmitted_packets: figures.retransmitted_packets,
+                    retransmitted_bytes: figures.retransmitted_bytes,
+                    fraction_lost: remote.map(|remote| remote.fraction_lost),
+                    jitter_ms: remote.map(|remote| remote.jitter_ms),
+                    round_trip_time_ms: round_trip.map(|time| time.as_secs_f64() * 1_000.0),
+                    ..TrackStats::default()
                 });
             }
             _ => {}

@@ -32,6 +32,23 @@ describe("media", () => {
     });
   }
 
+  test("two streams at once: the page sees and hears both, and loses one", async (t) => {
+    const room = stage.room(t);
+    const page = await room.page("page");
+    const peer = await room.ours("ours");
+    for (const [streamId, codec, hz] of [["kitchen", "vp8", 440], ["workshop", "h264", 880]]) {
+      const tracks = [{ kind: "video", source: { testPattern: { codec } } }, { kind: "audio", source: { tone: { hz } } }];
+      await peer.call("peer.addStream", { streamId, tracks, metadata: { streamId } });
+      assert.deepEqual(await page.next(`remote:${peer.id}`, "stream-added"), { streamId, metadata: { streamId } });
+    }
+    await until("both are decoded and heard", async () => {
+      const [seen, heard] = [await page.do("decoded"), await page.do("heard")];
+      return seen.length === 2 && seen.every(({ frames }) => frames >= 40) && heard.filter((level) => level > -16).length === 2;
+    });
+    await peer.call("peer.removeStream", { streamId: "kitchen" });
+    assert.deepEqual(await page.next(`remote:${peer.id}`, "stream-removed"), { streamId: "kitchen" });
+  });
+
   test("a page that comes late begins at once, and sees the stream go", async (t) => {
     const room = stage.room(t);
     const peer = await room.ours("ours");

@@ -7,6 +7,7 @@ const events = [];
 const waiting = [];
 const channels = new Map();
 const connections = [];
+const players = new Map();
 let peer;
 let media;
 
@@ -126,6 +127,19 @@ window.room = {
         lost: entry.packetsLost,
         codec: codec(entry.codecId),
       }));
+  },
+  /** How loud each sound track is now, in dB, as the browser plays it. */
+  async heard() {
+    const sounds = live().getReceivers().map(({ track }) => track).filter(({ kind, muted }) => kind === "audio" && !muted);
+    // The browser decodes only what is played.
+    for (const track of sounds) {
+      if (!players.has(track)) players.set(track, Object.assign(new Audio(), { srcObject: new MediaStream([track]), autoplay: true }));
+    }
+    const levels = [];
+    for (const { type, kind, audioLevel } of (await live().getStats()).values()) {
+      if (type === "inbound-rtp" && kind === "audio" && audioLevel) levels.push(20 * Math.log10(audioLevel));
+    }
+    return levels;
   },
   connections: () => connections.filter((pc) => pc.connectionState !== "closed").length,
   restartIce: () => live().restartIce(),

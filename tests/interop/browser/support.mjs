@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
 import { Ours, Server, within } from "../node/support.mjs";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const file = (path) => new URL(path, import.meta.url);
 const FILES = {
   "/": ["text/html", async () => "<!doctype html><title>room</title><script type=module src=/page.mjs></script>"],
@@ -32,6 +32,7 @@ export class Stage {
       args: [
         "--no-sandbox",
         "--use-fake-device-for-media-stream",
+        "--autoplay-policy=no-user-gesture-required",
         ...(hideLocalAddresses ? [] : ["--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns"]),
       ],
     });

@@ -189,3 +189,32 @@ export class Ours {
     if (code !== 0) throw new Error(`our client ended with ${code}`);
   }
 }
+
+/** `metered call` in a room; ended by Ctrl-C, as people do. */
+export class Call {
+  inbox = new Inbox();
+
+  static start(server, room, ...args) {
+    const call = new Call();
+    const where = ["--url", server.url, "--key", server.apiKey];
+    const { child, lines } = start(["call", room, "--json", ...where, ...args]);
+    call.child = child;
+    lines.on("line", (line) => {
+      const { type, ...payload } = JSON.parse(line);
+      call.inbox.put(type, payload);
+    });
+    return call;
+  }
+
+  next(type, fits) {
+    return this.inbox.next(type, fits);
+  }
+
+  async stop() {
+    if (this.child.exitCode !== null) return;
+    const ended = once(this.child, "exit");
+    this.child.kill("SIGINT");
+    const [code] = await within(ended, "the call's end");
+    if (code !== 0) throw new Error(`the call ended with ${code}`);
+  }
+}

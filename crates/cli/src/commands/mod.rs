@@ -1,5 +1,6 @@
 //! One file, or folder, per command.
 
+pub(crate) mod call;
 pub(crate) mod demo;
 pub(crate) mod files;
 pub(crate) mod join;

@@ -14,6 +14,8 @@ use crate::output::{self, BOLD, DIM, Failure, NOTE};
 /// Plays the service on this machine: signalling, presence, REST, limits, and faults on demand.
 ///
 /// For development only: its keys are known to everybody. Every official SDK and this one can connect to it.
+/// A browser finds a page at http://127.0.0.1:8787 that joins a room: with the JavaScript SDK, from
+/// npm install @metered-ca/realtime in the working directory.
 /// Faults are injected over HTTP, for example:
 ///
 ///   curl -X POST http://127.0.0.1:8787/_dev/drop
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     /// The secret shared with coturn (use-auth-secret), for time-limited TURN passwords.
     #[arg(long, value_name = "SECRET", env = "METERED_TURN_SECRET", hide_env_values = true)]
     turn_secret: Option<String>,
+    /// Where npm installed @metered-ca/realtime, for the page at /; by default the working directory.
+    #[arg(long, value_name = "DIR")]
+    sdk: Option<PathBuf>,
     /// Print one line of JSON when ready, instead of words.
     #[arg(long)]
     json: bool,
@@ -87,6 +92,7 @@ impl Args {
         config.tls_cert = self.tls_cert.clone().or(config.tls_cert);
         config.tls_key = self.tls_key.clone().or(config.tls_key);
         config.log = self.log.clone().or(config.log);
+        config.sdk = self.sdk.clone().or(config.sdk);
         if !self.turn_url.is_empty() {
             let mut turn = config.turn.unwrap_or_default();
             turn.urls.clone_from(&self.turn_url);
@@ -126,6 +132,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         output::say(format_args!("{NOTE}{}{NOTE:#}", server.banner()))?;
         output::say("")?;
         output::say(format_args!("  url    {BOLD}{url}{BOLD:#}"))?;
+        output::say(format_args!("  page   {BOLD}{http_url}{BOLD:#}  (a room in a browser)"))?;
         output::say(format_args!("  key    {BOLD}{key}{BOLD:#}"))?;
         if let Some((id, _)) = &secret {
             output::say(format_args!("  tokens {BOLD}metered mint alice{BOLD:#}  (kid {id})"))?;

@@ -2,6 +2,7 @@
 //!
 //! Every line that it prints was checked; a step that does not hold makes the exit code non-zero.
 
+mod call;
 mod peers;
 mod steps;
 mod watch;
@@ -14,8 +15,8 @@ use metered_dev_server::DevServer;
 
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD};
 
-/// Shows the SDK at work, from a first message to a lost connection, an expired token, a full quota and
-/// a path between two peers that dies.
+/// Shows the SDK at work, from a first message to a lost connection, an expired token, a full quota, a path
+/// between two peers that dies, and a call with picture and sound.
 ///
 /// Starts a local server, clients and peers, lets things go wrong one after the other, and says what the SDK
 /// did about each. Takes less than half a minute, needs no network, and ends with exit code 0 only if every
@@ -66,6 +67,7 @@ pub(crate) async fn run(_: Args) -> Result<ExitCode, Failure> {
     steps::tokens(&server, &mut story).await?;
     steps::limits(&server, &mut story).await?;
     peers::peers(&server, &mut story).await?;
+    call::call(&server, &mut story).await?;
     let left = server.connections();
     story.chapter("The end")?;
     let told = match left {

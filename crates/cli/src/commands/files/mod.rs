@@ -24,7 +24,6 @@
 //! the receiver, [`store`] and [`names`] what it puts on the disk, [`report`] what people and scripts see.
 
 mod error;
-mod names;
 mod offers;
 mod protocol;
 pub(crate) mod receive;
@@ -34,16 +33,14 @@ mod source;
 mod store;
 mod take;
 
-use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerEvents, PeerOptions};
+use metered_realtime::peer::{MeteredPeer, PeerEvents};
 
 use crate::commands::serve::terminated;
-use crate::connection::Connection;
+use crate::connection::PeerConnection;
 use crate::output::{self, Failure, NOTE};
 
 /// How the room is entered.
@@ -53,22 +50,13 @@ pub(crate) struct Room {
     #[arg(long)]
     room: String,
     #[command(flatten)]
-    connection: Connection,
-    /// A local address that the connection may use; may be repeated. By default those of all interfaces.
-    #[arg(long, value_name = "IP")]
-    local_address: Vec<IpAddr>,
+    connection: PeerConnection,
 }
 
 impl Room {
     /// Joins; the events are those from before the join on.
     async fn join(&self) -> Result<(MeteredPeer, PeerEvents), Failure> {
-        let mut options = PeerOptions::new(self.connection.options()?);
-        if !self.local_address.is_empty() {
-            let addresses = self.local_address.clone();
-            options.local_addresses =
-                Some(Arc::new(move || addresses.clone()) as Arc<dyn LocalAddresses>);
-        }
-        let peer = MeteredPeer::new(options)?;
+        let peer = self.connection.peer()?;
         let events = peer.events();
         peer.join(&self.room).await?;
         Ok((peer, events))

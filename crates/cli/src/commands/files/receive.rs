@@ -20,13 +20,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::error::FileError;
-use super::names::safe;
 use super::protocol::{Broken, Message, Offer, PROTOCOL, Refusal};
 use super::report::{Report, Size};
 use super::send::room_goes_on;
 use super::store::Store;
 use super::take::{Offered, Taken, greet, part_with, take};
 use super::{Room, bytes, leave, stoppable, stopped};
+use crate::names::safe;
 use crate::output::{BAD, DIM, Failure, GOOD, NOTE, printable};
 
 /// Channels that are being greeted or parted with at once; more are closed.

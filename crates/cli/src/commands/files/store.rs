@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::names::{numbered, safe};
 use super::protocol::Offer;
 use super::source::{blocking, hash, hex};
+use crate::names::{numbered, safe};
 
 /// Digits of the hash in a part's name: enough to tell files apart.
 const HASH_CHARS: usize = 16;

@@ -9,11 +9,11 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::error::FileError;
-use super::names::safe;
 use super::patience;
 use super::protocol::{Broken, Fault, Incoming, Message, Offer, Refusal, Wire};
 use super::report::{Report, Size};
 use super::store::{Part, Store};
+use crate::names::safe;
 use crate::output::{DIM, Failure, printable};
 
 /// From the opening of a channel to its offer.

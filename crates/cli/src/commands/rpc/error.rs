@@ -7,6 +7,8 @@ use metered_realtime::signalling::{ConnectError, OptionsError, RequestError};
 use metered_realtime::wire::BuildError;
 use serde_json::{Map, Value, json};
 
+use crate::media::SourceError;
+
 /// A JSON-RPC error.
 #[derive(Debug)]
 pub(crate) struct RpcError {
@@ -157,6 +159,14 @@ impl From<DataChannelError> for RpcError {
             DataChannelError::Overflow { queued, cap } => made.set("size", queued).set("cap", cap),
             _ => made,
         }
+    }
+}
+
+impl From<SourceError> for RpcError {
+    fn from(error: SourceError) -> Self {
+        let message = format!("source: {error}");
+        let made = Self::sdk("InvalidArgumentError", error.code(), message, &error.diagnosis());
+        Self { code: -32602, ..made }
     }
 }
 

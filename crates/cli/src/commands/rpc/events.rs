@@ -10,6 +10,7 @@ use metered_realtime::signalling::Event;
 use serde_json::{Value, json};
 
 use super::sources::SourceEvent;
+use crate::media::record::{RecordEvent, Recorded, Told};
 
 /// The event's name and payload in the contract.
 pub(crate) fn source_event(event: &Event) -> (&'static str, Value) {
@@ -32,6 +33,10 @@ pub(super) fn described(event: &SourceEvent) -> (String, &'static str, Value) {
         SourceEvent::Channel(id, event) => {
             let (kind, payload) = of_channel(event);
             (format!("channel:{id}"), kind, payload)
+        }
+        SourceEvent::Recording(event) => {
+            let (kind, payload) = of_recording(event);
+            (format!("track:{}", event.track_id), kind, payload)
         }
         SourceEvent::TrackStats(id, stats) => (format!("track:{id}"), "stats", stats.clone()),
     }
@@ -107,6 +112,27 @@ fn of_remote(event: &RemoteEvent) -> Value {
         RemoteEvent::StreamRemoved { stream_id } => json!({ "streamId": stream_id }),
         RemoteEvent::Lagged { missed } => json!({ "missed": missed }),
         _ => json!({}),
+    }
+}
+
+fn of_recording(event: &RecordEvent) -> (&'static str, Value) {
+    let peer_id = &*event.peer_id;
+    match &event.told {
+        Told::Begun(file) => {
+            ("recording", json!({ "peerId": peer_id, "file": file.to_string_lossy() }))
+        }
+        Told::Finished(Recorded { file, frames, bytes }) => {
+            let file = file.to_string_lossy();
+            (
+                "recorded",
+                json!({ "peerId": peer_id, "file": file, "frames": frames, "bytes": bytes }),
+            )
+        }
+        Told::Failed(failed) => {
+            let (code, message) = (failed.code(), failed.to_string());
+            let error = error("RecordError", code, &message, &failed.diagnosis());
+            ("record-failed", json!({ "peerId": peer_id, "error": error }))
+        }
     }
 }
 

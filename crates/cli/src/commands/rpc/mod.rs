@@ -5,10 +5,10 @@
 
 mod error;
 pub(crate) mod events;
-mod feed;
 mod input;
 mod options;
 mod peer_methods;
+mod records;
 mod session;
 mod signalling_methods;
 mod sources;

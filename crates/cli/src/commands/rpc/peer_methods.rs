@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::RpcError;
+use super::records::Record;
 use super::session::{Running, Session, done, now, read};
 use super::track_methods;
 
@@ -106,16 +107,13 @@ pub(super) fn start(
 ) -> Option<Result<Running, RpcError>> {
     match object {
         "peer" => {
-            if let Some(peer) = &session.peer
-                && let Some(started) = track_methods::start(peer, &session.feeds, name, params)
-            {
-                return Some(started);
-            }
-            let method = PeerMethod::parse(name)?;
-            Some(match session.peer.clone() {
-                Some(peer) => of_peer(peer, method, params),
-                None => Err(RpcError::no_client("peer")),
-            })
+            let Some(peer) = session.peer.clone() else {
+                let known =
+                    PeerMethod::parse(name).is_some() || track_methods::NAMES.contains(&name);
+                return known.then(|| Err(RpcError::no_client("peer")));
+            };
+            track_methods::start(&peer, &session.feeds, name, params)
+                .or_else(|| Some(of_peer(peer, PeerMethod::parse(name)?, params)))
         }
         "remote" => of_remote(session, name, params),
         _ => of_channel(session, name, params),
@@ -212,6 +210,10 @@ fn of_remote(session: &Session, name: &str, params: &Value) -> Option<Result<Run
                 let channel = remote.open_data_channel(&open.label, open.options()).await?;
                 Ok(json!({ "channelId": channels.add(&channel) }))
             }) as Running)
+        }),
+        "record" => read::<Record>(params).and_then(|record| {
+            session.remote(&record.peer_id)?;
+            Ok(session.records.start(record, &session.recordings))
         }),
         "stats" => read::<OfPeer>(params).and_then(|of| {
             let remote = session.remote(&of.peer_id)?;

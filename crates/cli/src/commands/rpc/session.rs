@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 
 use super::error::RpcError;
 use super::options::Options;
+use super::records::Records;
 use super::sources::{SourceEvent, Sources};
 use super::track_methods::Feeds;
 use super::{peer_methods, signalling_methods};
+use crate::media::record::Recordings;
 
 /// A request under way: its id and what comes of it.
 pub(super) type Reply = Pin<Box<dyn Future<Output = (Value, Result<Value, RpcError>)> + Send>>;
@@ -61,12 +63,13 @@ impl Channels {
     }
 }
 
-#[derive(Default)]
 pub(super) struct Session {
     pub(super) client: Option<SignallingClient>,
     pub(super) peer: Option<MeteredPeer>,
     pub(super) channels: Channels,
     pub(super) feeds: Feeds,
+    pub(super) records: Records,
+    pub(super) recordings: Recordings,
     pub(super) last_disconnected: Option<Arc<Disconnected>>,
     /// Those that left can still be asked for what became of them.
     remotes: HashMap<String, RemotePeer>,
@@ -86,6 +89,25 @@ pub(super) fn now(value: Value) -> Running {
 /// A method without a result answers `null`.
 pub(super) fn done((): ()) -> Value {
     Value::Null
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let (recordings, told) = Recordings::new();
+        let mut sources = Sources::default();
+        sources.add_recordings(told);
+        Self {
+            client: None,
+            peer: None,
+            channels: Channels::default(),
+            feeds: Feeds::default(),
+            records: Records::default(),
+            recordings,
+            last_disconnected: None,
+            remotes: HashMap::new(),
+            sources,
+        }
+    }
 }
 
 impl Session {
@@ -108,6 +130,7 @@ impl Session {
             earlier.close().await;
         }
         self.feeds.clear();
+        self.records.clear();
         self.remotes.clear();
         self.sources.add_peer(peer.events());
         self.peer = Some(peer);
@@ -116,6 +139,7 @@ impl Session {
 
     pub(super) async fn close(&mut self) {
         self.feeds.clear();
+        self.recordings.finish().await;
         if let Some(client) = &self.client {
             client.close().await;
         }
@@ -157,10 +181,16 @@ impl Session {
                 }
                 self.remotes.insert(remote.id().to_owned(), remote.clone());
             }
+            SourceEvent::Peer(PeerEvent::PeerLeft(remote)) => self.records.left(remote.id()),
             SourceEvent::Remote(_, RemoteEvent::DataChannel(channel)) => {
                 self.channels.add(channel);
             }
-            SourceEvent::Remote(_, RemoteEvent::Track(track)) => self.sources.add_track(track),
+            SourceEvent::Remote(id, event) => {
+                if let RemoteEvent::Track(track) = event {
+                    self.sources.add_track(track);
+                }
+                self.records.note(id, event, &self.recordings);
+            }
             _ => {}
         }
     }

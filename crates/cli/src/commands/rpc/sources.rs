@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
-use metered_realtime::media::PacketEvent;
 use metered_realtime::peer::{
     DataChannelEvent, DataChannelEvents, PeerEvent, PeerEvents, RemoteEvent, RemoteEvents,
     RemoteTrack,
 };
 use metered_realtime::signalling::{Event, Events};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::media::record::RecordEvent;
 
 /// An event with the source that tells it.
 pub(super) enum SourceEvent {
@@ -21,6 +23,7 @@ pub(super) enum SourceEvent {
     Channel(Arc<str>, DataChannelEvent),
     /// A remote track's figures.
     TrackStats(Arc<str>, Value),
+    Recording(RecordEvent),
 }
 
 /// Between two events with a track's figures.
@@ -42,26 +45,19 @@ fn figures(track: &RemoteTrack) -> BoxStream<'static, SourceEvent> {
         )
         .boxed();
     }
-    let Some(packets) = track.audio().map(|audio| audio.packets()) else {
+    let Some(audio) = track.audio().cloned() else {
         return futures_util::stream::empty().boxed();
     };
-    futures_util::stream::unfold(
-        (id, packets, 0_u64, 0_u64),
-        |(id, mut packets, mut count, mut bytes)| async move {
-            let over = async {
-                while let Some(event) = packets.next().await {
-                    if let PacketEvent::Packet(packet) = event {
-                        count += 1;
-                        bytes += packet.payload.len() as u64;
-                    }
-                }
-            };
-            let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
-            let stats = json!({ "framesReceived": count, "bytesReceived": bytes });
-            let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
-            (!ended).then_some((stats, (id, packets, count, bytes)))
-        },
-    )
+    let packets = audio.packets();
+    futures_util::stream::unfold((id, audio, packets), |(id, audio, mut packets)| async {
+        let over = async { while packets.next().await.is_some() {} };
+        let ended = tokio::time::timeout(STATS_PAUSE, over).await.is_ok();
+        let mut stats = json!(audio.stats());
+        // A frame of sound is a packet.
+        stats["framesReceived"] = stats["packetsReceived"].clone();
+        let stats = SourceEvent::TrackStats(Arc::clone(&id), stats);
+        (!ended).then_some((stats, (id, audio, packets)))
+    })
     .boxed()
 }
 
@@ -89,6 +85,14 @@ impl Sources {
 
     pub(super) fn add_track(&mut self, track: &RemoteTrack) {
         self.0.push(figures(track));
+    }
+
+    pub(super) fn add_recordings(&mut self, told: UnboundedReceiver<RecordEvent>) {
+        let events = futures_util::stream::unfold(told, |mut told| async {
+            let event = told.recv().await?;
+            Some((SourceEvent::Recording(event), told))
+        });
+        self.0.push(events.boxed());
     }
 
     /// The next event; pending while there is no source.

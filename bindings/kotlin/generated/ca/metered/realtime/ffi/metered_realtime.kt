@@ -12050,6 +12050,11 @@ data class ConnectionStats (
     val `packetsLost`: kotlin.Long
     ,
     /**
+     * Bits per second that the path to the remote is believed to carry; none without tracks to send.
+     */
+    val `availableOutgoingBitrate`: kotlin.ULong?
+    ,
+    /**
      * Per data channel.
      */
     val `channels`: List<ChannelStats>
@@ -12080,6 +12085,7 @@ public object FfiConverterTypeConnectionStats: FfiConverterRustBuffer<Connection
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterOptionalULong.read(buf),
             FfiConverterSequenceTypeChannelStats.read(buf),
             FfiConverterSequenceTypeTrackStats.read(buf),
         )
@@ -12092,6 +12098,7 @@ public object FfiConverterTypeConnectionStats: FfiConverterRustBuffer<Connection
             FfiConverterULong.allocationSize(value.`packetsSent`) +
             FfiConverterULong.allocationSize(value.`packetsReceived`) +
             FfiConverterLong.allocationSize(value.`packetsLost`) +
+            FfiConverterOptionalULong.allocationSize(value.`availableOutgoingBitrate`) +
             FfiConverterSequenceTypeChannelStats.allocationSize(value.`channels`) +
             FfiConverterSequenceTypeTrackStats.allocationSize(value.`tracks`)
     )
@@ -12103,6 +12110,7 @@ public object FfiConverterTypeConnectionStats: FfiConverterRustBuffer<Connection
             FfiConverterULong.write(value.`packetsSent`, buf)
             FfiConverterULong.write(value.`packetsReceived`, buf)
             FfiConverterLong.write(value.`packetsLost`, buf)
+            FfiConverterOptionalULong.write(value.`availableOutgoingBitrate`, buf)
             FfiConverterSequenceTypeChannelStats.write(value.`channels`, buf)
             FfiConverterSequenceTypeTrackStats.write(value.`tracks`, buf)
     }
@@ -13851,9 +13859,64 @@ data class TrackStats (
     val `bytes`: kotlin.ULong
     ,
     /**
-     * Packets known to be lost; inbound only.
+     * Packets lost: inbound, as far as known here; outbound, as the remote reports.
      */
     val `packetsLost`: kotlin.Long
+    ,
+    /**
+     * Packets sent again because the remote asked; outbound only.
+     */
+    val `retransmittedPackets`: kotlin.ULong
+    ,
+    /**
+     * Bytes of RTP payload in them.
+     */
+    val `retransmittedBytes`: kotlin.ULong
+    ,
+    /**
+     * Share of the packets lost, 0 to 1, in the remote's last report; outbound only.
+     */
+    val `fractionLost`: kotlin.Double?
+    ,
+    /**
+     * Variation of the transit time, measured by who receives.
+     */
+    val `jitterMs`: kotlin.Double?
+    ,
+    /**
+     * From here to the remote and back, from its last report; outbound only.
+     */
+    val `roundTripTimeMs`: kotlin.Double?
+    ,
+    /**
+     * Bits per second that the encoder shall make for this remote; outbound only.
+     */
+    val `targetBitrate`: kotlin.ULong?
+    ,
+    /**
+     * Whole pictures sent or received; video only.
+     */
+    val `frames`: kotlin.ULong
+    ,
+    /**
+     * Those of them that a decoder can begin with.
+     */
+    val `keyFrames`: kotlin.ULong
+    ,
+    /**
+     * Key frames that we asked for because of losses; inbound video only.
+     */
+    val `keyFramesAsked`: kotlin.ULong
+    ,
+    /**
+     * Times without a picture for a second; inbound video only.
+     */
+    val `freezes`: kotlin.ULong
+    ,
+    /**
+     * Samples at 48 kHz that were made up because their packet did not come in time; inbound audio only.
+     */
+    val `concealedSamples`: kotlin.ULong
 
 ){
 
@@ -13876,6 +13939,17 @@ public object FfiConverterTypeTrackStats: FfiConverterRustBuffer<TrackStats> {
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterLong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterOptionalDouble.read(buf),
+            FfiConverterOptionalDouble.read(buf),
+            FfiConverterOptionalDouble.read(buf),
+            FfiConverterOptionalULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
         )
     }
 
@@ -13885,7 +13959,18 @@ public object FfiConverterTypeTrackStats: FfiConverterRustBuffer<TrackStats> {
             FfiConverterString.allocationSize(value.`direction`) +
             FfiConverterULong.allocationSize(value.`packets`) +
             FfiConverterULong.allocationSize(value.`bytes`) +
-            FfiConverterLong.allocationSize(value.`packetsLost`)
+            FfiConverterLong.allocationSize(value.`packetsLost`) +
+            FfiConverterULong.allocationSize(value.`retransmittedPackets`) +
+            FfiConverterULong.allocationSize(value.`retransmittedBytes`) +
+            FfiConverterOptionalDouble.allocationSize(value.`fractionLost`) +
+            FfiConverterOptionalDouble.allocationSize(value.`jitterMs`) +
+            FfiConverterOptionalDouble.allocationSize(value.`roundTripTimeMs`) +
+            FfiConverterOptionalULong.allocationSize(value.`targetBitrate`) +
+            FfiConverterULong.allocationSize(value.`frames`) +
+            FfiConverterULong.allocationSize(value.`keyFrames`) +
+            FfiConverterULong.allocationSize(value.`keyFramesAsked`) +
+            FfiConverterULong.allocationSize(value.`freezes`) +
+            FfiConverterULong.allocationSize(value.`concealedSamples`)
     )
 
     override fun write(value: TrackStats, buf: ByteBuffer) {
@@ -13895,6 +13980,17 @@ public object FfiConverterTypeTrackStats: FfiConverterRustBuffer<TrackStats> {
             FfiConverterULong.write(value.`packets`, buf)
             FfiConverterULong.write(value.`bytes`, buf)
             FfiConverterLong.write(value.`packetsLost`, buf)
+            FfiConverterULong.write(value.`retransmittedPackets`, buf)
+            FfiConverterULong.write(value.`retransmittedBytes`, buf)
+            FfiConverterOptionalDouble.write(value.`fractionLost`, buf)
+            FfiConverterOptionalDouble.write(value.`jitterMs`, buf)
+            FfiConverterOptionalDouble.write(value.`roundTripTimeMs`, buf)
+            FfiConverterOptionalULong.write(value.`targetBitrate`, buf)
+            FfiConverterULong.write(value.`frames`, buf)
+            FfiConverterULong.write(value.`keyFrames`, buf)
+            FfiConverterULong.write(value.`keyFramesAsked`, buf)
+            FfiConverterULong.write(value.`freezes`, buf)
+            FfiConverterULong.write(value.`concealedSamples`, buf)
     }
 }
 

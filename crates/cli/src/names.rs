@@ -8,7 +8,7 @@ const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 const NAMELESS: &str = "file";
 
 /// A name without path, control characters, hidden directions of writing, or a meaning for the system.
-pub(super) fn safe(name: &str) -> String {
+pub(crate) fn safe(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let cleaned: String = last.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
     // A dot in front would hide it, and Windows drops those at the end.
@@ -49,7 +49,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// The name with a number, for when it is taken: `a (2).txt`.
-pub(super) fn numbered(name: &str, number: u32) -> String {
+pub(crate) fn numbered(name: &str, number: u32) -> String {
     match name.rfind('.') {
         Some(at) if at > 0 => format!("{} ({number}){}", &name[..at], &name[at..]),
         _ => format!("{name} ({number})"),

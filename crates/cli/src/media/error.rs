@@ -1,0 +1,93 @@
+//! Why a source cannot be sent.
+
+use metered_realtime::diagnosis::Diagnosis;
+use metered_realtime::media::WriteError;
+use metered_realtime::media::files::FileError;
+
+use super::clip::MAX_FILE_BYTES;
+use super::pattern;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// Neither a test pattern nor a tone nor a file, or several.
+    #[error("{0}")]
+    Unclear(String),
+    #[error("{path}: {error}")]
+    File { path: String, error: FileError },
+    #[error("{path}: files of this kind are not taken")]
+    UnknownKind { path: String },
+    #[error("{path}: {bytes} bytes are more than {MAX_FILE_BYTES}")]
+    TooLarge { path: String, bytes: u64 },
+    #[error("{path}: there is nothing in it")]
+    Empty { path: String },
+    #[error("{path}: the first picture is no key frame")]
+    NoKeyFrame { path: String },
+    #[error("there is no test pattern of {0}")]
+    NoPattern(String),
+    #[error("a tone of {hz} Hz is not within 20 to 20,000")]
+    Tone { hz: f32 },
+    /// A source of sound for pictures, or the other way round.
+    #[error("this source is not {wanted}")]
+    OtherKind { wanted: &'static str },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl SourceError {
+    /// Stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Unclear(_) => "source_unclear",
+            Self::File { error, .. } => error.code(),
+            Self::UnknownKind { .. } => "source_kind_unknown",
+            Self::TooLarge { .. } => "source_too_large",
+            Self::Empty { .. } => "source_empty",
+            Self::NoKeyFrame { .. } => "source_no_key_frame",
+            Self::NoPattern(_) => "no_such_pattern",
+            Self::Tone { .. } => "tone_out_of_range",
+            Self::OtherKind { .. } => "source_other_kind",
+            Self::Write(error) => error.code(),
+        }
+    }
+
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Unclear(_) => Diagnosis::new(
+                "A source is one thing: a test pattern, a tone or a file.",
+                "Give exactly one of testPattern, tone and file; on the command line test-pattern, tone or a path.",
+            ),
+            Self::File { error, .. } => error.diagnosis(),
+            Self::UnknownKind { .. } => Diagnosis::new(
+                "A file's extension says how it is read, and this one is not known.",
+                "Give .ivf (VP8, VP9, AV1) or .h264 (Annex B) for pictures, .ogg, .opus or .wav for sound. ffmpeg makes each: ffmpeg -i INPUT out.ivf",
+            ),
+            Self::TooLarge { .. } => Diagnosis::new(
+                "A source is held in memory, to go to any key frame at once.",
+                "Cut it: ffmpeg -i INPUT -t 60 -c copy OUTPUT",
+            ),
+            Self::Empty { .. } => {
+                Diagnosis::new("The file has a header and nothing behind it.", "Give another file.")
+            }
+            Self::NoKeyFrame { .. } => Diagnosis::new(
+                "The file begins in the middle of a stream, where no decoder can.",
+                "Encode it anew: ffmpeg -i INPUT -g 50 OUTPUT",
+            ),
+            Self::NoPattern(_) => Diagnosis::new(
+                "A test pattern is a clip inside the command, encoded beforehand.",
+                pattern::offered(),
+            ),
+            Self::Tone { .. } => Diagnosis::new(
+                "Nobody hears it, or Opus does not carry it.",
+                "Give a frequency in Hz, such as 440.",
+            ),
+            Self::OtherKind { .. } => Diagnosis::new(
+                "Pictures and sound have tracks of their own.",
+                "Give a test pattern, .ivf or .h264 as video; a tone, .ogg, .opus or .wav as audio.",
+            ),
+            Self::Write(_) => Diagnosis::new(
+                "The file's content is not what its name says.",
+                "Encode it anew with ffmpeg.",
+            ),
+        }
+    }
+}
