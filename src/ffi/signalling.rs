@@ -11,6 +11,7 @@ use super::options::{Credential, SignallingOptions};
 use super::runtime::{self, Closing};
 use super::token_provider::{Asked, ProviderSlot, TokenProvider};
 use crate::credential;
+use crate::events::Events;
 use crate::signalling::{
     Counters as SignallingCounters, Event, SendPriority, SignallingClient as Core,
     State as SignallingState, SubscribeOptions,
@@ -33,7 +34,7 @@ pub struct PacingFigures {
 #[derive(uniffi::Object)]
 pub struct SignallingClient {
     core: Core,
-    inbox: Inbox<Event>,
+    inbox: Inbox<Events<Event>>,
     provider: Arc<ProviderSlot>,
     /// The connection belongs to a peer, which ends it.
     borrowed: bool,
