@@ -11,7 +11,9 @@ use super::raw_bytes::RawBytes;
 use super::runtime;
 use crate::events::Events;
 use crate::media::audio::{Level, OpusApplication, OpusOptions};
-use crate::media::{self, LocalTrackEvent as Event, Rotation, VideoCodec};
+use crate::media::{
+    self, LocalTrackEvent as Event, Rotation, Target, TrackBitrate, TrackPriority, VideoCodec,
+};
 
 /// A codec of video.
 #[uniffi::remote(Enum)]
@@ -55,6 +57,40 @@ pub struct Level {
     pub peak_dbfs: f32,
 }
 
+/// What an encoder shall make.
+#[uniffi::remote(Record)]
+pub struct Target {
+    /// Bits per second; 0 for nothing at all.
+    pub bits_per_second: u64,
+    /// Pictures per second that look best at this bitrate; 0 for sound.
+    pub frame_rate: u32,
+}
+
+/// Who gets more when there is too little.
+#[uniffi::remote(Enum)]
+pub enum TrackPriority {
+    /// Half of low.
+    VeryLow,
+    /// What tracks have.
+    Low,
+    /// Twice low.
+    Medium,
+    /// Four times low.
+    High,
+}
+
+/// What a track wants of the bits to each remote.
+#[uniffi::remote(Record)]
+pub struct TrackBitrate {
+    /// Who gets more when there is too little.
+    pub priority: TrackPriority,
+    /// Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+    /// but for the most important one, which goes on with what there is.
+    pub minimum: u64,
+    /// Bits per second beyond which it does not get better. Not below the minimum.
+    pub maximum: u64,
+}
+
 /// What a track is told by its remotes.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum LocalTrackEvent {
@@ -72,6 +108,15 @@ pub enum LocalTrackEvent {
         /// Such as `video/H264`.
         codec: String,
     },
+    /// What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+    TargetBitrate {
+        /// The remote; none for all of them, as the slowest decides.
+        peer_id: Option<String>,
+        /// Bits per second that an encoder shall make; 0 for nothing at all.
+        bits_per_second: u64,
+        /// Pictures per second that look best at this bitrate; 0 for sound.
+        frame_rate: u32,
+    },
     /// Events were not taken fast enough: so many of the oldest were dropped.
     Lagged {
         /// How many.
@@ -86,6 +131,9 @@ impl From<Event> for LocalTrackEvent {
             Event::CodecAgreed { peer_id } => Self::CodecAgreed { peer_id },
             Event::CodecNotSupported { peer_id, codec } => {
                 Self::CodecNotSupported { peer_id, codec: codec.to_owned() }
+            }
+            Event::TargetBitrate { peer_id, bits_per_second, frame_rate } => {
+                Self::TargetBitrate { peer_id, bits_per_second, frame_rate }
             }
             Event::Lagged { missed } => Self::Lagged { missed },
         }
@@ -152,6 +200,27 @@ impl LocalVideoTrack {
         unit.key_frame = key_frame.unwrap_or(unit.key_frame);
         unit.rotation = rotation;
         Ok(self.core.write(&unit)?)
+    }
+
+    /// What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+    /// None while nobody, or it, gets the track.
+    #[uniffi::method(default(peer_id = None))]
+    pub fn target(&self, peer_id: Option<String>) -> Result<Option<Target>, SdkError> {
+        Ok(match peer_id {
+            Some(peer_id) => self.core.target_for(&peer_id),
+            None => self.core.target(),
+        })
+    }
+
+    /// Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+    pub fn set_bitrate(&self, bitrate: TrackBitrate) -> Result<(), SdkError> {
+        self.core.set_bitrate(bitrate);
+        Ok(())
+    }
+
+    /// The worst share of packets lost, 0 to 1, of what the remotes last reported.
+    pub fn reported_loss(&self) -> Result<f64, SdkError> {
+        Ok(self.core.reported_loss())
     }
 
     /// Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
@@ -274,6 +343,27 @@ impl LocalAudioTrack {
     /// How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
     pub fn level(&self) -> Result<Level, SdkError> {
         Ok(self.core.level())
+    }
+
+    /// What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+    /// None while nobody, or it, gets the track.
+    #[uniffi::method(default(peer_id = None))]
+    pub fn target(&self, peer_id: Option<String>) -> Result<Option<Target>, SdkError> {
+        Ok(match peer_id {
+            Some(peer_id) => self.core.target_for(&peer_id),
+            None => self.core.target(),
+        })
+    }
+
+    /// Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+    pub fn set_bitrate(&self, bitrate: TrackBitrate) -> Result<(), SdkError> {
+        self.core.set_bitrate(bitrate);
+        Ok(())
+    }
+
+    /// The worst share of packets lost, 0 to 1, of what the remotes last reported.
+    pub fn reported_loss(&self) -> Result<f64, SdkError> {
+        Ok(self.core.reported_loss())
     }
 
     /// Stops or resumes sending. Its remotes keep the track, and its time goes on.

@@ -196,8 +196,8 @@ pub struct AudioStats {
     pub packets_lost: u64,
     /// Variation of the transit time (RFC 3550 section 6.4.1).
     pub jitter_ms: f64,
-    /// Sound that was made up for lost packets, of the output that was opened last.
-    pub concealed_ms: u64,
+    /// Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+    pub concealed_samples: u64,
     /// Times that this began, of that output.
     pub concealments: u64,
     /// From a packet's arrival on the fastest way to its sound, of that output.

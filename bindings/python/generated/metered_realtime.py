@@ -573,6 +573,10 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events() != 22196:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss() != 15582:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate() != 64025:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding() != 11367:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener() != 16010:
@@ -580,6 +584,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted() != 11161:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown() != 36238:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_target() != 47766:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus() != 9903:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -599,11 +605,17 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events() != 35080:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss() != 11606:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate() != 52344:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener() != 20484:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_muted() != 38764:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown() != 6345:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_target() != 7438:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_localvideotrack_write() != 4465:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -1652,6 +1664,17 @@ _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events.argtype
     ctypes.c_uint32,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss.restype = ctypes.c_double
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1674,6 +1697,12 @@ _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown.argtypes =
     ctypes.c_uint64,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_opus.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1729,6 +1758,17 @@ _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events.argtype
     ctypes.c_uint32,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss.restype = ctypes.c_double
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_listener.argtypes = (
     ctypes.c_uint64,
     ctypes.c_uint64,
@@ -1745,6 +1785,12 @@ _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown.argtypes =
     ctypes.c_uint64,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_write.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -2359,6 +2405,12 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_level.restype
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding.restype = ctypes.c_uint16
@@ -2371,6 +2423,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted.res
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_target.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_target.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus.restype = ctypes.c_uint16
@@ -2398,6 +2453,12 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_id.restype = 
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener.restype = ctypes.c_uint16
@@ -2407,6 +2468,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_muted.res
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_target.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_target.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_write.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_write.restype = ctypes.c_uint16
@@ -3077,12 +3141,12 @@ class AudioStats:
     """
     Figures of a track of sound, since it came.
 """
-    def __init__(self, *, packets_received:int, bytes_received:int, packets_lost:int, jitter_ms:float, concealed_ms:int, concealments:int, delay_ms:float):
+    def __init__(self, *, packets_received:int, bytes_received:int, packets_lost:int, jitter_ms:float, concealed_samples:int, concealments:int, delay_ms:float):
         self.packets_received = packets_received
         self.bytes_received = bytes_received
         self.packets_lost = packets_lost
         self.jitter_ms = jitter_ms
-        self.concealed_ms = concealed_ms
+        self.concealed_samples = concealed_samples
         self.concealments = concealments
         self.delay_ms = delay_ms
 
@@ -3090,7 +3154,7 @@ class AudioStats:
 
 
     def __str__(self):
-        return "AudioStats(packets_received={}, bytes_received={}, packets_lost={}, jitter_ms={}, concealed_ms={}, concealments={}, delay_ms={})".format(self.packets_received, self.bytes_received, self.packets_lost, self.jitter_ms, self.concealed_ms, self.concealments, self.delay_ms)
+        return "AudioStats(packets_received={}, bytes_received={}, packets_lost={}, jitter_ms={}, concealed_samples={}, concealments={}, delay_ms={})".format(self.packets_received, self.bytes_received, self.packets_lost, self.jitter_ms, self.concealed_samples, self.concealments, self.delay_ms)
     def __eq__(self, other):
         if self.packets_received != other.packets_received:
             return False
@@ -3100,7 +3164,7 @@ class AudioStats:
             return False
         if self.jitter_ms != other.jitter_ms:
             return False
-        if self.concealed_ms != other.concealed_ms:
+        if self.concealed_samples != other.concealed_samples:
             return False
         if self.concealments != other.concealments:
             return False
@@ -3116,7 +3180,7 @@ class _UniffiFfiConverterTypeAudioStats(_UniffiConverterRustBuffer):
             bytes_received=_UniffiFfiConverterUInt64.read(buf),
             packets_lost=_UniffiFfiConverterUInt64.read(buf),
             jitter_ms=_UniffiFfiConverterFloat64.read(buf),
-            concealed_ms=_UniffiFfiConverterUInt64.read(buf),
+            concealed_samples=_UniffiFfiConverterUInt64.read(buf),
             concealments=_UniffiFfiConverterUInt64.read(buf),
             delay_ms=_UniffiFfiConverterFloat64.read(buf),
         )
@@ -3127,7 +3191,7 @@ class _UniffiFfiConverterTypeAudioStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.check_lower(value.bytes_received)
         _UniffiFfiConverterUInt64.check_lower(value.packets_lost)
         _UniffiFfiConverterFloat64.check_lower(value.jitter_ms)
-        _UniffiFfiConverterUInt64.check_lower(value.concealed_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.concealed_samples)
         _UniffiFfiConverterUInt64.check_lower(value.concealments)
         _UniffiFfiConverterFloat64.check_lower(value.delay_ms)
 
@@ -3137,7 +3201,7 @@ class _UniffiFfiConverterTypeAudioStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.bytes_received, buf)
         _UniffiFfiConverterUInt64.write(value.packets_lost, buf)
         _UniffiFfiConverterFloat64.write(value.jitter_ms, buf)
-        _UniffiFfiConverterUInt64.write(value.concealed_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.concealed_samples, buf)
         _UniffiFfiConverterUInt64.write(value.concealments, buf)
         _UniffiFfiConverterFloat64.write(value.delay_ms, buf)
 
@@ -5032,6 +5096,52 @@ class LocalTrackEvent:
             return True
 
     @dataclass
+    class TARGET_BITRATE:
+        """
+        What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+"""
+
+        def __init__(self, peer_id:typing.Optional[str], bits_per_second:int, frame_rate:int):
+            self.peer_id = peer_id
+
+            """
+        The remote; none for all of them, as the slowest decides.
+"""
+
+            self.bits_per_second = bits_per_second
+
+            """
+        Bits per second that an encoder shall make; 0 for nothing at all.
+"""
+
+            self.frame_rate = frame_rate
+
+            """
+        Pictures per second that look best at this bitrate; 0 for sound.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.TARGET_BITRATE(peer_id={}, bits_per_second={}, frame_rate={})".format(self.peer_id, self.bits_per_second, self.frame_rate)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_TARGET_BITRATE():
+                return False
+            if self.peer_id != other.peer_id:
+                return False
+            if self.bits_per_second != other.bits_per_second:
+                return False
+            if self.frame_rate != other.frame_rate:
+                return False
+            return True
+
+    @dataclass
     class LAGGED:
         """
         Events were not taken fast enough: so many of the oldest were dropped.
@@ -5077,6 +5187,10 @@ class LocalTrackEvent:
         return isinstance(self, LocalTrackEvent.CODEC_NOT_SUPPORTED)
     def is_codec_not_supported(self) -> bool:
         return isinstance(self, LocalTrackEvent.CODEC_NOT_SUPPORTED)
+    def is_TARGET_BITRATE(self) -> bool:
+        return isinstance(self, LocalTrackEvent.TARGET_BITRATE)
+    def is_target_bitrate(self) -> bool:
+        return isinstance(self, LocalTrackEvent.TARGET_BITRATE)
     def is_LAGGED(self) -> bool:
         return isinstance(self, LocalTrackEvent.LAGGED)
     def is_lagged(self) -> bool:
@@ -5089,6 +5203,7 @@ class LocalTrackEvent:
 LocalTrackEvent.KEY_FRAME_WANTED = type("LocalTrackEvent.KEY_FRAME_WANTED", (LocalTrackEvent.KEY_FRAME_WANTED, LocalTrackEvent,), {})  # type: ignore
 LocalTrackEvent.CODEC_AGREED = type("LocalTrackEvent.CODEC_AGREED", (LocalTrackEvent.CODEC_AGREED, LocalTrackEvent,), {})  # type: ignore
 LocalTrackEvent.CODEC_NOT_SUPPORTED = type("LocalTrackEvent.CODEC_NOT_SUPPORTED", (LocalTrackEvent.CODEC_NOT_SUPPORTED, LocalTrackEvent,), {})  # type: ignore
+LocalTrackEvent.TARGET_BITRATE = type("LocalTrackEvent.TARGET_BITRATE", (LocalTrackEvent.TARGET_BITRATE, LocalTrackEvent,), {})  # type: ignore
 LocalTrackEvent.LAGGED = type("LocalTrackEvent.LAGGED", (LocalTrackEvent.LAGGED, LocalTrackEvent,), {})  # type: ignore
 
 
@@ -5111,6 +5226,12 @@ class _UniffiFfiConverterTypeLocalTrackEvent(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterString.read(buf),
             )
         if variant == 4:
+            return LocalTrackEvent.TARGET_BITRATE(
+                _UniffiFfiConverterOptionalString.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+                _UniffiFfiConverterUInt32.read(buf),
+            )
+        if variant == 5:
             return LocalTrackEvent.LAGGED(
                 _UniffiFfiConverterUInt64.read(buf),
             )
@@ -5126,6 +5247,11 @@ class _UniffiFfiConverterTypeLocalTrackEvent(_UniffiConverterRustBuffer):
         if value.is_CODEC_NOT_SUPPORTED():
             _UniffiFfiConverterString.check_lower(value.peer_id)
             _UniffiFfiConverterString.check_lower(value.codec)
+            return
+        if value.is_TARGET_BITRATE():
+            _UniffiFfiConverterOptionalString.check_lower(value.peer_id)
+            _UniffiFfiConverterUInt64.check_lower(value.bits_per_second)
+            _UniffiFfiConverterUInt32.check_lower(value.frame_rate)
             return
         if value.is_LAGGED():
             _UniffiFfiConverterUInt64.check_lower(value.missed)
@@ -5143,8 +5269,13 @@ class _UniffiFfiConverterTypeLocalTrackEvent(_UniffiConverterRustBuffer):
             buf.write_i32(3)
             _UniffiFfiConverterString.write(value.peer_id, buf)
             _UniffiFfiConverterString.write(value.codec, buf)
-        if value.is_LAGGED():
+        if value.is_TARGET_BITRATE():
             buf.write_i32(4)
+            _UniffiFfiConverterOptionalString.write(value.peer_id, buf)
+            _UniffiFfiConverterUInt64.write(value.bits_per_second, buf)
+            _UniffiFfiConverterUInt32.write(value.frame_rate, buf)
+        if value.is_LAGGED():
+            buf.write_i32(5)
             _UniffiFfiConverterUInt64.write(value.missed, buf)
 
 
@@ -5171,6 +5302,122 @@ class _UniffiFfiConverterSequenceTypeLocalTrackEvent(_UniffiConverterRustBuffer)
         return [
             _UniffiFfiConverterTypeLocalTrackEvent.read(buf) for i in range(count)
         ]
+
+
+
+
+
+
+class TrackPriority(enum.Enum):
+    """
+    Who gets more when there is too little.
+"""
+
+    VERY_LOW = 0
+    """
+    Half of low.
+"""
+
+    LOW = 1
+    """
+    What tracks have.
+"""
+
+    MEDIUM = 2
+    """
+    Twice low.
+"""
+
+    HIGH = 3
+    """
+    Four times low.
+"""
+
+
+
+class _UniffiFfiConverterTypeTrackPriority(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TrackPriority.VERY_LOW
+        if variant == 2:
+            return TrackPriority.LOW
+        if variant == 3:
+            return TrackPriority.MEDIUM
+        if variant == 4:
+            return TrackPriority.HIGH
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == TrackPriority.VERY_LOW:
+            return
+        if value == TrackPriority.LOW:
+            return
+        if value == TrackPriority.MEDIUM:
+            return
+        if value == TrackPriority.HIGH:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == TrackPriority.VERY_LOW:
+            buf.write_i32(1)
+        if value == TrackPriority.LOW:
+            buf.write_i32(2)
+        if value == TrackPriority.MEDIUM:
+            buf.write_i32(3)
+        if value == TrackPriority.HIGH:
+            buf.write_i32(4)
+
+
+
+@dataclass
+class TrackBitrate:
+    """
+    What a track wants of the bits to each remote.
+"""
+    def __init__(self, *, priority:TrackPriority, minimum:int, maximum:int):
+        self.priority = priority
+        self.minimum = minimum
+        self.maximum = maximum
+
+
+
+
+    def __str__(self):
+        return "TrackBitrate(priority={}, minimum={}, maximum={})".format(self.priority, self.minimum, self.maximum)
+    def __eq__(self, other):
+        if self.priority != other.priority:
+            return False
+        if self.minimum != other.minimum:
+            return False
+        if self.maximum != other.maximum:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTrackBitrate(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TrackBitrate(
+            priority=_UniffiFfiConverterTypeTrackPriority.read(buf),
+            minimum=_UniffiFfiConverterUInt64.read(buf),
+            maximum=_UniffiFfiConverterUInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeTrackPriority.check_lower(value.priority)
+        _UniffiFfiConverterUInt64.check_lower(value.minimum)
+        _UniffiFfiConverterUInt64.check_lower(value.maximum)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeTrackPriority.write(value.priority, buf)
+        _UniffiFfiConverterUInt64.write(value.minimum, buf)
+        _UniffiFfiConverterUInt64.write(value.maximum, buf)
 
 
 
@@ -5418,6 +5665,70 @@ class _UniffiFfiConverterTypeLocalTrackListener:
     def write(cls, value: LocalTrackListener, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
+@dataclass
+class Target:
+    """
+    What an encoder shall make.
+"""
+    def __init__(self, *, bits_per_second:int, frame_rate:int):
+        self.bits_per_second = bits_per_second
+        self.frame_rate = frame_rate
+
+
+
+
+    def __str__(self):
+        return "Target(bits_per_second={}, frame_rate={})".format(self.bits_per_second, self.frame_rate)
+    def __eq__(self, other):
+        if self.bits_per_second != other.bits_per_second:
+            return False
+        if self.frame_rate != other.frame_rate:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTarget(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Target(
+            bits_per_second=_UniffiFfiConverterUInt64.read(buf),
+            frame_rate=_UniffiFfiConverterUInt32.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.bits_per_second)
+        _UniffiFfiConverterUInt32.check_lower(value.frame_rate)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.bits_per_second, buf)
+        _UniffiFfiConverterUInt32.write(value.frame_rate, buf)
+
+class _UniffiFfiConverterOptionalTypeTarget(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeTarget.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeTarget.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeTarget.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 class _UniffiFfiConverterOptionalBoolean(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -5470,6 +5781,16 @@ class LocalVideoTrackProtocol(typing.Protocol):
         all also gets what came before it.
 """
         raise NotImplementedError
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        raise NotImplementedError
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+"""
+        raise NotImplementedError
     def set_listener(self, listener: LocalTrackListener) -> None:
         """
         Hands all events to a listener, instead of one that was set before and of `next_events`.
@@ -5484,6 +5805,12 @@ class LocalVideoTrackProtocol(typing.Protocol):
         """
         Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
         call does nothing.
+"""
+        raise NotImplementedError
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
 """
         raise NotImplementedError
     def write(self, data: bytes,timestamp_us: int,key_frame: typing.Union[object, typing.Optional[bool]] = _DEFAULT,rotation_degrees: int = 0) -> None:
@@ -5610,6 +5937,39 @@ class LocalVideoTrack(LocalVideoTrackProtocol):
             _uniffi_lift_return,
             _uniffi_error_converter,
         )
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterFloat64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+"""
+
+        _UniffiFfiConverterTypeTrackBitrate.check_lower(bitrate)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeTrackBitrate.lower(bitrate),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def set_listener(self, listener: LocalTrackListener) -> None:
         """
         Hands all events to a listener, instead of one that was set before and of `next_events`.
@@ -5664,6 +6024,27 @@ class LocalVideoTrack(LocalVideoTrackProtocol):
             _uniffi_lift_return,
             _uniffi_error_converter,
         )
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+
+        if peer_id is _DEFAULT:
+            peer_id = None
+        _UniffiFfiConverterOptionalString.check_lower(peer_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterOptionalString.lower(peer_id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeTarget.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def write(self, data: bytes,timestamp_us: int,key_frame: typing.Union[object, typing.Optional[bool]] = _DEFAULT,rotation_degrees: int = 0) -> None:
         """
         Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
@@ -5869,6 +6250,16 @@ class LocalAudioTrackProtocol(typing.Protocol):
         all also gets what came before it.
 """
         raise NotImplementedError
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        raise NotImplementedError
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+"""
+        raise NotImplementedError
     def set_encoding(self, options: OpusOptions) -> None:
         """
         How PCM is encoded from now on.
@@ -5888,6 +6279,12 @@ class LocalAudioTrackProtocol(typing.Protocol):
         """
         Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
         call does nothing.
+"""
+        raise NotImplementedError
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
 """
         raise NotImplementedError
     def write_opus(self, packet: bytes,timestamp_us: int,begins: bool = False) -> None:
@@ -6036,6 +6433,39 @@ class LocalAudioTrack(LocalAudioTrackProtocol):
             _uniffi_lift_return,
             _uniffi_error_converter,
         )
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterFloat64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+"""
+
+        _UniffiFfiConverterTypeTrackBitrate.check_lower(bitrate)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeTrackBitrate.lower(bitrate),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def set_encoding(self, options: OpusOptions) -> None:
         """
         How PCM is encoded from now on.
@@ -6108,6 +6538,27 @@ class LocalAudioTrack(LocalAudioTrackProtocol):
             _uniffi_lift_return,
             _uniffi_error_converter,
         )
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+
+        if peer_id is _DEFAULT:
+            peer_id = None
+        _UniffiFfiConverterOptionalString.check_lower(peer_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterOptionalString.lower(peer_id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeTarget.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def write_opus(self, packet: bytes,timestamp_us: int,begins: bool = False) -> None:
         """
         Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
@@ -15886,6 +16337,7 @@ __all__ = [
     "LogLevel",
     "SdkError",
     "LocalTrackEvent",
+    "TrackPriority",
     "CallbackError",
     "OpusApplication",
     "LocalTrack",
@@ -15920,6 +16372,8 @@ __all__ = [
     "JitterBounds",
     "Level",
     "LogRecord",
+    "TrackBitrate",
+    "Target",
     "OpusOptions",
     "MediaStream",
     "NegotiationFailure",

@@ -2280,6 +2280,16 @@ public protocol LocalAudioTrackProtocol: AnyObject, Sendable {
     func nextEvents(max: UInt32) async throws  -> [LocalTrackEvent]
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    func reportedLoss() throws  -> Double
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    func setBitrate(bitrate: TrackBitrate) throws
+
+    /**
      * How PCM is encoded from now on.
      */
     func setEncoding(options: OpusOptions) throws
@@ -2299,6 +2309,12 @@ public protocol LocalAudioTrackProtocol: AnyObject, Sendable {
      * call does nothing.
      */
     func shutdown() async throws
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    func target(peerId: String?) throws  -> Target?
 
     /**
      * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
@@ -2454,6 +2470,28 @@ open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
 }
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+open func reportedLoss()throws  -> Double  {
+    return try  FfiConverterDouble.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+open func setBitrate(bitrate: TrackBitrate)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeTrackBitrate_lower(bitrate),$0
+    )
+}
+}
+
+    /**
      * How PCM is encoded from now on.
      */
 open func setEncoding(options: OpusOptions)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
@@ -2505,6 +2543,19 @@ open func shutdown()async throws   {
             liftFunc: { $0 },
             errorHandler: FfiConverterTypeSdkError_lift
         )
+}
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+open func target(peerId: String? = nil)throws  -> Target?  {
+    return try  FfiConverterOptionTypeTarget.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_target(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(peerId),$0
+    )
+})
 }
 
     /**
@@ -2863,6 +2914,16 @@ public protocol LocalVideoTrackProtocol: AnyObject, Sendable {
     func nextEvents(max: UInt32) async throws  -> [LocalTrackEvent]
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    func reportedLoss() throws  -> Double
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    func setBitrate(bitrate: TrackBitrate) throws
+
+    /**
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
     func setListener(listener: LocalTrackListener) throws
@@ -2877,6 +2938,12 @@ public protocol LocalVideoTrackProtocol: AnyObject, Sendable {
      * call does nothing.
      */
     func shutdown() async throws
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    func target(peerId: String?) throws  -> Target?
 
     /**
      * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
@@ -3012,6 +3079,28 @@ open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
 }
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+open func reportedLoss()throws  -> Double  {
+    return try  FfiConverterDouble.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+open func setBitrate(bitrate: TrackBitrate)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeTrackBitrate_lower(bitrate),$0
+    )
+}
+}
+
+    /**
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
 open func setListener(listener: LocalTrackListener)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
@@ -3052,6 +3141,19 @@ open func shutdown()async throws   {
             liftFunc: { $0 },
             errorHandler: FfiConverterTypeSdkError_lift
         )
+}
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+open func target(peerId: String? = nil)throws  -> Target?  {
+    return try  FfiConverterOptionTypeTarget.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_target(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(peerId),$0
+    )
+})
 }
 
     /**
@@ -6961,9 +7063,9 @@ public struct AudioStats: Equatable, Hashable {
      */
     public let jitterMs: Double
     /**
-     * Sound that was made up for lost packets, of the output that was opened last.
+     * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
      */
-    public let concealedMs: UInt64
+    public let concealedSamples: UInt64
     /**
      * Times that this began, of that output.
      */
@@ -6989,8 +7091,8 @@ public struct AudioStats: Equatable, Hashable {
          * Variation of the transit time (RFC 3550 section 6.4.1).
          */jitterMs: Double,
         /**
-         * Sound that was made up for lost packets, of the output that was opened last.
-         */concealedMs: UInt64,
+         * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+         */concealedSamples: UInt64,
         /**
          * Times that this began, of that output.
          */concealments: UInt64,
@@ -7001,7 +7103,7 @@ public struct AudioStats: Equatable, Hashable {
         self.bytesReceived = bytesReceived
         self.packetsLost = packetsLost
         self.jitterMs = jitterMs
-        self.concealedMs = concealedMs
+        self.concealedSamples = concealedSamples
         self.concealments = concealments
         self.delayMs = delayMs
     }
@@ -7026,7 +7128,7 @@ public struct FfiConverterTypeAudioStats: FfiConverterRustBuffer {
                 bytesReceived: FfiConverterUInt64.read(from: &buf),
                 packetsLost: FfiConverterUInt64.read(from: &buf),
                 jitterMs: FfiConverterDouble.read(from: &buf),
-                concealedMs: FfiConverterUInt64.read(from: &buf),
+                concealedSamples: FfiConverterUInt64.read(from: &buf),
                 concealments: FfiConverterUInt64.read(from: &buf),
                 delayMs: FfiConverterDouble.read(from: &buf)
         )
@@ -7037,7 +7139,7 @@ public struct FfiConverterTypeAudioStats: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.bytesReceived, into: &buf)
         FfiConverterUInt64.write(value.packetsLost, into: &buf)
         FfiConverterDouble.write(value.jitterMs, into: &buf)
-        FfiConverterUInt64.write(value.concealedMs, into: &buf)
+        FfiConverterUInt64.write(value.concealedSamples, into: &buf)
         FfiConverterUInt64.write(value.concealments, into: &buf)
         FfiConverterDouble.write(value.delayMs, into: &buf)
     }
@@ -9854,6 +9956,156 @@ public func FfiConverterTypeSignallingOptions_lower(_ value: SignallingOptions) 
 
 
 /**
+ * What an encoder shall make.
+ */
+public struct Target: Equatable, Hashable {
+    /**
+     * Bits per second; 0 for nothing at all.
+     */
+    public let bitsPerSecond: UInt64
+    /**
+     * Pictures per second that look best at this bitrate; 0 for sound.
+     */
+    public let frameRate: UInt32
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Bits per second; 0 for nothing at all.
+         */bitsPerSecond: UInt64,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */frameRate: UInt32) {
+        self.bitsPerSecond = bitsPerSecond
+        self.frameRate = frameRate
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Target: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTarget: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Target {
+        return
+            try Target(
+                bitsPerSecond: FfiConverterUInt64.read(from: &buf),
+                frameRate: FfiConverterUInt32.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Target, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.bitsPerSecond, into: &buf)
+        FfiConverterUInt32.write(value.frameRate, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTarget_lift(_ buf: RustBuffer) throws -> Target {
+    return try FfiConverterTypeTarget.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTarget_lower(_ value: Target) -> RustBuffer {
+    return FfiConverterTypeTarget.lower(value)
+}
+
+
+/**
+ * What a track wants of the bits to each remote.
+ */
+public struct TrackBitrate: Equatable, Hashable {
+    /**
+     * Who gets more when there is too little.
+     */
+    public let priority: TrackPriority
+    /**
+     * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+     * but for the most important one, which goes on with what there is.
+     */
+    public let minimum: UInt64
+    /**
+     * Bits per second beyond which it does not get better. Not below the minimum.
+     */
+    public let maximum: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Who gets more when there is too little.
+         */priority: TrackPriority,
+        /**
+         * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+         * but for the most important one, which goes on with what there is.
+         */minimum: UInt64,
+        /**
+         * Bits per second beyond which it does not get better. Not below the minimum.
+         */maximum: UInt64) {
+        self.priority = priority
+        self.minimum = minimum
+        self.maximum = maximum
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TrackBitrate: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTrackBitrate: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TrackBitrate {
+        return
+            try TrackBitrate(
+                priority: FfiConverterTypeTrackPriority.read(from: &buf),
+                minimum: FfiConverterUInt64.read(from: &buf),
+                maximum: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TrackBitrate, into buf: inout [UInt8]) {
+        FfiConverterTypeTrackPriority.write(value.priority, into: &buf)
+        FfiConverterUInt64.write(value.minimum, into: &buf)
+        FfiConverterUInt64.write(value.maximum, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackBitrate_lift(_ buf: RustBuffer) throws -> TrackBitrate {
+    return try FfiConverterTypeTrackBitrate.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackBitrate_lower(_ value: TrackBitrate) -> RustBuffer {
+    return FfiConverterTypeTrackBitrate.lower(value)
+}
+
+
+/**
  * A track's figures, in one direction.
  */
 public struct TrackStats: Equatable, Hashable {
@@ -11040,6 +11292,20 @@ public enum LocalTrackEvent: Equatable, Hashable {
          */codec: String
     )
     /**
+     * What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+     */
+    case targetBitrate(
+        /**
+         * The remote; none for all of them, as the slowest decides.
+         */peerId: String?,
+        /**
+         * Bits per second that an encoder shall make; 0 for nothing at all.
+         */bitsPerSecond: UInt64,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */frameRate: UInt32
+    )
+    /**
      * Events were not taken fast enough: so many of the oldest were dropped.
      */
     case lagged(
@@ -11076,7 +11342,10 @@ public struct FfiConverterTypeLocalTrackEvent: FfiConverterRustBuffer {
         case 3: return .codecNotSupported(peerId: try FfiConverterString.read(from: &buf), codec: try FfiConverterString.read(from: &buf)
         )
 
-        case 4: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
+        case 4: return .targetBitrate(peerId: try FfiConverterOptionString.read(from: &buf), bitsPerSecond: try FfiConverterUInt64.read(from: &buf), frameRate: try FfiConverterUInt32.read(from: &buf)
+        )
+
+        case 5: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
         )
 
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -11102,8 +11371,15 @@ public struct FfiConverterTypeLocalTrackEvent: FfiConverterRustBuffer {
             FfiConverterString.write(codec, into: &buf)
 
 
-        case let .lagged(missed):
+        case let .targetBitrate(peerId,bitsPerSecond,frameRate):
             writeInt(&buf, Int32(4))
+            FfiConverterOptionString.write(peerId, into: &buf)
+            FfiConverterUInt64.write(bitsPerSecond, into: &buf)
+            FfiConverterUInt32.write(frameRate, into: &buf)
+
+
+        case let .lagged(missed):
+            writeInt(&buf, Int32(5))
             FfiConverterUInt64.write(missed, into: &buf)
 
         }
@@ -13284,6 +13560,102 @@ public func FfiConverterTypeSignallingState_lower(_ value: SignallingState) -> R
 // Note that we don't yet support `indirect` for enums.
 // See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
 /**
+ * Who gets more when there is too little.
+ */
+
+public enum TrackPriority: Equatable, Hashable {
+
+    /**
+     * Half of low.
+     */
+    case veryLow
+    /**
+     * What tracks have.
+     */
+    case low
+    /**
+     * Twice low.
+     */
+    case medium
+    /**
+     * Four times low.
+     */
+    case high
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TrackPriority: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTrackPriority: FfiConverterRustBuffer {
+    typealias SwiftType = TrackPriority
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TrackPriority {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .veryLow
+
+        case 2: return .low
+
+        case 3: return .medium
+
+        case 4: return .high
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TrackPriority, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .veryLow:
+            writeInt(&buf, Int32(1))
+
+
+        case .low:
+            writeInt(&buf, Int32(2))
+
+
+        case .medium:
+            writeInt(&buf, Int32(3))
+
+
+        case .high:
+            writeInt(&buf, Int32(4))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackPriority_lift(_ buf: RustBuffer) throws -> TrackPriority {
+    return try FfiConverterTypeTrackPriority.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackPriority_lower(_ value: TrackPriority) -> RustBuffer {
+    return FfiConverterTypeTrackPriority.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
  * A codec of video.
  */
 
@@ -13684,6 +14056,30 @@ fileprivate struct FfiConverterOptionTypeReconnectOptions: FfiConverterRustBuffe
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeReconnectOptions.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeTarget: FfiConverterRustBuffer {
+    typealias SwiftType = Target?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeTarget.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeTarget.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -14677,6 +15073,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_localaudiotrack_next_events() != 22196) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss() != 15582) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate() != 64025) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding() != 11367) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -14687,6 +15089,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown() != 36238) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_target() != 47766) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus() != 9903) {
@@ -14710,6 +15115,12 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_localvideotrack_next_events() != 35080) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss() != 11606) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate() != 52344) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_localvideotrack_set_listener() != 20484) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -14717,6 +15128,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_localvideotrack_shutdown() != 6345) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_target() != 7438) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_localvideotrack_write() != 4465) {

@@ -922,6 +922,10 @@ external fun uniffi_metered_realtime_checksum_method_localaudiotrack_level(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_next_events(
 ): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate(
+): Int
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener(
@@ -929,6 +933,8 @@ external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_listene
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_target(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus(
 ): Int
@@ -944,11 +950,17 @@ external fun uniffi_metered_realtime_checksum_method_localvideotrack_id(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localvideotrack_next_events(
 ): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate(
+): Int
 external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_listener(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_muted(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localvideotrack_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_target(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_localvideotrack_write(
 ): Int
@@ -1301,6 +1313,10 @@ external fun uniffi_metered_realtime_fn_method_localaudiotrack_level(`ptr`: Long
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_next_events(`ptr`: Long,`max`: Int,
 ): Long
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Double
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(`ptr`: Long,`bitrate`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding(`ptr`: Long,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1309,6 +1325,8 @@ external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_muted(`ptr`: 
 ): Unit
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_shutdown(`ptr`: Long,
 ): Long
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_target(`ptr`: Long,`peerId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_write_opus(`ptr`: Long,`packet`: RustBuffer.ByValue,`timestampUs`: Long,`begins`: Byte,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32(`ptr`: Long,`sampleRateHz`: Int,`channels`: Byte,`pcm`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -1329,12 +1347,18 @@ external fun uniffi_metered_realtime_fn_method_localvideotrack_id(`ptr`: Long,un
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_localvideotrack_next_events(`ptr`: Long,`max`: Int,
 ): Long
+external fun uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Double
+external fun uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(`ptr`: Long,`bitrate`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_method_localvideotrack_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_localvideotrack_set_muted(`ptr`: Long,`muted`: Byte,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_localvideotrack_shutdown(`ptr`: Long,
 ): Long
+external fun uniffi_metered_realtime_fn_method_localvideotrack_target(`ptr`: Long,`peerId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_localvideotrack_write(`ptr`: Long,`data`: RustBuffer.ByValue,`timestampUs`: Long,`keyFrame`: RustBuffer.ByValue,`rotationDegrees`: Short,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_clone_meteredpeer(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -4914,6 +4938,16 @@ public interface LocalAudioTrackInterface {
     suspend fun `nextEvents`(`max`: kotlin.UInt): List<LocalTrackEvent>
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    fun `reportedLoss`(): kotlin.Double
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    fun `setBitrate`(`bitrate`: TrackBitrate)
+
+    /**
      * How PCM is encoded from now on.
      */
     fun `setEncoding`(`options`: OpusOptions)
@@ -4933,6 +4967,12 @@ public interface LocalAudioTrackInterface {
      * call does nothing.
      */
     suspend fun `shutdown`()
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    fun `target`(`peerId`: kotlin.String? = null): Target?
 
     /**
      * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
@@ -5162,6 +5202,39 @@ open class LocalAudioTrack: Disposable, AutoCloseable, LocalAudioTrackInterface
 
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    @Throws(SdkException::class)override fun `reportedLoss`(): kotlin.Double {
+            return FfiConverterDouble.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    @Throws(SdkException::class)override fun `setBitrate`(`bitrate`: TrackBitrate)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(
+        it,
+        FfiConverterTypeTrackBitrate.lower(`bitrate`),_status)
+}
+    }
+
+
+
+
+    /**
      * How PCM is encoded from now on.
      */
     @Throws(SdkException::class)override fun `setEncoding`(`options`: OpusOptions)
@@ -5233,6 +5306,24 @@ open class LocalAudioTrack: Disposable, AutoCloseable, LocalAudioTrackInterface
         SdkException.ErrorHandler,
     )
     }
+
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    @Throws(SdkException::class)override fun `target`(`peerId`: kotlin.String?): Target? {
+            return FfiConverterOptionalTypeTarget.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target(
+        it,
+        FfiConverterOptionalString.lower(`peerId`),_status)
+}
+    }
+    )
+    }
+
 
 
     /**
@@ -5795,6 +5886,16 @@ public interface LocalVideoTrackInterface {
     suspend fun `nextEvents`(`max`: kotlin.UInt): List<LocalTrackEvent>
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    fun `reportedLoss`(): kotlin.Double
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    fun `setBitrate`(`bitrate`: TrackBitrate)
+
+    /**
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
     fun `setListener`(`listener`: LocalTrackListener)
@@ -5809,6 +5910,12 @@ public interface LocalVideoTrackInterface {
      * call does nothing.
      */
     suspend fun `shutdown`()
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    fun `target`(`peerId`: kotlin.String? = null): Target?
 
     /**
      * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
@@ -6011,6 +6118,39 @@ open class LocalVideoTrack: Disposable, AutoCloseable, LocalVideoTrackInterface
 
 
     /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    @Throws(SdkException::class)override fun `reportedLoss`(): kotlin.Double {
+            return FfiConverterDouble.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    @Throws(SdkException::class)override fun `setBitrate`(`bitrate`: TrackBitrate)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(
+        it,
+        FfiConverterTypeTrackBitrate.lower(`bitrate`),_status)
+}
+    }
+
+
+
+
+    /**
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
     @Throws(SdkException::class)override fun `setListener`(`listener`: LocalTrackListener)
@@ -6066,6 +6206,24 @@ open class LocalVideoTrack: Disposable, AutoCloseable, LocalVideoTrackInterface
         SdkException.ErrorHandler,
     )
     }
+
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    @Throws(SdkException::class)override fun `target`(`peerId`: kotlin.String?): Target? {
+            return FfiConverterOptionalTypeTarget.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target(
+        it,
+        FfiConverterOptionalString.lower(`peerId`),_status)
+}
+    }
+    )
+    }
+
 
 
     /**
@@ -11748,9 +11906,9 @@ data class AudioStats (
     val `jitterMs`: kotlin.Double
     ,
     /**
-     * Sound that was made up for lost packets, of the output that was opened last.
+     * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
      */
-    val `concealedMs`: kotlin.ULong
+    val `concealedSamples`: kotlin.ULong
     ,
     /**
      * Times that this began, of that output.
@@ -11792,7 +11950,7 @@ public object FfiConverterTypeAudioStats: FfiConverterRustBuffer<AudioStats> {
             FfiConverterULong.allocationSize(value.`bytesReceived`) +
             FfiConverterULong.allocationSize(value.`packetsLost`) +
             FfiConverterDouble.allocationSize(value.`jitterMs`) +
-            FfiConverterULong.allocationSize(value.`concealedMs`) +
+            FfiConverterULong.allocationSize(value.`concealedSamples`) +
             FfiConverterULong.allocationSize(value.`concealments`) +
             FfiConverterDouble.allocationSize(value.`delayMs`)
     )
@@ -11802,7 +11960,7 @@ public object FfiConverterTypeAudioStats: FfiConverterRustBuffer<AudioStats> {
             FfiConverterULong.write(value.`bytesReceived`, buf)
             FfiConverterULong.write(value.`packetsLost`, buf)
             FfiConverterDouble.write(value.`jitterMs`, buf)
-            FfiConverterULong.write(value.`concealedMs`, buf)
+            FfiConverterULong.write(value.`concealedSamples`, buf)
             FfiConverterULong.write(value.`concealments`, buf)
             FfiConverterDouble.write(value.`delayMs`, buf)
     }
@@ -13830,6 +13988,109 @@ public object FfiConverterTypeSignallingOptions: FfiConverterRustBuffer<Signalli
 
 
 /**
+ * What an encoder shall make.
+ */
+data class Target (
+    /**
+     * Bits per second; 0 for nothing at all.
+     */
+    val `bitsPerSecond`: kotlin.ULong
+    ,
+    /**
+     * Pictures per second that look best at this bitrate; 0 for sound.
+     */
+    val `frameRate`: kotlin.UInt
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTarget: FfiConverterRustBuffer<Target> {
+    override fun read(buf: ByteBuffer): Target {
+        return Target(
+            FfiConverterULong.read(buf),
+            FfiConverterUInt.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Target) = (
+            FfiConverterULong.allocationSize(value.`bitsPerSecond`) +
+            FfiConverterUInt.allocationSize(value.`frameRate`)
+    )
+
+    override fun write(value: Target, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`bitsPerSecond`, buf)
+            FfiConverterUInt.write(value.`frameRate`, buf)
+    }
+}
+
+
+
+/**
+ * What a track wants of the bits to each remote.
+ */
+data class TrackBitrate (
+    /**
+     * Who gets more when there is too little.
+     */
+    val `priority`: TrackPriority
+    ,
+    /**
+     * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+     * but for the most important one, which goes on with what there is.
+     */
+    val `minimum`: kotlin.ULong
+    ,
+    /**
+     * Bits per second beyond which it does not get better. Not below the minimum.
+     */
+    val `maximum`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTrackBitrate: FfiConverterRustBuffer<TrackBitrate> {
+    override fun read(buf: ByteBuffer): TrackBitrate {
+        return TrackBitrate(
+            FfiConverterTypeTrackPriority.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TrackBitrate) = (
+            FfiConverterTypeTrackPriority.allocationSize(value.`priority`) +
+            FfiConverterULong.allocationSize(value.`minimum`) +
+            FfiConverterULong.allocationSize(value.`maximum`)
+    )
+
+    override fun write(value: TrackBitrate, buf: ByteBuffer) {
+            FfiConverterTypeTrackPriority.write(value.`priority`, buf)
+            FfiConverterULong.write(value.`minimum`, buf)
+            FfiConverterULong.write(value.`maximum`, buf)
+    }
+}
+
+
+
+/**
  * A track's figures, in one direction.
  */
 data class TrackStats (
@@ -14956,6 +15217,29 @@ sealed class LocalTrackEvent {
     }
 
     /**
+     * What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+     */
+    data class TargetBitrate(
+        /**
+         * The remote; none for all of them, as the slowest decides.
+         */
+        val `peerId`: kotlin.String?,
+        /**
+         * Bits per second that an encoder shall make; 0 for nothing at all.
+         */
+        val `bitsPerSecond`: kotlin.ULong,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */
+        val `frameRate`: kotlin.UInt) : LocalTrackEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
      * Events were not taken fast enough: so many of the oldest were dropped.
      */
     data class Lagged(
@@ -14994,7 +15278,12 @@ public object FfiConverterTypeLocalTrackEvent : FfiConverterRustBuffer<LocalTrac
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            4 -> LocalTrackEvent.Lagged(
+            4 -> LocalTrackEvent.TargetBitrate(
+                FfiConverterOptionalString.read(buf),
+                FfiConverterULong.read(buf),
+                FfiConverterUInt.read(buf),
+                )
+            5 -> LocalTrackEvent.Lagged(
                 FfiConverterULong.read(buf),
                 )
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
@@ -15023,6 +15312,15 @@ public object FfiConverterTypeLocalTrackEvent : FfiConverterRustBuffer<LocalTrac
                 + FfiConverterString.allocationSize(value.`codec`)
             )
         }
+        is LocalTrackEvent.TargetBitrate -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterOptionalString.allocationSize(value.`peerId`)
+                + FfiConverterULong.allocationSize(value.`bitsPerSecond`)
+                + FfiConverterUInt.allocationSize(value.`frameRate`)
+            )
+        }
         is LocalTrackEvent.Lagged -> {
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
@@ -15049,8 +15347,15 @@ public object FfiConverterTypeLocalTrackEvent : FfiConverterRustBuffer<LocalTrac
                 FfiConverterString.write(value.`codec`, buf)
                 Unit
             }
-            is LocalTrackEvent.Lagged -> {
+            is LocalTrackEvent.TargetBitrate -> {
                 buf.putInt(4)
+                FfiConverterOptionalString.write(value.`peerId`, buf)
+                FfiConverterULong.write(value.`bitsPerSecond`, buf)
+                FfiConverterUInt.write(value.`frameRate`, buf)
+                Unit
+            }
+            is LocalTrackEvent.Lagged -> {
+                buf.putInt(5)
                 FfiConverterULong.write(value.`missed`, buf)
                 Unit
             }
@@ -17770,6 +18075,59 @@ public object FfiConverterTypeSignallingState: FfiConverterRustBuffer<Signalling
 
 
 /**
+ * Who gets more when there is too little.
+ */
+
+enum class TrackPriority {
+
+    /**
+     * Half of low.
+     */
+    VERY_LOW,
+    /**
+     * What tracks have.
+     */
+    LOW,
+    /**
+     * Twice low.
+     */
+    MEDIUM,
+    /**
+     * Four times low.
+     */
+    HIGH;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTrackPriority: FfiConverterRustBuffer<TrackPriority> {
+    override fun read(buf: ByteBuffer) = try {
+
+        TrackPriority.entries[buf.getInt() - 1]
+
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TrackPriority) = 4UL
+
+    override fun write(value: TrackPriority, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * A codec of video.
  */
 
@@ -18232,6 +18590,38 @@ public object FfiConverterOptionalTypeReconnectOptions: FfiConverterRustBuffer<R
         } else {
             buf.put(1)
             FfiConverterTypeReconnectOptions.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeTarget: FfiConverterRustBuffer<Target?> {
+    override fun read(buf: ByteBuffer): Target? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeTarget.read(buf)
+    }
+
+    override fun allocationSize(value: Target?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeTarget.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Target?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeTarget.write(value, buf)
         }
     }
 }

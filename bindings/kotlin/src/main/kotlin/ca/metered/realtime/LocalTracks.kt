@@ -7,6 +7,9 @@ import ca.metered.realtime.ffi.LocalVideoTrack as NativeVideo
 import ca.metered.realtime.ffi.MediaStream as NativeStream
 import ca.metered.realtime.ffi.OpusApplication
 import ca.metered.realtime.ffi.OpusOptions as NativeOpusOptions
+import ca.metered.realtime.ffi.Target as NativeTarget
+import ca.metered.realtime.ffi.TrackBitrate as NativeBitrate
+import ca.metered.realtime.ffi.TrackPriority as NativePriority
 import ca.metered.realtime.ffi.VideoCodec as NativeCodec
 import java.io.Closeable
 import java.nio.ByteBuffer
@@ -40,6 +43,52 @@ internal fun NativeCodec.toPublic() = VideoCodec.entries[ordinal]
 
 internal fun VideoCodec.toNative() = NativeCodec.entries[ordinal]
 
+/**
+ * What an encoder shall make.
+ *
+ * @property bitsPerSecond bits per second; 0 for nothing at all
+ * @property frameRate pictures per second that look best at this bitrate; 0 for sound
+ */
+public data class Target(val bitsPerSecond: Long, val frameRate: Int)
+
+private fun NativeTarget.toPublic() = Target(bitsPerSecond.toLong(), frameRate.toInt())
+
+/** Who gets more when there is too little. */
+public enum class TrackPriority {
+    /** Half of low. */
+    VERY_LOW,
+
+    /** What tracks have. */
+    LOW,
+
+    /** Twice low. */
+    MEDIUM,
+
+    /** Four times low. */
+    HIGH,
+}
+
+/**
+ * What a track wants of the bits to each remote. Tracks have 30 kbit/s to 2.5 Mbit/s for pictures and 16 to
+ * 64 kbit/s for sound before it is set.
+ *
+ * @property minimumBps bits per second below which it is of no use. Sound gets them always; a picture gets them
+ *   or nothing, but for the most important one, which goes on with what there is
+ * @property maximumBps bits per second beyond which it does not get better; not below the minimum
+ * @property priority who gets more when there is too little
+ */
+public data class TrackBitrate(
+    val minimumBps: Long,
+    val maximumBps: Long,
+    val priority: TrackPriority = TrackPriority.LOW,
+)
+
+private fun TrackBitrate.toNative() = NativeBitrate(
+    NativePriority.entries[priority.ordinal],
+    minimumBps.coerceAtLeast(0).toULong(),
+    maximumBps.coerceAtLeast(0).toULong(),
+)
+
 /** What a local track is told by its remotes. */
 public sealed interface LocalTrackEvent {
     /** The encoder shall make its next picture a key frame. At most one per 300 ms. */
@@ -61,6 +110,14 @@ public sealed interface LocalTrackEvent {
     public data class CodecNotSupported(val peerId: String, val codec: String) : LocalTrackEvent
 
     /**
+     * What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+     *
+     * @property peerId the remote; `null` for all of them, as the slowest decides
+     * @property target what an encoder shall make
+     */
+    public data class TargetBitrate(val peerId: String?, val target: Target) : LocalTrackEvent
+
+    /**
      * Events were not taken fast enough: so many of the oldest were dropped.
      *
      * @property missed how many
@@ -72,6 +129,8 @@ private fun NativeEvent.toPublic(): LocalTrackEvent = when (this) {
     is NativeEvent.KeyFrameWanted -> LocalTrackEvent.KeyFrameWanted
     is NativeEvent.CodecAgreed -> LocalTrackEvent.CodecAgreed(peerId)
     is NativeEvent.CodecNotSupported -> LocalTrackEvent.CodecNotSupported(peerId, codec)
+    is NativeEvent.TargetBitrate ->
+        LocalTrackEvent.TargetBitrate(peerId, Target(bitsPerSecond.toLong(), frameRate.toInt()))
     is NativeEvent.Lagged -> LocalTrackEvent.Lagged(missed.toLong())
 }
 
@@ -86,8 +145,20 @@ public sealed interface LocalTrack : Closeable {
      */
     public val events: Flow<LocalTrackEvent>
 
+    /** The worst share of packets lost, 0 to 1, of what the remotes last reported. */
+    public val reportedLoss: Double
+
     /** Stops or resumes sending. Its remotes keep the track. */
     public fun setMuted(muted: Boolean)
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * `null` while nobody, or it, gets the track.
+     */
+    public fun target(peerId: String? = null): Target?
+
+    /** Priority and bounds. They count from the next report of each remote on. */
+    public fun setBitrate(bitrate: TrackBitrate)
 
     /** Ends [events]; a peer that sends the track goes on with it. A second call does nothing. */
     public suspend fun shutdown()
@@ -150,7 +221,13 @@ public class LocalVideoTrack private constructor(internal val native: NativeVide
         rotationDegrees: Int = 0,
     ): Unit = write(data.bytes(), timestampUs, keyFrame, rotationDegrees)
 
+    override val reportedLoss: Double get() = native { native.reportedLoss() }
+
     override fun setMuted(muted: Boolean): Unit = native { native.setMuted(muted) }
+
+    override fun target(peerId: String?): Target? = native { native.target(peerId) }?.toPublic()
+
+    override fun setBitrate(bitrate: TrackBitrate): Unit = native { native.setBitrate(bitrate.toNative()) }
 
     override suspend fun shutdown(): Unit = native { native.shutdown() }
 
@@ -233,7 +310,13 @@ public class LocalAudioTrack private constructor(internal val native: NativeAudi
     public fun writeOpus(packet: ByteArray, timestampUs: Long, begins: Boolean = false): Unit =
         native { native.writeOpus(packet, timestampUs.coerceAtLeast(0).toULong(), begins) }
 
+    override val reportedLoss: Double get() = native { native.reportedLoss() }
+
     override fun setMuted(muted: Boolean): Unit = native { native.setMuted(muted) }
+
+    override fun target(peerId: String?): Target? = native { native.target(peerId) }?.toPublic()
+
+    override fun setBitrate(bitrate: TrackBitrate): Unit = native { native.setBitrate(bitrate.toNative()) }
 
     override suspend fun shutdown(): Unit = native { native.shutdown() }
 

@@ -80,7 +80,19 @@ public data class ChannelStats(
  * @property direction `inbound` or `outbound`
  * @property packets RTP packets received or sent
  * @property bytes bytes of RTP payload received or sent
- * @property packetsLost packets known to be lost; inbound only
+ * @property packetsLost packets lost: inbound, as far as known here; outbound, as the remote reports
+ * @property retransmittedPackets packets sent again because the remote asked; outbound only
+ * @property retransmittedBytes bytes of RTP payload in them
+ * @property fractionLost share of the packets lost, 0 to 1, in the remote's last report; outbound only
+ * @property jitterMs variation of the transit time, measured by who receives
+ * @property roundTripTimeMs from here to the remote and back, from its last report; outbound only
+ * @property targetBitrate bits per second that the encoder shall make for this remote; outbound only
+ * @property frames whole pictures sent or received; video only
+ * @property keyFrames those of them that a decoder can begin with
+ * @property keyFramesAsked key frames that we asked for because of losses; inbound video only
+ * @property freezes times without a picture for a second; inbound video only
+ * @property concealedSamples samples at 48 kHz that were made up because their packet did not come in time;
+ *   inbound audio only
  */
 public data class TrackStats(
     val trackId: String,
@@ -89,6 +101,17 @@ public data class TrackStats(
     val packets: Long,
     val bytes: Long,
     val packetsLost: Long,
+    val retransmittedPackets: Long,
+    val retransmittedBytes: Long,
+    val fractionLost: Double?,
+    val jitterMs: Double?,
+    val roundTripTimeMs: Double?,
+    val targetBitrate: Long?,
+    val frames: Long,
+    val keyFrames: Long,
+    val keyFramesAsked: Long,
+    val freezes: Long,
+    val concealedSamples: Long,
 )
 
 /**
@@ -100,6 +123,8 @@ public data class TrackStats(
  * @property packetsSent datagrams sent
  * @property packetsReceived datagrams received
  * @property packetsLost media packets known to be lost on the way to us, all tracks
+ * @property availableOutgoingBitrate bits per second that the path to the remote is believed to carry; `null`
+ *   without tracks to send
  * @property channels per data channel
  * @property tracks per track and direction
  */
@@ -110,6 +135,7 @@ public data class ConnectionStats(
     val packetsSent: Long,
     val packetsReceived: Long,
     val packetsLost: Long,
+    val availableOutgoingBitrate: Long?,
     val channels: List<ChannelStats>,
     val tracks: List<TrackStats>,
 )
@@ -122,8 +148,11 @@ private fun NativeChannelStats.toPublic() = ChannelStats(
     bytesReceived.toLong(),
 )
 
-private fun NativeTrackStats.toPublic() =
-    TrackStats(trackId, kind, direction, packets.toLong(), bytes.toLong(), packetsLost)
+private fun NativeTrackStats.toPublic() = TrackStats(
+    trackId, kind, direction, packets.toLong(), bytes.toLong(), packetsLost, retransmittedPackets.toLong(),
+    retransmittedBytes.toLong(), fractionLost, jitterMs, roundTripTimeMs, targetBitrate?.toLong(),
+    frames.toLong(), keyFrames.toLong(), keyFramesAsked.toLong(), freezes.toLong(), concealedSamples.toLong(),
+)
 
 internal fun NativeConnectionStats.toPublic() = ConnectionStats(
     selectedPair?.let { CandidatePairStats(it.local.toPublic(), it.remote.toPublic(), it.roundTripTimeMs) },
@@ -132,6 +161,7 @@ internal fun NativeConnectionStats.toPublic() = ConnectionStats(
     packetsSent.toLong(),
     packetsReceived.toLong(),
     packetsLost,
+    availableOutgoingBitrate?.toLong(),
     channels.map { it.toPublic() },
     tracks.map { it.toPublic() },
 )
@@ -172,7 +202,7 @@ internal fun NativeVideoStats.toPublic() = VideoStats(
  * @property bytesReceived bytes of RTP payload
  * @property packetsLost packets that did not come, or not yet
  * @property jitterMs variation of the transit time (RFC 3550 section 6.4.1)
- * @property concealedMs sound that was made up for lost packets
+ * @property concealedSamples samples at 48 kHz that were made up for lost packets
  * @property concealments times that this began
  * @property delayMs from a packet's arrival on the fastest way to its sound
  */
@@ -181,13 +211,13 @@ public data class AudioStats(
     val bytesReceived: Long,
     val packetsLost: Long,
     val jitterMs: Double,
-    val concealedMs: Long,
+    val concealedSamples: Long,
     val concealments: Long,
     val delayMs: Double,
 )
 
 internal fun NativeAudioStats.toPublic() = AudioStats(
-    packetsReceived.toLong(), bytesReceived.toLong(), packetsLost.toLong(), jitterMs, concealedMs.toLong(),
+    packetsReceived.toLong(), bytesReceived.toLong(), packetsLost.toLong(), jitterMs, concealedSamples.toLong(),
     concealments.toLong(), delayMs,
 )
 
