@@ -19,7 +19,8 @@ use crate::peer::{self, ChannelMessage};
 
 /// As many as wait in the queue of any other object.
 const WAITING: usize = 1_024;
-const TICKS_PER_SECOND: u32 = 1_000;
+/// What the clock of the runtime can.
+const MOST_TICKS_PER_SECOND: u32 = 1_000;
 
 /// A task that makes events, and its queue. Dropped, it ends.
 struct Feed<E> {
@@ -34,14 +35,15 @@ impl<E: Send + 'static> Feed<E> {
         mut make: impl FnMut(u64) -> E + Send + 'static,
     ) -> Result<Self, SdkError> {
         let (queue, events) = mpsc::channel(WAITING);
+        let per_tick = per_second.clamp(1, MOST_TICKS_PER_SECOND);
         let maker = Task::spawn(async move {
-            let mut ticks = tokio::time::interval(Duration::from_secs(1) / TICKS_PER_SECOND);
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_tick);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
             let (mut made, mut due) = (0, 0);
             for tick in 1_u64.. {
                 if per_second > 0 {
                     ticks.tick().await;
-                    due = tick * u64::from(per_second) / u64::from(TICKS_PER_SECOND);
+                    due = tick * u64::from(per_second) / u64::from(per_tick);
                 }
                 while per_second == 0 || made < due {
                     // Nobody takes them any more.
