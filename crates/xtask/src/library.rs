@@ -18,7 +18,7 @@ pub enum Kind {
     Test,
     /// What ships: optimised.
     Shipped,
-    /// Nearly what ships, and built in a quarter of the time.
+    /// What ships but for thin LTO: larger, and built in a fraction of the time.
     Thin,
     /// The same, with the functions that bench/ffi measures with.
     Measured,

@@ -25,7 +25,7 @@ enum Command {
     BenchLibrary,
     /// Builds the library as it ships and prints its size and what takes it; fails if it has grown
     Size {
-        /// With thin LTO: 2 % larger, and built in a quarter of the time
+        /// With thin LTO: larger, and built in a fraction of the time
         #[arg(long)]
         thin: bool,
     },

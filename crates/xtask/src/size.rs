@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use crate::library::{self, Kind};
 use crate::{Error, io};
 
-/// Bytes of the stripped library for x86-64 that are allowed, with Opus.
+/// Bytes of the stripped library for x86-64 that may ship, with Opus.
 const LIMIT: u64 = 7 * 1024 * 1024;
 /// It may grow by so many percent before somebody must say that it is worth it.
 const GROWTH_PERCENT: u64 = 5;
@@ -18,14 +18,16 @@ const GROWTH_PERCENT: u64 = 5;
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
     kind: Kind,
-    /// Bytes that it had when the figure was last committed.
-    committed: u64,
+    /// Bytes that it had when the figure was last committed, if that was done.
+    committed: Option<u64>,
+    /// Bytes that it may have at all, if it ships.
+    limit: Option<u64>,
 }
 
 /// What ships: fat LTO.
-pub const SHIPPED: Build = Build { kind: Kind::Shipped, committed: 0 };
+pub const SHIPPED: Build = Build { kind: Kind::Shipped, committed: None, limit: Some(LIMIT) };
 /// Thin LTO, which CI has the time for.
-pub const THIN: Build = Build { kind: Kind::Thin, committed: 0 };
+pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(8_384_160), limit: None };
 
 /// Crates that the report names.
 const SHOWN: usize = 20;
@@ -37,19 +39,21 @@ pub struct Measured {
     pub bytes: u64,
     /// For people: the size and what takes it.
     pub report: String,
-    committed: u64,
+    build: Build,
 }
 
 impl Measured {
     /// An error if it is too large, or has grown.
     pub fn check(&self) -> Result<(), Error> {
-        let Self { bytes, committed, .. } = *self;
-        if bytes > LIMIT {
-            Err(Error::TooLarge { bytes, limit: LIMIT })
-        } else if bytes * 100 > committed * (100 + GROWTH_PERCENT) {
-            Err(Error::Grown { bytes, committed })
-        } else {
-            Ok(())
+        let Self { bytes, build: Build { committed, limit, .. }, .. } = *self;
+        if let Some(limit) = limit.filter(|limit| bytes > *limit) {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        match committed {
+            Some(committed) if bytes * 100 > committed * (100 + GROWTH_PERCENT) => {
+                Err(Error::Grown { bytes, committed })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -65,7 +69,7 @@ pub fn measure(build: Build) -> Result<Measured, Error> {
         // Writing to a string cannot fail.
         let _ = writeln!(report, "{:>9.1} KiB  {name}", mib(bytes) * 1024.0);
     }
-    Ok(Measured { bytes, report, committed: build.committed })
+    Ok(Measured { bytes, report, build })
 }
 
 #[allow(clippy::cast_precision_loss)] // far below what a double holds exactly
@@ -135,11 +139,14 @@ mod tests {
 
     #[test]
     fn what_has_grown_is_refused() {
-        let measured = |bytes, committed| Measured { bytes, report: String::new(), committed };
-        assert!(measured(105, 100).check().is_ok());
-        assert!(matches!(measured(106, 100).check(), Err(Error::Grown { bytes: 106, .. })));
-        assert!(matches!(measured(LIMIT + 1, LIMIT).check(), Err(Error::TooLarge { .. })));
-        assert!(measured(LIMIT, LIMIT).check().is_ok());
+        let check = |bytes, committed, limit| {
+            let build = Build { kind: Kind::Thin, committed, limit };
+            Measured { bytes, report: String::new(), build }.check()
+        };
+        assert!(check(105, Some(100), None).is_ok());
+        assert!(matches!(check(106, Some(100), None), Err(Error::Grown { bytes: 106, .. })));
+        assert!(matches!(check(106, Some(106), Some(105)), Err(Error::TooLarge { .. })));
+        assert!(check(105, None, Some(105)).is_ok());
     }
 
     #[test]
