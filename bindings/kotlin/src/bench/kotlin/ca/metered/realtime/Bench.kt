@@ -45,13 +45,7 @@ private suspend fun readMessages(feed: MessageFeed, count: Int) {
 private suspend fun readFrames(feed: FrameFeed, count: Int) =
     sinks({ feed }, { it.nextEvents(MEDIA_BATCH) }, { it.toPublic() }).take(count).collect {}
 
-public fun main(arguments: Array<String>): Unit = runBlocking(Dispatchers.Default) {
-    if ("attached" in arguments) {
-        com.sun.jna.Native.setCallbackThreadInitializer(
-            ca.metered.realtime.ffi.uniffiRustFutureContinuationCallbackImpl,
-            com.sun.jna.CallbackThreadInitializer(true, false, "metered-sdk"),
-        )
-    }
+public fun main(): Unit = runBlocking(Dispatchers.Default) {
     val figures = linkedMapOf<String, Double>()
     val client = SignallingClient(Credential.ApiKey("pk_live_bench"), SignallingOptions())
     figures["call"] = micros(200_000) { n -> repeat(n) { client.state.value } }
