@@ -316,7 +316,8 @@ private func uniffiCheckCallStatus<E: Swift.Error>(
             }
 
         case CALL_CANCELLED:
-            fatalError("Cancellation not supported yet")
+            callStatus.errorBuf.deallocate()
+            throw CancellationError()
 
         default:
             throw UniffiInternalError.unexpectedRustCallStatusCode
@@ -1692,6 +1693,7 @@ open func bufferedAmount()async throws  -> UInt64  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_u64,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_u64,
             completeFunc: ffi_metered_realtime_rust_future_complete_u64,
             freeFunc: ffi_metered_realtime_rust_future_free_u64,
             liftFunc: FfiConverterUInt64.lift,
@@ -1777,6 +1779,7 @@ open func nextEvents(max: UInt32)async throws  -> [DataChannelEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeDataChannelEvent.lift,
@@ -1831,6 +1834,7 @@ open func readyStateAfter(known: ReadyState)async throws  -> ReadyState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeReadyState_lift,
@@ -1851,6 +1855,7 @@ open func sendBytes(data: Data)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1873,6 +1878,7 @@ open func sendText(text: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1905,6 +1911,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1925,6 +1932,7 @@ open func trySendBytes(data: Data)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1945,6 +1953,7 @@ open func trySendText(text: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2082,6 +2091,7 @@ open func onEvents(events: [DataChannelEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3558,6 +3568,7 @@ open func join(channel: String, includeSenderMetadata: Bool = false)async throws
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3590,6 +3601,7 @@ open func leave(reason: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3621,6 +3633,7 @@ open func nextEvents(max: UInt32)async throws  -> [PeerEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypePeerEvent.lift,
@@ -3720,6 +3733,7 @@ open func send(dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3740,6 +3754,7 @@ open func sendTo(peerId: String, dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3784,6 +3799,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3827,6 +3843,7 @@ open func stateAfter(known: PeerState)async throws  -> PeerState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypePeerState_lift,
@@ -3999,6 +4016,7 @@ open func onEvents(events: [PeerEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -4431,6 +4449,7 @@ open func onEvents(events: [RemoteEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -4815,6 +4834,7 @@ open func nextEvents(max: UInt32)async throws  -> [RemoteEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeRemoteEvent.lift,
@@ -4836,6 +4856,7 @@ open func openDataChannel(label: String, options: DataChannelOptions)async throw
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_u64,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_u64,
             completeFunc: ffi_metered_realtime_rust_future_complete_u64,
             freeFunc: ffi_metered_realtime_rust_future_free_u64,
             liftFunc: FfiConverterTypeDataChannel_lift,
@@ -4867,6 +4888,7 @@ open func send(dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -4899,6 +4921,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -4931,6 +4954,7 @@ open func stateAfter(known: RemoteState)async throws  -> RemoteState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeRemoteState_lift,
@@ -4962,6 +4986,7 @@ open func stats()async throws  -> ConnectionStats  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeConnectionStats_lift,
@@ -5390,6 +5415,7 @@ open func connect()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5422,6 +5448,7 @@ open func disconnect(closeCode: UInt16, reason: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5473,6 +5500,7 @@ open func nextEvents(max: UInt32)async throws  -> [SignallingEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeSignallingEvent.lift,
@@ -5504,6 +5532,7 @@ open func publish(channel: String, dataJson: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5534,6 +5563,7 @@ open func send(peerId: String, dataJson: String, priority: SendPriority)async th
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5566,6 +5596,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5598,6 +5629,7 @@ open func stateAfter(known: SignallingState)async throws  -> SignallingState  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterTypeSignallingState_lift,
@@ -5618,6 +5650,7 @@ open func subscribe(channel: String, includeSenderMetadata: Bool = false)async t
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5638,6 +5671,7 @@ open func unsubscribe(channel: String)async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -5786,6 +5820,7 @@ open func onEvents(events: [SignallingEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -6235,6 +6270,7 @@ open func token()async throws  -> String  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterString.lift,
@@ -14672,9 +14708,36 @@ private let UNIFFI_RUST_FUTURE_POLL_WAKE: Int8 = 1
 
 fileprivate let uniffiContinuationHandleMap = UniffiHandleMap<UnsafeContinuation<Int8, Never>>()
 
+/// Ends the call of a task that is cancelled. Elsewhere: the canceller holds the lock of the task, and whoever
+/// wakes the task takes it with the lock of the future in hand.
+fileprivate final class UniffiCancellation: @unchecked Sendable {
+    private let lock = NSLock()
+    private var cancelFuture: (() -> ())?
+
+    init(_ cancelFuture: @escaping () -> ()) {
+        self.cancelFuture = cancelFuture
+    }
+
+    func cancel() {
+        DispatchQueue.global().async {
+            self.lock.lock()
+            defer { self.lock.unlock() }
+            self.cancelFuture?()
+        }
+    }
+
+    /// Before the future is freed.
+    func end() {
+        lock.lock()
+        defer { lock.unlock() }
+        cancelFuture = nil
+    }
+}
+
 fileprivate func uniffiRustCallAsync<F, T>(
     rustFutureFunc: () -> UInt64,
     pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),
+    cancelFunc: @escaping (UInt64) -> (),
     completeFunc: (UInt64, UnsafeMutablePointer<RustCallStatus>) -> F,
     freeFunc: (UInt64) -> (),
     liftFunc: (F) throws -> T,
@@ -14683,10 +14746,15 @@ fileprivate func uniffiRustCallAsync<F, T>(
     // Make sure to call the ensure init function since future creation doesn't have a
     // RustCallStatus param, so doesn't use makeRustCall()
     uniffiEnsureMeteredRealtimeInitialized()
+    try Task.checkCancellation()
     let rustFuture = rustFutureFunc()
+    let cancellation = UniffiCancellation { cancelFunc(rustFuture) }
     defer {
+        cancellation.end()
         freeFunc(rustFuture)
     }
+    // Cancelled, the future is ready at once: with its result if it has one, else to say so below.
+    await withTaskCancellationHandler {
     var pollResult: Int8;
     repeat {
         pollResult = await withUnsafeContinuation {
@@ -14699,6 +14767,9 @@ fileprivate func uniffiRustCallAsync<F, T>(
             )
         }
     } while pollResult != UNIFFI_RUST_FUTURE_POLL_READY
+    } onCancel: {
+        cancellation.cancel()
+    }
 
     return try liftFunc(makeRustCall(
         { completeFunc(rustFuture, $0) },
@@ -14826,6 +14897,7 @@ public func nextLogRecords(max: UInt32)async throws  -> [LogRecord]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeLogRecord.lift,
@@ -14855,6 +14927,7 @@ public func shutdownAll()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use uniffi::{GenerateOptions, TargetLanguage};
 
-use crate::{Error, io, root};
+use crate::{Error, io, root, swift};
 
 /// The languages and the folder of each.
 const LANGUAGES: [(&str, TargetLanguage); 3] = [
@@ -31,6 +31,10 @@ pub fn generate(library: &Utf8Path, into: &Utf8Path) -> Result<(), Error> {
         .map_err(|error| Error::Generator(format!("{error:#}")))?;
         for (path, text) in files(&out_dir)? {
             let path = out_dir.join(path);
+            let text = match path.extension() {
+                Some("swift") => swift::cancellable(&text)?,
+                _ => text,
+            };
             std::fs::write(&path, tidy(&text)).map_err(io(&path))?;
         }
     }

@@ -9,6 +9,7 @@
 pub mod bindings;
 pub mod library;
 pub mod size;
+pub mod swift;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
