@@ -28,6 +28,8 @@ mod error;
 mod event;
 #[cfg(feature = "ffi-test")]
 mod faults;
+#[cfg(feature = "ffi-test")]
+mod feeds;
 mod inbox;
 mod listener;
 mod local_track;
@@ -55,6 +57,9 @@ pub use event::{
 #[cfg(feature = "ffi-test")]
 #[doc(hidden)]
 pub use faults::{panic_in_a_task, panic_inside, sleep};
+#[cfg(feature = "ffi-test")]
+#[doc(hidden)]
+pub use feeds::{FrameFeed, MessageFeed};
 pub use listener::{
     AudioPacketListener, DataChannelListener, LocalTrackListener, PeerListener, RemoteListener,
     SignallingListener, VideoFrameListener,

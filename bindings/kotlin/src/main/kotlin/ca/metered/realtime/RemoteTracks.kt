@@ -12,7 +12,7 @@ import java.io.Closeable
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 
-private const val BATCH = 16u
+internal const val MEDIA_BATCH = 16u
 
 /** What comes on a track that a remote sends: pictures or sound. */
 public sealed interface RemoteTrack
@@ -23,7 +23,7 @@ internal fun NativeMedia.toPublic(): RemoteTrack = when (this) {
 }
 
 /** A flow of which each collector has a sink of its own, from its first moment to its last. */
-private fun <Sink : AutoCloseable, Native : Any, Event : Any> sinks(
+internal fun <Sink : AutoCloseable, Native : Any, Event : Any> sinks(
     open: () -> Sink,
     pull: suspend (Sink) -> List<Native>,
     convert: (Native) -> Event,
@@ -79,7 +79,7 @@ public sealed interface FrameEvent {
     public data class Lagged(val missed: Long) : FrameEvent
 }
 
-private fun NativeFrameEvent.toPublic(): FrameEvent = when (this) {
+internal fun NativeFrameEvent.toPublic(): FrameEvent = when (this) {
     is NativeFrameEvent.Frame -> FrameEvent.Frame(
         AccessUnit(
             unit.codec.toPublic(), unit.data, unit.timestampUs.toLong(), unit.keyFrame,
@@ -97,7 +97,7 @@ public class RemoteVideoTrack internal constructor(private val native: NativeVid
      * Pictures for one decoder. Each collector begins with the next key frame, which is asked for then; a slow
      * one loses the oldest and is told. Ends with the track.
      */
-    public val frames: Flow<FrameEvent> = sinks({ native.frames() }, { it.nextEvents(BATCH) }, { it.toPublic() })
+    public val frames: Flow<FrameEvent> = sinks({ native.frames() }, { it.nextEvents(MEDIA_BATCH) }, { it.toPublic() })
 
     /** Figures since the track came. */
     public val stats: VideoStats get() = native { native.stats() }.toPublic()
@@ -168,7 +168,7 @@ private fun JitterBounds.toNative() =
 /** Sound from a remote. */
 public class RemoteAudioTrack internal constructor(internal val native: NativeAudio) : RemoteTrack {
     /** The Opus packets from the collection on, as they come. Ends with the track. */
-    public val packets: Flow<PacketEvent> = sinks({ native.packets() }, { it.nextEvents(BATCH) }, { it.toPublic() })
+    public val packets: Flow<PacketEvent> = sinks({ native.packets() }, { it.nextEvents(MEDIA_BATCH) }, { it.toPublic() })
 
     /** How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it. */
     public val level: AudioLevel get() = native { native.level() }.toPublic()
