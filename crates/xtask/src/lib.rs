@@ -10,6 +10,7 @@
 
 pub mod bindings;
 pub mod library;
+pub mod parity;
 pub mod size;
 pub mod swift;
 
@@ -54,8 +55,10 @@ pub enum Error {
         limit: u64,
     },
     /// The library is larger than the committed figure says.
-    #[error("the library has {bytes} bytes; {committed} are committed, and 5 % more are allowed. What took them \
-             is above; if it is worth it, write the new figure into crates/xtask/src/size.rs")]
+    #[error(
+        "the library has {bytes} bytes; {committed} are committed, and 5 % more are allowed. What took them \
+             is above; if it is worth it, write the new figure into crates/xtask/src/size.rs"
+    )]
     Grown {
         /// Its size.
         bytes: u64,
