@@ -521,4 +521,19 @@ mod tests {
             assert_eq!(SdkError::from(PeerError::DataChannel(error)).class(), error.name());
         }
     }
+    #[test]
+    fn errors_of_writes_are_arguments_but_for_a_failed_codec() {
+        let (expected, found) = ("video/VP8", "video/H264");
+        let codec = AudioError::Codec { what: "here" };
+        for (error, class) in [
+            (WriteError::OtherCodec { expected, found }, "InvalidArgumentError"),
+            (WriteError::NotOpus, "InvalidArgumentError"),
+            (WriteError::Audio(AudioError::Bitrate { bps: 1 }), "InvalidArgumentError"),
+            (WriteError::Audio(codec), "InternalError"),
+        ] {
+            let made = SdkError::from(error);
+            assert_eq!(made.class(), class);
+            assert!(made.to_string().contains(&format!("({})", error.code())), "{made}");
+        }
+    }
 }

@@ -1168,6 +1168,7 @@ open func onEvents(events: [PacketEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -1428,6 +1429,7 @@ open func nextEvents(max: UInt32)async throws  -> [PacketEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypePacketEvent.lift,
@@ -1459,6 +1461,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2462,6 +2465,7 @@ open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeLocalTrackEvent.lift,
@@ -2538,6 +2542,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -2732,6 +2737,7 @@ open func onEvents(events: [LocalTrackEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -3071,6 +3077,7 @@ open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeLocalTrackEvent.lift,
@@ -3136,6 +3143,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -6506,6 +6514,7 @@ open func onEvents(events: [FrameEvent])async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },
@@ -6768,6 +6777,7 @@ open func nextEvents(max: UInt32)async throws  -> [FrameEvent]  {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
             completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
             freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
             liftFunc: FfiConverterSequenceTypeFrameEvent.lift,
@@ -6799,6 +6809,7 @@ open func shutdown()async throws   {
                 )
             },
             pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
             completeFunc: ffi_metered_realtime_rust_future_complete_void,
             freeFunc: ffi_metered_realtime_rust_future_free_void,
             liftFunc: { $0 },

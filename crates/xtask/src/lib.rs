@@ -10,6 +10,7 @@
 
 pub mod bindings;
 pub mod library;
+pub mod parity;
 pub mod size;
 pub mod swift;
 
