@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "events",
             "platform",
             "signalling",
+            "media",
             "peer",
             "UniFfiTag",
         ],

@@ -7,7 +7,9 @@ use super::error::SdkError;
 use super::event::DataChannelEvent;
 use super::inbox::Inbox;
 use super::listener::DataChannelListener;
+use super::raw_bytes::RawBytes;
 use super::runtime;
+use crate::events::Events;
 use crate::peer::{ChannelMessage, DataChannel as Core, DataChannelEvent as Event, ReadyState};
 
 /// A data channel to one remote: text and bytes, reliable or not.
@@ -18,7 +20,7 @@ use crate::peer::{ChannelMessage, DataChannel as Core, DataChannelEvent as Event
 #[derive(uniffi::Object)]
 pub struct DataChannel {
     core: Core,
-    inbox: Inbox<Event>,
+    inbox: Inbox<Events<Event>>,
 }
 
 impl DataChannel {
@@ -105,8 +107,8 @@ impl DataChannel {
     }
 
     /// Sends bytes, as `send_text` does text.
-    pub async fn send_bytes(&self, data: Vec<u8>) -> Result<(), SdkError> {
-        self.send(ChannelMessage::Binary(data.into())).await
+    pub async fn send_bytes(&self, data: RawBytes) -> Result<(), SdkError> {
+        self.send(ChannelMessage::Binary(data.0)).await
     }
 
     /// Sends text now, or says why not.
@@ -115,8 +117,8 @@ impl DataChannel {
     }
 
     /// Sends bytes now, or says why not.
-    pub async fn try_send_bytes(&self, data: Vec<u8>) -> Result<(), SdkError> {
-        self.try_send(ChannelMessage::Binary(data.into())).await
+    pub async fn try_send_bytes(&self, data: RawBytes) -> Result<(), SdkError> {
+        self.try_send(ChannelMessage::Binary(data.0)).await
     }
 
     /// Up to `max` events (1,024 at most), at least one; none after the channel's end.

@@ -7,6 +7,8 @@ use std::fmt;
 
 use crate::credential::{CredentialError, TokenProviderError};
 use crate::diagnosis::{self, Diagnosis};
+use crate::media::WriteError;
+use crate::media::audio::AudioError;
 use crate::peer::{DataChannelError, PeerError, PeerOptionsError};
 use crate::signalling::{ConnectError, OptionsError, RequestError};
 use crate::wire::{BuildError, JsonError};
@@ -146,13 +148,13 @@ pub enum SdkError {
         /// The preflight's code.
         preflight: String,
     },
-    /// The peer's state does not allow the call.
+    /// The peer's state, or the track's, does not allow the call.
     #[error("{details}")]
     MeteredPeerStateError {
         /// Code, message, cause and fix.
         details: ErrorDetails,
-        /// The peer's state.
-        current_state: String,
+        /// The peer's state, if that is what does not allow it.
+        current_state: Option<String>,
         /// The method.
         method: String,
     },
@@ -171,6 +173,16 @@ pub enum SdkError {
         size: u64,
         /// Bytes that are allowed.
         cap: u64,
+    },
+    /// A track was not replaced for every remote.
+    #[error("{details}")]
+    MeteredPeerReplaceTrackError {
+        /// Code, message, cause and fix.
+        details: ErrorDetails,
+        /// Remotes that get the new track, by their ids.
+        succeeded: Vec<String>,
+        /// Remotes that still get the old one.
+        failed: Vec<String>,
     },
     /// The remote has left.
     #[error("{details}")]
@@ -297,7 +309,7 @@ impl From<PeerError> for SdkError {
             PeerError::Request(error) => error.into(),
             PeerError::State { method, current_state } => Self::MeteredPeerStateError {
                 details,
-                current_state: current_state.to_string(),
+                current_state: Some(current_state.to_string()),
                 method: method.to_owned(),
             },
             PeerError::InvalidArgument { .. } | PeerError::SelfSend => {
@@ -307,9 +319,13 @@ impl From<PeerError> for SdkError {
             PeerError::MetadataTooLarge { size, cap } => {
                 Self::MeteredPeerOversizedError { details, size: size as u64, cap: cap as u64 }
             }
-            // Local tracks do not cross the boundary yet: no call gives these.
-            PeerError::TrackAlreadyAttached { .. } | PeerError::ReplaceTrack { .. } => {
-                Self::InvalidArgumentError { details }
+            PeerError::TrackAlreadyAttached { method } => Self::MeteredPeerStateError {
+                details,
+                current_state: None,
+                method: method.to_owned(),
+            },
+            PeerError::ReplaceTrack { succeeded, failed } => {
+                Self::MeteredPeerReplaceTrackError { details, succeeded, failed }
             }
             PeerError::Engine { .. } => Self::EngineError { details },
         }
@@ -341,6 +357,27 @@ impl From<DataChannelError> for SdkError {
                 current_state: state("connecting"),
                 method: None,
             },
+        }
+    }
+}
+
+impl From<WriteError> for SdkError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Audio(error) => error.into(),
+            _ => Self::InvalidArgumentError {
+                details: ErrorDetails::new(error.code(), error, error.diagnosis()),
+            },
+        }
+    }
+}
+
+impl From<AudioError> for SdkError {
+    fn from(error: AudioError) -> Self {
+        let details = ErrorDetails::new(error.code(), error, error.diagnosis());
+        match error {
+            AudioError::Codec { .. } => Self::InternalError { details },
+            _ => Self::InvalidArgumentError { details },
         }
     }
 }
@@ -464,7 +501,11 @@ mod tests {
     fn errors_of_peers_and_channels_keep_their_class() {
         let state = PeerError::State { method: "send", current_state: PeerState::Idle };
         let engine = PeerError::Engine { code: "closed", message: String::new() };
-        for error in [state, PeerError::SelfSend, PeerError::RemoteGone, engine] {
+        let attached = PeerError::TrackAlreadyAttached { method: "add_track" };
+        let replace = PeerError::ReplaceTrack { succeeded: vec![], failed: vec!["bob".into()] };
+        let large = PeerError::MetadataTooLarge { size: 2, cap: 1 };
+        let others = [PeerError::SelfSend, PeerError::RemoteGone, attached, replace, large];
+        for error in [state, engine].into_iter().chain(others) {
             let class = error.name();
             assert_eq!(SdkError::from(error).class(), class);
         }
@@ -478,6 +519,21 @@ mod tests {
         ] {
             assert_eq!(SdkError::from(error).class(), error.name());
             assert_eq!(SdkError::from(PeerError::DataChannel(error)).class(), error.name());
+        }
+    }
+    #[test]
+    fn errors_of_writes_are_arguments_but_for_a_failed_codec() {
+        let (expected, found) = ("video/VP8", "video/H264");
+        let codec = AudioError::Codec { what: "here" };
+        for (error, class) in [
+            (WriteError::OtherCodec { expected, found }, "InvalidArgumentError"),
+            (WriteError::NotOpus, "InvalidArgumentError"),
+            (WriteError::Audio(AudioError::Bitrate { bps: 1 }), "InvalidArgumentError"),
+            (WriteError::Audio(codec), "InternalError"),
+        ] {
+            let made = SdkError::from(error);
+            assert_eq!(made.class(), class);
+            assert!(made.to_string().contains(&format!("({})", error.code())), "{made}");
         }
     }
 }

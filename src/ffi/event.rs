@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::error::SdkError;
+use super::raw_bytes::RawBytes;
+use super::remote_track::RemoteMedia;
 use super::{DataChannel, ErrorDetails, IceServer, RemotePeer};
 use crate::peer::{self, ChannelMessage, DataKind, PeerState, RemoteState};
 use crate::signalling::{self, State as SignallingState};
@@ -337,7 +339,7 @@ impl From<&peer::IceCandidateError> for IceFailure {
 }
 
 /// A track that the remote sends.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, Debug, uniffi::Record)]
 pub struct RemoteTrack {
     /// The track's id.
     pub track_id: String,
@@ -349,6 +351,8 @@ pub struct RemoteTrack {
     pub stream_ids: Vec<String>,
     /// What the remote says of it, as JSON. An object.
     pub metadata_json: Option<String>,
+    /// What comes on it.
+    pub media: RemoteMedia,
 }
 
 /// Something that happened to a remote.
@@ -422,6 +426,7 @@ impl From<peer::RemoteEvent> for RemoteEvent {
                     codec: track.codec.clone(),
                     stream_ids: track.stream_ids.clone(),
                     metadata_json: optional(track.metadata.as_ref()),
+                    media: (&track.media).into(),
                 },
             },
             Event::DataChannel(channel) => {
@@ -451,7 +456,7 @@ pub enum DataChannelEvent {
     /// Bytes came.
     Binary {
         /// The bytes.
-        data: Vec<u8>,
+        data: RawBytes,
     },
     /// So little waits in the transport that more can be given.
     BufferedAmountLow,
@@ -472,7 +477,7 @@ impl From<peer::DataChannelEvent> for DataChannelEvent {
         match event {
             Event::Open => Self::Opened,
             Event::Message(ChannelMessage::Text(text)) => Self::Text { text },
-            Event::Message(ChannelMessage::Binary(data)) => Self::Binary { data: data.into() },
+            Event::Message(ChannelMessage::Binary(data)) => Self::Binary { data: RawBytes(data) },
             Event::BufferedAmountLow => Self::BufferedAmountLow,
             Event::Error => Self::Fault,
             Event::Close => Self::Closed,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::error::{CallbackError, SdkError};
 use super::runtime::Task;
 use crate::events::{Event, Events};
+use crate::media::{FrameEvent, VideoFrames};
 
 /// Events that one pull takes at most.
 const MAX_BATCH: u32 = 1_024;
@@ -21,13 +22,38 @@ const LISTENER_BATCH: u32 = 64;
 /// A listener may finish with the last events for so long after `shutdown`.
 const LISTENER_LIMIT: Duration = Duration::from_secs(2);
 
-struct Queue<E> {
-    events: tokio::sync::Mutex<Option<Events<E>>>,
+/// What a queue's events come from.
+pub(super) trait Source: Send + 'static {
+    /// An event.
+    type Item: Send + 'static;
+
+    /// Up to `max` events, at least one; empty after the end. Given up, it has taken nothing.
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<Self::Item>> + Send;
+}
+
+impl<E: Event> Source for Events<E> {
+    type Item = E;
+
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<E>> + Send {
+        Events::next_batch(self, max)
+    }
+}
+
+impl Source for VideoFrames {
+    type Item = FrameEvent;
+
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<FrameEvent>> + Send {
+        Self::next_batch(self, max)
+    }
+}
+
+struct Queue<S> {
+    events: tokio::sync::Mutex<Option<S>>,
     ended: watch::Sender<bool>,
 }
 
-impl<E: Event> Queue<E> {
-    async fn next(&self, max: u32, subscribe: impl FnOnce() -> Events<E>) -> Vec<E> {
+impl<S: Source> Queue<S> {
+    async fn next(&self, max: u32, subscribe: impl FnOnce() -> S) -> Vec<S::Item> {
         let mut events = self.events.lock().await;
         let events = events.get_or_insert_with(subscribe);
         let mut ended = self.ended.subscribe();
@@ -41,14 +67,14 @@ impl<E: Event> Queue<E> {
 }
 
 /// One object's events.
-pub(super) struct Inbox<E> {
-    queue: Arc<Queue<E>>,
+pub(super) struct Inbox<S> {
+    queue: Arc<Queue<S>>,
     listener: Mutex<Option<Task<()>>>,
 }
 
-impl<E: Event> Inbox<E> {
+impl<S: Source> Inbox<S> {
     /// With a subscription, or without: then the first pull or listener makes it.
-    pub(super) fn new(events: Option<Events<E>>) -> Self {
+    pub(super) fn new(events: Option<S>) -> Self {
         let queue =
             Queue { events: tokio::sync::Mutex::new(events), ended: watch::Sender::new(false) };
         Self { queue: Arc::new(queue), listener: Mutex::new(None) }
@@ -65,10 +91,10 @@ impl<E: Event> Inbox<E> {
 
     /// Up to `max` events, at least one; empty after the end. It needs no thread of ours and takes nothing
     /// before it returns: given up, it has lost nothing.
-    pub(super) async fn pull<T: From<E>>(
+    pub(super) async fn pull<T: From<S::Item>>(
         &self,
         max: u32,
-        subscribe: impl FnOnce() -> Events<E>,
+        subscribe: impl FnOnce() -> S,
     ) -> Result<Vec<T>, SdkError> {
         if self.listener.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Err(SdkError::invalid_state("listening", "next_events"));
@@ -78,11 +104,11 @@ impl<E: Event> Inbox<E> {
     }
 
     /// The first state that is not `known`; the present one after the end.
-    pub(super) async fn changed<S: Clone + PartialEq>(
+    pub(super) async fn changed<V: Clone + PartialEq>(
         &self,
-        mut state: watch::Receiver<S>,
-        known: S,
-    ) -> S {
+        mut state: watch::Receiver<V>,
+        known: V,
+    ) -> V {
         let mut ended = self.queue.ended.subscribe();
         tokio::select! {
             biased;
@@ -96,11 +122,11 @@ impl<E: Event> Inbox<E> {
     /// Hands all events to `deliver`, batch after batch, instead of a listener that was there.
     pub(super) fn listen<F, D>(
         &self,
-        subscribe: impl FnOnce() -> Events<E>,
+        subscribe: impl FnOnce() -> S,
         deliver: F,
     ) -> Result<(), SdkError>
     where
-        F: Fn(Vec<E>) -> D + Send + Sync + 'static,
+        F: Fn(Vec<S::Item>) -> D + Send + Sync + 'static,
         D: Future<Output = Result<(), CallbackError>> + Send,
     {
         if self.has_ended() {
@@ -144,7 +170,7 @@ impl<E: Event> Inbox<E> {
     }
 }
 
-impl<E> Drop for Inbox<E> {
+impl<S> Drop for Inbox<S> {
     fn drop(&mut self) {
         self.queue.ended.send_replace(true);
     }

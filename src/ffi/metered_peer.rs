@@ -8,11 +8,15 @@ use super::error::SdkError;
 use super::event::{PeerEvent, PeerFailure};
 use super::inbox::Inbox;
 use super::listener::PeerListener;
+use super::local_track::{LocalTrack, MediaStream};
 use super::options::{Credential, PeerOptions};
 use super::remote_peer::{RemotePeer, unix_ms};
 use super::runtime::{self, Closing};
+use super::socket_binder::{BinderSlot, SocketBinder};
 use super::token_provider::{Asked, ProviderSlot, TokenProvider};
 use crate::credential;
+use crate::events::Events;
+use crate::media;
 use crate::peer::{
     JoinOptions, MeteredPeer as Core, PeerCounters, PeerEvent as Event, PeerState, StateChange,
 };
@@ -43,8 +47,13 @@ impl From<StateChange<PeerState>> for PeerStateChange {
 #[derive(uniffi::Object)]
 pub struct MeteredPeer {
     core: Core,
-    inbox: Inbox<Event>,
+    inbox: Inbox<Events<Event>>,
     provider: Arc<ProviderSlot>,
+    binder: Arc<BinderSlot>,
+}
+
+fn parsed(json: Option<String>) -> Result<Option<Json>, SdkError> {
+    Ok(json.as_deref().map(Json::parse).transpose()?)
 }
 
 impl MeteredPeer {
@@ -53,9 +62,12 @@ impl MeteredPeer {
         options: PeerOptions,
         provider: Arc<ProviderSlot>,
     ) -> Result<Arc<Self>, SdkError> {
-        let core = Core::new(options.into_core(credential)?)?;
+        let mut options = options.into_core(credential)?;
+        let binder = Arc::new(BinderSlot::default());
+        options.socket_binder = Some(Arc::clone(&binder) as _);
+        let core = Core::new(options)?;
         let inbox = Inbox::new(Some(core.events()));
-        let peer = Arc::new(Self { core, inbox, provider });
+        let peer = Arc::new(Self { core, inbox, provider, binder });
         let weak: Weak<Self> = Arc::downgrade(&peer);
         runtime::register(weak);
         Ok(peer)
@@ -67,6 +79,7 @@ impl Closing for MeteredPeer {
         Box::pin(async move {
             self.core.close().await;
             self.provider.free();
+            self.binder.set(None);
             self.inbox.end().await;
         })
     }
@@ -127,6 +140,68 @@ impl MeteredPeer {
     pub async fn send_to(&self, peer_id: String, data_json: String) -> Result<(), SdkError> {
         let (core, data) = (self.core.clone(), Json::parse(&data_json)?);
         runtime::run(async move { core.send_to(&peer_id, &data).await }).await
+    }
+
+    /// Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+    ///
+    /// With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+    /// them before the track does. Adding a track again with the same stream changes nothing.
+    #[uniffi::method(default(stream_id = None, metadata_json = None))]
+    pub fn add_track(
+        &self,
+        track: LocalTrack,
+        stream_id: Option<String>,
+        metadata_json: Option<String>,
+    ) -> Result<(), SdkError> {
+        let stream = stream_id.map(media::MediaStream::with_id);
+        let metadata = parsed(metadata_json)?;
+        let track = media::LocalTrack::from(track);
+        Ok(self.core.add_track(track, stream.as_ref(), metadata.as_ref())?)
+    }
+
+    /// Stops sending a track. One that was never added is none, and that is no error.
+    pub fn remove_track(&self, track_id: String) -> Result<(), SdkError> {
+        Ok(self.core.remove_track(&track_id)?)
+    }
+
+    /// Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+    /// same track go on. None silences it for those who have it, and forgets it.
+    pub fn replace_track(&self, track_id: String, by: Option<LocalTrack>) -> Result<(), SdkError> {
+        let by = by.map(media::LocalTrack::from);
+        Ok(self.core.replace_track(&track_id, by.as_ref())?)
+    }
+
+    /// Adds every track of a stream; the metadata, a JSON object, is said of each.
+    #[uniffi::method(default(metadata_json = None))]
+    pub fn add_stream(
+        &self,
+        stream: MediaStream,
+        metadata_json: Option<String>,
+    ) -> Result<(), SdkError> {
+        let metadata = parsed(metadata_json)?;
+        Ok(self.core.add_stream(&stream.into(), metadata.as_ref())?)
+    }
+
+    /// Removes every track of a stream.
+    pub fn remove_stream(&self, stream: MediaStream) -> Result<(), SdkError> {
+        Ok(self.core.remove_stream(&stream.into())?)
+    }
+
+    /// What was said of a track when it was added, as JSON.
+    pub fn track_metadata_json(&self, track_id: String) -> Result<Option<String>, SdkError> {
+        Ok(self.core.track_metadata(&track_id).map(|json| json.as_str().to_owned()))
+    }
+
+    /// What was said of a stream's first track that is published, as JSON.
+    pub fn stream_metadata_json(&self, stream: MediaStream) -> Result<Option<String>, SdkError> {
+        Ok(self.core.stream_metadata(&stream.into()).map(|json| json.as_str().to_owned()))
+    }
+
+    /// Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+    /// before. Set it before the join. `shutdown` frees it.
+    pub fn set_socket_binder(&self, binder: Arc<dyn SocketBinder>) -> Result<(), SdkError> {
+        self.binder.set(Some(binder));
+        Ok(())
     }
 
     /// Where the peer stands.

@@ -11,6 +11,7 @@ use super::inbox::Inbox;
 use super::listener::RemoteListener;
 use super::options::DataChannelOptions;
 use super::runtime;
+use crate::events::Events;
 use crate::peer::{
     ConnectionStats, RemoteCounters, RemoteEvent as Event, RemotePeer as Core, RemoteState,
     StateChange,
@@ -49,7 +50,7 @@ impl From<StateChange<RemoteState>> for RemoteStateChange {
 #[derive(uniffi::Object)]
 pub struct RemotePeer {
     core: Core,
-    inbox: Inbox<Event>,
+    inbox: Inbox<Events<Event>>,
 }
 
 impl RemotePeer {

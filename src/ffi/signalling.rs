@@ -1,6 +1,7 @@
 //! The signalling client.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::error::SdkError;
@@ -11,6 +12,7 @@ use super::options::{Credential, SignallingOptions};
 use super::runtime::{self, Closing};
 use super::token_provider::{Asked, ProviderSlot, TokenProvider};
 use crate::credential;
+use crate::events::Events;
 use crate::signalling::{
     Counters as SignallingCounters, Event, SendPriority, SignallingClient as Core,
     State as SignallingState, SubscribeOptions,
@@ -33,10 +35,12 @@ pub struct PacingFigures {
 #[derive(uniffi::Object)]
 pub struct SignallingClient {
     core: Core,
-    inbox: Inbox<Event>,
+    inbox: Inbox<Events<Event>>,
     provider: Arc<ProviderSlot>,
     /// The connection belongs to a peer, which ends it.
     borrowed: bool,
+    /// From the start of `shutdown` on: the state says closed before the last event was handed out.
+    shut_down: AtomicBool,
 }
 
 impl SignallingClient {
@@ -47,21 +51,31 @@ impl SignallingClient {
     ) -> Result<Arc<Self>, SdkError> {
         let core = Core::new(options.into_core(credential))?;
         let inbox = Inbox::new(Some(core.events()));
-        let client = Arc::new(Self { core, inbox, provider, borrowed: false });
+        let client = Arc::new(Self::around(core, inbox, provider, false));
         let weak: Weak<Self> = Arc::downgrade(&client);
         runtime::register(weak);
         Ok(client)
     }
 
+    fn around(
+        core: Core,
+        inbox: Inbox<Events<Event>>,
+        provider: Arc<ProviderSlot>,
+        borrowed: bool,
+    ) -> Self {
+        Self { core, inbox, provider, borrowed, shut_down: AtomicBool::new(false) }
+    }
+
     /// A peer's client.
     pub(super) fn of_peer(core: Core, provider: Arc<ProviderSlot>) -> Arc<Self> {
         let inbox = Inbox::new(Some(core.events()));
-        Arc::new(Self { core, inbox, provider, borrowed: true })
+        Arc::new(Self::around(core, inbox, provider, true))
     }
 }
 
 impl Closing for SignallingClient {
     fn end(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.shut_down.store(true, Ordering::Relaxed);
         Box::pin(async move {
             if !self.borrowed {
                 self.core.close().await;
@@ -94,7 +108,7 @@ impl SignallingClient {
     /// Connects; done at the server's welcome. The first attempt is not repeated, every later drop is
     /// mended. Giving the call up does not end the attempt: `disconnect` does.
     pub async fn connect(&self) -> Result<(), SdkError> {
-        if self.inbox.has_ended() {
+        if self.shut_down.load(Ordering::Relaxed) {
             return Err(SdkError::invalid_state("closed", "connect"));
         }
         let core = self.core.clone();

@@ -1,5 +1,8 @@
 //! Figures, as the core has them.
 
+use std::time::Duration;
+
+use crate::media::{AudioStats, VideoStats, audio};
 use crate::peer::{
     CandidatePairStats, CandidateStats, CandidateType, ChannelStats, ConnectionStats, PeerCounters,
     RemoteCounters, TrackStats,
@@ -159,4 +162,103 @@ pub struct ConnectionStats {
     pub channels: Vec<ChannelStats>,
     /// Per track and direction.
     pub tracks: Vec<TrackStats>,
+}
+
+/// Figures of a track of pictures, since it came.
+#[uniffi::remote(Record)]
+pub struct VideoStats {
+    /// Whole pictures.
+    pub frames_received: u64,
+    /// Those of them that a decoder can begin with.
+    pub key_frames_received: u64,
+    /// Bytes of RTP payload.
+    pub bytes_received: u64,
+    /// RTP packets.
+    pub packets_received: u64,
+    /// Packets that never came, nor their retransmissions in time.
+    pub packets_lost: u64,
+    /// Times that a key frame was asked for because of losses.
+    pub key_frames_asked: u64,
+    /// Times without a picture for a second.
+    pub freezes: u64,
+    /// Variation of the transit time (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+}
+
+/// Figures of a track of sound, since it came.
+#[uniffi::remote(Record)]
+pub struct AudioStats {
+    /// RTP packets, duplicates too.
+    pub packets_received: u64,
+    /// Bytes of RTP payload.
+    pub bytes_received: u64,
+    /// Packets that did not come, or not yet.
+    pub packets_lost: u64,
+    /// Variation of the transit time (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+    /// Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+    pub concealed_samples: u64,
+    /// Times that this began, of that output.
+    pub concealments: u64,
+    /// From a packet's arrival on the fastest way to its sound, of that output.
+    pub delay_ms: f64,
+}
+
+/// Figures of an output of sound, since it was opened. Samples are at 48 kHz.
+#[derive(Clone, Copy, Debug, PartialEq, uniffi::Record)]
+pub struct PlayoutStats {
+    /// Packets that arrived, whatever became of them.
+    pub packets_received: u64,
+    /// Packets that came after their time, or were skipped to bound the delay.
+    pub packets_late: u64,
+    /// Packets that came again.
+    pub packets_duplicate: u64,
+    /// Packets that were not Opus, or that the codec refused.
+    pub packets_broken: u64,
+    /// Samples played from packets.
+    pub played_samples: u64,
+    /// Samples that the copy in a later packet stood in for.
+    pub fec_samples: u64,
+    /// Samples that were concealed.
+    pub concealed_samples: u64,
+    /// Stretches of concealment.
+    pub concealments: u64,
+    /// Samples of comfort noise.
+    pub comfort_samples: u64,
+    /// Samples left out to shorten the delay.
+    pub hurried_samples: u64,
+    /// Samples added to lengthen it.
+    pub waited_samples: u64,
+    /// Streams that ended in a jump of sequence or time.
+    pub restarts: u64,
+    /// Variation of the transit time (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+    /// What the delay is steered to.
+    pub target_delay_ms: f64,
+    /// The delay of the last packet that was played.
+    pub delay_ms: f64,
+}
+
+impl From<audio::PlayoutStats> for PlayoutStats {
+    fn from(stats: audio::PlayoutStats) -> Self {
+        let audio::PlayoutStats { jitter, hurried_samples, waited_samples, broken_packets } = stats;
+        let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        Self {
+            packets_received: jitter.received,
+            packets_late: jitter.late,
+            packets_duplicate: jitter.duplicates,
+            packets_broken: broken_packets,
+            played_samples: jitter.played_samples,
+            fec_samples: jitter.fec_samples,
+            concealed_samples: jitter.concealed_samples,
+            concealments: jitter.concealments,
+            comfort_samples: jitter.comfort_samples,
+            hurried_samples,
+            waited_samples,
+            restarts: jitter.restarts,
+            jitter_ms: ms(jitter.jitter),
+            target_delay_ms: ms(jitter.target_delay),
+            delay_ms: ms(jitter.delay),
+        }
+    }
 }

@@ -43,7 +43,7 @@ struct Input {
 
 /// A track in a mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MixInput(u64);
+pub struct MixInput(pub(crate) u64);
 
 impl AudioMix {
     /// A mix that gives PCM in a format.

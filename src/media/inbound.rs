@@ -140,21 +140,40 @@ impl VideoFrames {
     pub async fn next(&mut self) -> Option<FrameEvent> {
         loop {
             let event = self.events.next().await?;
-            match &event {
-                FrameEvent::Frame(unit) if self.waits_for_key_frame => {
-                    if !unit.key_frame {
-                        continue;
-                    }
-                    self.waits_for_key_frame = false;
-                }
-                FrameEvent::Lagged { .. } => {
-                    self.waits_for_key_frame = true;
-                    self.shared.key_frame_wanted.notify_one();
-                }
-                _ => {}
+            if let Some(event) = self.checked(event) {
+                return Some(event);
             }
-            return Some(event);
         }
+    }
+
+    /// Up to `max` events at once, at least one; empty when the track has ended. Cancel-safe.
+    pub async fn next_batch(&mut self, max: usize) -> Vec<FrameEvent> {
+        let Some(first) = self.next().await else { return Vec::new() };
+        let mut batch = vec![first];
+        while batch.len() < max
+            && let Some(event) = self.events.try_next()
+        {
+            batch.extend(self.checked(event));
+        }
+        batch
+    }
+
+    /// The event, unless no decoder can begin with it.
+    fn checked(&mut self, event: FrameEvent) -> Option<FrameEvent> {
+        match &event {
+            FrameEvent::Frame(unit) if self.waits_for_key_frame => {
+                if !unit.key_frame {
+                    return None;
+                }
+                self.waits_for_key_frame = false;
+            }
+            FrameEvent::Lagged { .. } => {
+                self.waits_for_key_frame = true;
+                self.shared.key_frame_wanted.notify_one();
+            }
+            _ => {}
+        }
+        Some(event)
     }
 }
 

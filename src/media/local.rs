@@ -19,7 +19,8 @@ use self::targets::Targets;
 use super::audio::AudioError;
 use super::local_audio::LocalAudioTrack;
 use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec};
-use crate::events::{Event, Events, Hub};
+use crate::diagnosis::Diagnosis;
+use crate::events::{EVENT_QUEUE_BYTES, Event, Events, Hub};
 use crate::rtc::engine::MediaKind;
 
 /// Between two wishes for a key frame.
@@ -104,6 +105,22 @@ impl WriteError {
             Self::Audio(error) => error.code(),
         }
     }
+
+    /// Cause and fix.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Packetise(error) => error.diagnosis(),
+            Self::OtherCodec { expected, found } => Diagnosis::new(
+                format!("The track was made for {expected}, and this picture is {found}."),
+                "Make the track with the encoder's codec; for another codec remove it and add a new one.",
+            ),
+            Self::NotOpus => Diagnosis::new(
+                "The bytes are not one Opus packet: none, or more than RFC 6716 allows.",
+                "Write each packet of the encoder by itself, without a container around it.",
+            ),
+            Self::Audio(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// Something to send, cut into payloads: the same for every remote.
@@ -154,7 +171,7 @@ impl Shared {
             packetiser: Mutex::default(),
             outlets: Mutex::default(),
             next_outlet: AtomicU64::new(0),
-            hub: Hub::with_backlog(0),
+            hub: Hub::with_backlog(EVENT_QUEUE_BYTES),
             key_frame_told: Mutex::default(),
             targets: Mutex::new(Targets::of(kind)),
         })

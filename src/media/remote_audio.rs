@@ -144,7 +144,7 @@ impl RemoteAudioTrack {
     /// As [`playout`](Self::playout), with bounds of the delay.
     ///
     /// # Errors
-    /// As `playout`.
+    /// [`AudioError::Delay`] for bounds that cannot be.
     pub fn playout_with(
         &self,
         format: PcmFormat,

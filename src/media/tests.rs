@@ -253,3 +253,17 @@ async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     encoder.abort();
     call.end().await;
 }
+
+#[test]
+fn the_first_subscriber_gets_all_that_came_before_it() {
+    let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    let agreed = |peer_id: &str| LocalTrackEvent::CodecAgreed { peer_id: peer_id.to_owned() };
+    let shared = LocalTrack::from(&track);
+    for peer_id in ["alice", "bob"] {
+        shared.shared().tell(&agreed(peer_id));
+    }
+    let mut events = track.events();
+    assert_eq!(events.try_next(), Some(agreed("alice")));
+    assert_eq!(events.try_next(), Some(agreed("bob")));
+    assert_eq!(track.events().try_next(), None);
+}

@@ -487,6 +487,42 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_func_start_logging() != 44805:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_constructor_audiomix_new() != 24117:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_add() != 47682:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_inputs() != 34882:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_level() != 45685:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_pull_f32() != 36302:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_pull_i16() != 15211:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_remove() != 18428:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiomix_set_gain() != 60663:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiooutput_is_ended() != 27245:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiooutput_level() != 15878:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiooutput_pull_f32() != 49107:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiooutput_pull_i16() != 21794:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiooutput_stats() != 14163:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiopacketlistener_on_events() != 7008:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiopackets_clear_listener() != 34447:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiopackets_next_events() != 63445:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiopackets_set_listener() != 49518:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_audiopackets_shutdown() != 26438:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_datachannel_buffered_amount() != 61764:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_datachannel_clear_listener() != 10619:
@@ -525,9 +561,71 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_datachannellistener_on_events() != 52659:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_constructor_localaudiotrack_new() != 42931:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_clear_listener() != 6091:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_encoding() != 31263:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_id() != 41520:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_level() != 10970:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events() != 22196:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss() != 15582:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate() != 64025:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding() != 11367:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener() != 16010:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted() != 11161:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown() != 36238:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_target() != 47766:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus() != 9903:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_f32() != 2742:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_i16() != 46393:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localtracklistener_on_events() != 26562:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_constructor_localvideotrack_new() != 59692:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_clear_listener() != 5880:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_codec() != 56543:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_id() != 47422:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events() != 35080:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss() != 11606:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate() != 52344:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener() != 20484:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_set_muted() != 38764:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown() != 6345:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_target() != 7438:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_localvideotrack_write() != 4465:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_constructor_meteredpeer_new() != 52376:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_constructor_meteredpeer_with_token_provider() != 4454:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_add_stream() != 32151:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_add_track() != 45233:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_channel() != 55972:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -557,11 +655,19 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers() != 65209:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_stream() != 38217:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_track() != 39414:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_replace_track() != 27235:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_send() != 55628:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_send_to() != 20854:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_set_listener() != 12374:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_set_socket_binder() != 42143:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_shutdown() != 7847:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -573,7 +679,21 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_meteredpeer_state_history() != 29822:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_stream_metadata_json() != 28294:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_meteredpeer_track_metadata_json() != 13027:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_peerlistener_on_events() != 19544:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_is_ended() != 2088:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_level() != 43956:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 8598:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout() != 5027:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats() != 50966:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotelistener_on_events() != 59250:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -608,6 +728,12 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_metered_realtime_checksum_method_remotepeer_state_history() != 64823:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotepeer_stats() != 26883:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 19427:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats() != 59224:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_constructor_signallingclient_new() != 53815:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -653,7 +779,19 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallinglistener_on_events() != 30321:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_socketbinder_bind_socket() != 46350:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_tokenprovider_token() != 62350:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_videoframelistener_on_events() != 9457:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_videoframes_clear_listener() != 49551:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_videoframes_next_events() != 51404:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_videoframes_set_listener() != 29295:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_videoframes_shutdown() != 12312:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
 
 # A ctypes library to expose the extern-C FFI definitions.
@@ -918,6 +1056,46 @@ _UniffiLib.ffi_metered_realtime_rust_future_free_void.argtypes = (
     ctypes.c_uint64,
 )
 _UniffiLib.ffi_metered_realtime_rust_future_free_void.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiomix.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiomix.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_audiomix.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_audiomix.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiooutput.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiooutput.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_audiooutput.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_audiooutput.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiopacketlistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiopacketlistener.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_audiopacketlistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_audiopacketlistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiopackets.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_audiopackets.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_audiopackets.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_audiopackets.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_clone_datachannel.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -938,6 +1116,36 @@ _UniffiLib.uniffi_metered_realtime_fn_free_datachannellistener.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_free_datachannellistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_localaudiotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_localaudiotrack.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_localaudiotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_localaudiotrack.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_localtracklistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_localtracklistener.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_localtracklistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_localtracklistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_localvideotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_localvideotrack.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_localvideotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_localvideotrack.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_clone_meteredpeer.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -958,6 +1166,16 @@ _UniffiLib.uniffi_metered_realtime_fn_free_peerlistener.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_free_peerlistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_remoteaudiotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_remoteaudiotrack.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_remoteaudiotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_remoteaudiotrack.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_clone_remotelistener.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -978,6 +1196,16 @@ _UniffiLib.uniffi_metered_realtime_fn_free_remotepeer.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_free_remotepeer.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_remotevideotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_remotevideotrack.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_remotevideotrack.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_remotevideotrack.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_clone_signallingclient.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -998,6 +1226,16 @@ _UniffiLib.uniffi_metered_realtime_fn_free_signallinglistener.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_free_signallinglistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_socketbinder.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_socketbinder.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_socketbinder.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_socketbinder.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_clone_tokenprovider.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1008,12 +1246,48 @@ _UniffiLib.uniffi_metered_realtime_fn_free_tokenprovider.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_free_tokenprovider.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_videoframelistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_videoframelistener.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_videoframelistener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_videoframelistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_clone_videoframes.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_clone_videoframes.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_free_videoframes.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_free_videoframes.restype = None
 class _UniffiForeignFutureResultVoid(ctypes.Structure):
     _fields_ = [
         ("call_status", _UniffiRustCallStatus),
     ]
 _UNIFFI_FOREIGN_FUTURE_COMPLETEVOID = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiForeignFutureResultVoid,
 )
+_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_AUDIO_PACKET_LISTENER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiRustBuffer,_UNIFFI_FOREIGN_FUTURE_COMPLETEVOID,ctypes.c_uint64,ctypes.POINTER(_UniffiForeignFutureDroppedCallbackStruct),
+)
+_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_AUDIO_PACKET_LISTENER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
+)
+_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_AUDIO_PACKET_LISTENER = ctypes.CFUNCTYPE(None,ctypes.c_uint64,
+)
+class _UniffiVTableCallbackInterfaceMeteredRealtimeAudioPacketListener(ctypes.Structure):
+    _fields_ = [
+        ("uniffi_free", _UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_AUDIO_PACKET_LISTENER),
+        ("uniffi_clone", _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_AUDIO_PACKET_LISTENER),
+        ("on_events", _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_AUDIO_PACKET_LISTENER_METHOD0),
+    ]
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener.argtypes = (
+    ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeAudioPacketListener),
+)
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener.restype = None
 _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_DATA_CHANNEL_LISTENER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiRustBuffer,_UNIFFI_FOREIGN_FUTURE_COMPLETEVOID,ctypes.c_uint64,ctypes.POINTER(_UniffiForeignFutureDroppedCallbackStruct),
 )
 _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_DATA_CHANNEL_LISTENER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
@@ -1030,6 +1304,22 @@ _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_datachannellistener.a
     ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeDataChannelListener),
 )
 _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_datachannellistener.restype = None
+_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_LOCAL_TRACK_LISTENER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiRustBuffer,_UNIFFI_FOREIGN_FUTURE_COMPLETEVOID,ctypes.c_uint64,ctypes.POINTER(_UniffiForeignFutureDroppedCallbackStruct),
+)
+_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_LOCAL_TRACK_LISTENER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
+)
+_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_LOCAL_TRACK_LISTENER = ctypes.CFUNCTYPE(None,ctypes.c_uint64,
+)
+class _UniffiVTableCallbackInterfaceMeteredRealtimeLocalTrackListener(ctypes.Structure):
+    _fields_ = [
+        ("uniffi_free", _UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_LOCAL_TRACK_LISTENER),
+        ("uniffi_clone", _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_LOCAL_TRACK_LISTENER),
+        ("on_events", _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_LOCAL_TRACK_LISTENER_METHOD0),
+    ]
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener.argtypes = (
+    ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeLocalTrackListener),
+)
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener.restype = None
 _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_PEER_LISTENER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiRustBuffer,_UNIFFI_FOREIGN_FUTURE_COMPLETEVOID,ctypes.c_uint64,ctypes.POINTER(_UniffiForeignFutureDroppedCallbackStruct),
 )
 _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_PEER_LISTENER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
@@ -1078,6 +1368,23 @@ _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_signallinglistener.ar
     ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeSignallingListener),
 )
 _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_signallinglistener.restype = None
+_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_SOCKET_BINDER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,ctypes.c_int32,ctypes.c_void_p,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_SOCKET_BINDER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
+)
+_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_SOCKET_BINDER = ctypes.CFUNCTYPE(None,ctypes.c_uint64,
+)
+class _UniffiVTableCallbackInterfaceMeteredRealtimeSocketBinder(ctypes.Structure):
+    _fields_ = [
+        ("uniffi_free", _UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_SOCKET_BINDER),
+        ("uniffi_clone", _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_SOCKET_BINDER),
+        ("bind_socket", _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_SOCKET_BINDER_METHOD0),
+    ]
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_socketbinder.argtypes = (
+    ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeSocketBinder),
+)
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_socketbinder.restype = None
 class _UniffiForeignFutureResultRustBuffer(ctypes.Structure):
     _fields_ = [
         ("return_value", _UniffiRustBuffer),
@@ -1101,6 +1408,22 @@ _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_tokenprovider.argtype
     ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeTokenProvider),
 )
 _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_tokenprovider.restype = None
+_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_VIDEO_FRAME_LISTENER_METHOD0 = ctypes.CFUNCTYPE(None,ctypes.c_uint64,_UniffiRustBuffer,_UNIFFI_FOREIGN_FUTURE_COMPLETEVOID,ctypes.c_uint64,ctypes.POINTER(_UniffiForeignFutureDroppedCallbackStruct),
+)
+_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_VIDEO_FRAME_LISTENER = ctypes.CFUNCTYPE(ctypes.c_uint64,ctypes.c_uint64,
+)
+_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_VIDEO_FRAME_LISTENER = ctypes.CFUNCTYPE(None,ctypes.c_uint64,
+)
+class _UniffiVTableCallbackInterfaceMeteredRealtimeVideoFrameListener(ctypes.Structure):
+    _fields_ = [
+        ("uniffi_free", _UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_VIDEO_FRAME_LISTENER),
+        ("uniffi_clone", _UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_VIDEO_FRAME_LISTENER),
+        ("on_events", _UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_VIDEO_FRAME_LISTENER_METHOD0),
+    ]
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener.argtypes = (
+    ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeVideoFrameListener),
+)
+_UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_func_diagnose_close_code.argtypes = (
     ctypes.c_uint16,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1118,6 +1441,105 @@ _UniffiLib.uniffi_metered_realtime_fn_func_start_logging.argtypes = (
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_func_start_logging.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_constructor_audiomix_new.argtypes = (
+    ctypes.c_uint32,
+    ctypes.c_uint8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_constructor_audiomix_new.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_add.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_add.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_inputs.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_inputs.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_level.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_level.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_f32.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_f32.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_i16.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_i16.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_remove.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_remove.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_set_gain.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.c_float,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiomix_set_gain.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_is_ended.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_is_ended.restype = ctypes.c_int8
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_level.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_level.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_f32.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_f32.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_i16.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_i16.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_stats.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_stats.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopacketlistener_on_events.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopacketlistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_clear_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_clear_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_next_events.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_set_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_set_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_shutdown.argtypes = (
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_shutdown.restype = ctypes.c_uint64
 _UniffiLib.uniffi_metered_realtime_fn_method_datachannel_buffered_amount.argtypes = (
     ctypes.c_uint64,
 )
@@ -1212,6 +1634,172 @@ _UniffiLib.uniffi_metered_realtime_fn_method_datachannellistener_on_events.argty
     _UniffiRustBuffer,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_datachannellistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_constructor_localaudiotrack_new.argtypes = (
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_constructor_localaudiotrack_new.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_encoding.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_encoding.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_id.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_id.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_level.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_level.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss.restype = ctypes.c_double
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_muted.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_muted.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown.argtypes = (
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_opus.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_uint64,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_opus.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.c_uint8,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.c_uint8,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localtracklistener_on_events.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localtracklistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_constructor_localvideotrack_new.argtypes = (
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_constructor_localvideotrack_new.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_clear_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_clear_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_codec.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_codec.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_id.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_id.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss.restype = ctypes.c_double
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_muted.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_muted.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown.argtypes = (
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_write.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.c_uint16,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_write.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_constructor_meteredpeer_new.argtypes = (
     _UniffiRustBuffer,
     _UniffiRustBuffer,
@@ -1224,6 +1812,21 @@ _UniffiLib.uniffi_metered_realtime_fn_constructor_meteredpeer_with_token_provide
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_constructor_meteredpeer_with_token_provider.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_stream.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_stream.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_track.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_track.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_channel.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -1296,6 +1899,25 @@ _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remote_peers.argtypes =
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remote_peers.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_stream.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_stream.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_track.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_track.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_replace_track.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_replace_track.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_send.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1313,6 +1935,12 @@ _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_listener.argtypes =
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_shutdown.argtypes = (
     ctypes.c_uint64,
 )
@@ -1337,11 +1965,51 @@ _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_state_history.argtypes 
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_state_history.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_method_peerlistener_on_events.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_peerlistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended.restype = ctypes.c_int8
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_level.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_level.restype = _UniffiRustBuffer
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_packets.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_packets.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_playout.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+    ctypes.c_uint8,
+    _UniffiRustBuffer,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_playout.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_stats.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_stats.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_method_remotelistener_on_events.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -1427,6 +2095,21 @@ _UniffiLib.uniffi_metered_realtime_fn_method_remotepeer_stats.argtypes = (
     ctypes.c_uint64,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_remotepeer_stats.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_frames.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_frames.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_stats.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_stats.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_constructor_signallingclient_new.argtypes = (
     _UniffiRustBuffer,
     _UniffiRustBuffer,
@@ -1543,10 +2226,41 @@ _UniffiLib.uniffi_metered_realtime_fn_method_signallinglistener_on_events.argtyp
     _UniffiRustBuffer,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_signallinglistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_socketbinder_bind_socket.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_int32,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_socketbinder_bind_socket.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_tokenprovider_token.argtypes = (
     ctypes.c_uint64,
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_tokenprovider_token.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframelistener_on_events.argtypes = (
+    ctypes.c_uint64,
+    _UniffiRustBuffer,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframelistener_on_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_clear_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_clear_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_next_events.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint32,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_next_events.restype = ctypes.c_uint64
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_set_listener.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_set_listener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_shutdown.argtypes = (
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_videoframes_shutdown.restype = ctypes.c_uint64
 _UniffiLib.ffi_metered_realtime_uniffi_contract_version.argtypes = (
 )
 _UniffiLib.ffi_metered_realtime_uniffi_contract_version.restype = ctypes.c_uint32
@@ -1562,6 +2276,60 @@ _UniffiLib.uniffi_metered_realtime_checksum_func_shutdown_all.restype = ctypes.c
 _UniffiLib.uniffi_metered_realtime_checksum_func_start_logging.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_func_start_logging.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_audiomix_new.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_audiomix_new.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_add.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_add.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_inputs.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_inputs.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_level.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_level.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_pull_f32.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_pull_f32.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_pull_i16.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_pull_i16.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_remove.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_remove.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_set_gain.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiomix_set_gain.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_is_ended.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_is_ended.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_level.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_level.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_pull_f32.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_pull_f32.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_pull_i16.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_pull_i16.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_stats.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiooutput_stats.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopacketlistener_on_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopacketlistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_clear_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_clear_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_next_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_set_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_set_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_shutdown.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_audiopackets_shutdown.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_datachannel_buffered_amount.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_datachannel_buffered_amount.restype = ctypes.c_uint16
@@ -1619,12 +2387,105 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_datachannel_try_send_text.res
 _UniffiLib.uniffi_metered_realtime_checksum_method_datachannellistener_on_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_datachannellistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_localaudiotrack_new.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_localaudiotrack_new.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_clear_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_clear_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_encoding.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_encoding.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_id.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_id.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_level.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_level.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_target.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_target.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_f32.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_f32.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_i16.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_i16.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localtracklistener_on_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localtracklistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_localvideotrack_new.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_constructor_localvideotrack_new.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_clear_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_clear_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_codec.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_codec.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_id.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_id.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_muted.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_set_muted.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_shutdown.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_target.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_target.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_write.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_localvideotrack_write.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_meteredpeer_new.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_meteredpeer_new.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_meteredpeer_with_token_provider.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_meteredpeer_with_token_provider.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_add_stream.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_add_stream.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_add_track.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_add_track.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_channel.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_channel.restype = ctypes.c_uint16
@@ -1667,6 +2528,15 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remote_peer.resty
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_stream.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_stream.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_track.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_remove_track.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_replace_track.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_replace_track.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_send.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_send.restype = ctypes.c_uint16
@@ -1676,6 +2546,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_send_to.restype =
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_set_listener.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_set_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_set_socket_binder.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_set_socket_binder.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_shutdown.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_shutdown.restype = ctypes.c_uint16
@@ -1691,9 +2564,30 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_state_after.resty
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_state_history.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_state_history.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_stream_metadata_json.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_stream_metadata_json.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_track_metadata_json.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_meteredpeer_track_metadata_json.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_peerlistener_on_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_peerlistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_is_ended.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_is_ended.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_level.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_level.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotelistener_on_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotelistener_on_events.restype = ctypes.c_uint16
@@ -1745,6 +2639,15 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_remotepeer_state_history.rest
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotepeer_stats.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotepeer_stats.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_signallingclient_new.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_constructor_signallingclient_new.restype = ctypes.c_uint16
@@ -1811,9 +2714,27 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_welcome.rest
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallinglistener_on_events.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallinglistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_socketbinder_bind_socket.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_socketbinder_bind_socket.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_tokenprovider_token.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_tokenprovider_token.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframelistener_on_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframelistener_on_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_clear_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_clear_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_next_events.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_next_events.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_set_listener.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_set_listener.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_shutdown.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_videoframes_shutdown.restype = ctypes.c_uint16
 
 _uniffi_check_contract_api_version(_UniffiLib)
 # _uniffi_check_api_checksums(_UniffiLib)
@@ -1952,6 +2873,343 @@ def _uniffi_cancel_task(task):
 
 
 
+class VideoCodec(enum.Enum):
+    """
+    A codec of video.
+"""
+
+    VP8 = 0
+    """
+    VP8 (RFC 6386).
+"""
+
+    VP9 = 1
+    """
+    VP9.
+"""
+
+    H264 = 2
+    """
+    H.264.
+"""
+
+    AV1 = 3
+    """
+    AV1.
+"""
+
+
+
+class _UniffiFfiConverterTypeVideoCodec(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return VideoCodec.VP8
+        if variant == 2:
+            return VideoCodec.VP9
+        if variant == 3:
+            return VideoCodec.H264
+        if variant == 4:
+            return VideoCodec.AV1
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == VideoCodec.VP8:
+            return
+        if value == VideoCodec.VP9:
+            return
+        if value == VideoCodec.H264:
+            return
+        if value == VideoCodec.AV1:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == VideoCodec.VP8:
+            buf.write_i32(1)
+        if value == VideoCodec.VP9:
+            buf.write_i32(2)
+        if value == VideoCodec.H264:
+            buf.write_i32(3)
+        if value == VideoCodec.AV1:
+            buf.write_i32(4)
+
+
+
+class _UniffiFfiConverterBytes(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        size = buf.read_i32()
+        if size < 0:
+            raise InternalError("Unexpected negative byte string length")
+        return buf.read(size)
+
+    @staticmethod
+    def check_lower(value):
+        try:
+            memoryview(value)
+        except TypeError:
+            raise TypeError("a bytes-like object is required, not {!r}".format(type(value).__name__))
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_i32(len(value))
+        buf.write(value)
+
+class _UniffiFfiConverterUInt64(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u64"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**64
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u64()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u64(value)
+
+class _UniffiFfiConverterBoolean:
+    @classmethod
+    def check_lower(cls, value):
+        return not not value
+
+    @classmethod
+    def lower(cls, value):
+        return 1 if value else 0
+
+    @staticmethod
+    def lift(value):
+        return value != 0
+
+    @classmethod
+    def read(cls, buf):
+        return cls.lift(buf.read_u8())
+
+    @classmethod
+    def write(cls, value, buf):
+        buf.write_u8(value)
+
+class _UniffiFfiConverterUInt16(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u16"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**16
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u16()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u16(value)
+
+@dataclass
+class AccessUnit:
+    """
+    One picture, encoded: what a decoder takes at once.
+"""
+    def __init__(self, *, codec:VideoCodec, data:bytes, timestamp_us:int, key_frame:bool, rotation_degrees:int):
+        self.codec = codec
+        self.data = data
+        self.timestamp_us = timestamp_us
+        self.key_frame = key_frame
+        self.rotation_degrees = rotation_degrees
+
+
+
+
+    def __str__(self):
+        return "AccessUnit(codec={}, data={}, timestamp_us={}, key_frame={}, rotation_degrees={})".format(self.codec, self.data, self.timestamp_us, self.key_frame, self.rotation_degrees)
+    def __eq__(self, other):
+        if self.codec != other.codec:
+            return False
+        if self.data != other.data:
+            return False
+        if self.timestamp_us != other.timestamp_us:
+            return False
+        if self.key_frame != other.key_frame:
+            return False
+        if self.rotation_degrees != other.rotation_degrees:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAccessUnit(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AccessUnit(
+            codec=_UniffiFfiConverterTypeVideoCodec.read(buf),
+            data=_UniffiFfiConverterBytes.read(buf),
+            timestamp_us=_UniffiFfiConverterUInt64.read(buf),
+            key_frame=_UniffiFfiConverterBoolean.read(buf),
+            rotation_degrees=_UniffiFfiConverterUInt16.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeVideoCodec.check_lower(value.codec)
+        _UniffiFfiConverterBytes.check_lower(value.data)
+        _UniffiFfiConverterUInt64.check_lower(value.timestamp_us)
+        _UniffiFfiConverterBoolean.check_lower(value.key_frame)
+        _UniffiFfiConverterUInt16.check_lower(value.rotation_degrees)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeVideoCodec.write(value.codec, buf)
+        _UniffiFfiConverterBytes.write(value.data, buf)
+        _UniffiFfiConverterUInt64.write(value.timestamp_us, buf)
+        _UniffiFfiConverterBoolean.write(value.key_frame, buf)
+        _UniffiFfiConverterUInt16.write(value.rotation_degrees, buf)
+
+class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u32"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**32
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u32()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u32(value)
+
+@dataclass
+class AudioPacket:
+    """
+    An Opus packet.
+"""
+    def __init__(self, *, sequence:int, timestamp:int, begins:bool, payload:bytes):
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.begins = begins
+        self.payload = payload
+
+
+
+
+    def __str__(self):
+        return "AudioPacket(sequence={}, timestamp={}, begins={}, payload={})".format(self.sequence, self.timestamp, self.begins, self.payload)
+    def __eq__(self, other):
+        if self.sequence != other.sequence:
+            return False
+        if self.timestamp != other.timestamp:
+            return False
+        if self.begins != other.begins:
+            return False
+        if self.payload != other.payload:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAudioPacket(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AudioPacket(
+            sequence=_UniffiFfiConverterUInt16.read(buf),
+            timestamp=_UniffiFfiConverterUInt32.read(buf),
+            begins=_UniffiFfiConverterBoolean.read(buf),
+            payload=_UniffiFfiConverterBytes.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt16.check_lower(value.sequence)
+        _UniffiFfiConverterUInt32.check_lower(value.timestamp)
+        _UniffiFfiConverterBoolean.check_lower(value.begins)
+        _UniffiFfiConverterBytes.check_lower(value.payload)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt16.write(value.sequence, buf)
+        _UniffiFfiConverterUInt32.write(value.timestamp, buf)
+        _UniffiFfiConverterBoolean.write(value.begins, buf)
+        _UniffiFfiConverterBytes.write(value.payload, buf)
+
+class _UniffiFfiConverterFloat64(_UniffiConverterPrimitiveFloat):
+    @staticmethod
+    def read(buf):
+        return buf.read_double()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_double(value)
+
+@dataclass
+class AudioStats:
+    """
+    Figures of a track of sound, since it came.
+"""
+    def __init__(self, *, packets_received:int, bytes_received:int, packets_lost:int, jitter_ms:float, concealed_samples:int, concealments:int, delay_ms:float):
+        self.packets_received = packets_received
+        self.bytes_received = bytes_received
+        self.packets_lost = packets_lost
+        self.jitter_ms = jitter_ms
+        self.concealed_samples = concealed_samples
+        self.concealments = concealments
+        self.delay_ms = delay_ms
+
+
+
+
+    def __str__(self):
+        return "AudioStats(packets_received={}, bytes_received={}, packets_lost={}, jitter_ms={}, concealed_samples={}, concealments={}, delay_ms={})".format(self.packets_received, self.bytes_received, self.packets_lost, self.jitter_ms, self.concealed_samples, self.concealments, self.delay_ms)
+    def __eq__(self, other):
+        if self.packets_received != other.packets_received:
+            return False
+        if self.bytes_received != other.bytes_received:
+            return False
+        if self.packets_lost != other.packets_lost:
+            return False
+        if self.jitter_ms != other.jitter_ms:
+            return False
+        if self.concealed_samples != other.concealed_samples:
+            return False
+        if self.concealments != other.concealments:
+            return False
+        if self.delay_ms != other.delay_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAudioStats(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AudioStats(
+            packets_received=_UniffiFfiConverterUInt64.read(buf),
+            bytes_received=_UniffiFfiConverterUInt64.read(buf),
+            packets_lost=_UniffiFfiConverterUInt64.read(buf),
+            jitter_ms=_UniffiFfiConverterFloat64.read(buf),
+            concealed_samples=_UniffiFfiConverterUInt64.read(buf),
+            concealments=_UniffiFfiConverterUInt64.read(buf),
+            delay_ms=_UniffiFfiConverterFloat64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.packets_received)
+        _UniffiFfiConverterUInt64.check_lower(value.bytes_received)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_lost)
+        _UniffiFfiConverterFloat64.check_lower(value.jitter_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.concealed_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.concealments)
+        _UniffiFfiConverterFloat64.check_lower(value.delay_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.packets_received, buf)
+        _UniffiFfiConverterUInt64.write(value.bytes_received, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_lost, buf)
+        _UniffiFfiConverterFloat64.write(value.jitter_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.concealed_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.concealments, buf)
+        _UniffiFfiConverterFloat64.write(value.delay_ms, buf)
+
+
+
+
+
+
 class CandidateType(enum.Enum):
     """
     Where a candidate's address comes from (RFC 8445 section 5.1.1).
@@ -2075,19 +3333,6 @@ class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
         else:
             raise InternalError("Unexpected flag byte for optional type")
 
-class _UniffiFfiConverterUInt16(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "u16"
-    VALUE_MIN = 0
-    VALUE_MAX = 2**16
-
-    @staticmethod
-    def read(buf):
-        return buf.read_u16()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_u16(value)
-
 @dataclass
 class CandidateStats:
     """
@@ -2144,15 +3389,6 @@ class _UniffiFfiConverterTypeCandidateStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt16.write(value.port, buf)
         _UniffiFfiConverterString.write(value.protocol, buf)
         _UniffiFfiConverterOptionalString.write(value.relay_url, buf)
-
-class _UniffiFfiConverterFloat64(_UniffiConverterPrimitiveFloat):
-    @staticmethod
-    def read(buf):
-        return buf.read_double()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_double(value)
 
 class _UniffiFfiConverterOptionalFloat64(_UniffiConverterRustBuffer):
     @classmethod
@@ -2223,19 +3459,6 @@ class _UniffiFfiConverterTypeCandidatePairStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeCandidateStats.write(value.local, buf)
         _UniffiFfiConverterTypeCandidateStats.write(value.remote, buf)
         _UniffiFfiConverterOptionalFloat64.write(value.round_trip_time_ms, buf)
-
-class _UniffiFfiConverterUInt64(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "u64"
-    VALUE_MIN = 0
-    VALUE_MAX = 2**64
-
-    @staticmethod
-    def read(buf):
-        return buf.read_u64()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_u64(value)
 
 @dataclass
 class ChannelStats:
@@ -2619,27 +3842,6 @@ class _UniffiFfiConverterTypeConnectionStats(_UniffiConverterRustBuffer):
         _UniffiFfiConverterSequenceTypeChannelStats.write(value.channels, buf)
         _UniffiFfiConverterSequenceTypeTrackStats.write(value.tracks, buf)
 
-class _UniffiFfiConverterBoolean:
-    @classmethod
-    def check_lower(cls, value):
-        return not not value
-
-    @classmethod
-    def lower(cls, value):
-        return 1 if value else 0
-
-    @staticmethod
-    def lift(value):
-        return value != 0
-
-    @classmethod
-    def read(cls, buf):
-        return cls.lift(buf.read_u8())
-
-    @classmethod
-    def write(cls, value, buf):
-        buf.write_u8(value)
-
 class _UniffiFfiConverterOptionalUInt16(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -2949,6 +4151,99 @@ class _UniffiFfiConverterTypeIceServer(_UniffiConverterRustBuffer):
         _UniffiFfiConverterOptionalString.write(value.username, buf)
         _UniffiFfiConverterOptionalString.write(value.credential, buf)
 
+@dataclass
+class JitterBounds:
+    """
+    Bounds of the delay between a packet's arrival and its sound.
+"""
+    def __init__(self, *, min_delay_ms:int = 10, max_delay_ms:int = 500, start_delay_ms:int = 40):
+        self.min_delay_ms = min_delay_ms
+        self.max_delay_ms = max_delay_ms
+        self.start_delay_ms = start_delay_ms
+
+
+
+
+    def __str__(self):
+        return "JitterBounds(min_delay_ms={}, max_delay_ms={}, start_delay_ms={})".format(self.min_delay_ms, self.max_delay_ms, self.start_delay_ms)
+    def __eq__(self, other):
+        if self.min_delay_ms != other.min_delay_ms:
+            return False
+        if self.max_delay_ms != other.max_delay_ms:
+            return False
+        if self.start_delay_ms != other.start_delay_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeJitterBounds(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return JitterBounds(
+            min_delay_ms=_UniffiFfiConverterUInt64.read(buf),
+            max_delay_ms=_UniffiFfiConverterUInt64.read(buf),
+            start_delay_ms=_UniffiFfiConverterUInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.min_delay_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.max_delay_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.start_delay_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.min_delay_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.max_delay_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.start_delay_ms, buf)
+
+class _UniffiFfiConverterFloat32(_UniffiConverterPrimitiveFloat):
+    @staticmethod
+    def read(buf):
+        return buf.read_float()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_float(value)
+
+@dataclass
+class Level:
+    """
+    How loud sound is, in decibels below full scale: 0.0 is full scale, -127.0 is silence.
+"""
+    def __init__(self, *, rms_dbfs:float, peak_dbfs:float):
+        self.rms_dbfs = rms_dbfs
+        self.peak_dbfs = peak_dbfs
+
+
+
+
+    def __str__(self):
+        return "Level(rms_dbfs={}, peak_dbfs={})".format(self.rms_dbfs, self.peak_dbfs)
+    def __eq__(self, other):
+        if self.rms_dbfs != other.rms_dbfs:
+            return False
+        if self.peak_dbfs != other.peak_dbfs:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeLevel(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Level(
+            rms_dbfs=_UniffiFfiConverterFloat32.read(buf),
+            peak_dbfs=_UniffiFfiConverterFloat32.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterFloat32.check_lower(value.rms_dbfs)
+        _UniffiFfiConverterFloat32.check_lower(value.peak_dbfs)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterFloat32.write(value.rms_dbfs, buf)
+        _UniffiFfiConverterFloat32.write(value.peak_dbfs, buf)
+
 
 
 
@@ -3088,6 +4383,2482 @@ class _UniffiFfiConverterTypeLogRecord(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.message, buf)
         _UniffiFfiConverterUInt64.write(value.missed_before, buf)
 
+
+
+# SdkError
+# We want to define each variant as a nested class that's also a subclass,
+# which is tricky in Python.  To accomplish this we're going to create each
+# class separately, then manually add the child classes to the base class's
+# __dict__.  All of this happens in dummy class to avoid polluting the module
+# namespace.
+class SdkError(Exception):
+    """
+    Why a call was not done. Variants are named as the JavaScript SDK's classes; ours where it has none.
+"""
+    pass
+
+_UniffiTempSdkError = SdkError
+
+class SdkError:  # type: ignore
+    """
+    Why a call was not done. Variants are named as the JavaScript SDK's classes; ours where it has none.
+"""
+
+    class SignallingConnectError(_UniffiTempSdkError):
+        """
+        There is no connection to the service.
+"""
+
+        def __init__(self, details, close_code, close_reason, http_status, http_code, preflight):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "close_code={!r}".format(close_code),
+                "close_reason={!r}".format(close_reason),
+                "http_status={!r}".format(http_status),
+                "http_code={!r}".format(http_code),
+                "preflight={!r}".format(preflight),
+            ]))
+            self.details = details
+            self.close_code = close_code
+            self.close_reason = close_reason
+            self.http_status = http_status
+            self.http_code = http_code
+            self.preflight = preflight
+
+        def __repr__(self):
+            return "SdkError.SignallingConnectError({})".format(str(self))
+    _UniffiTempSdkError.SignallingConnectError = SignallingConnectError # type: ignore
+    class TokenProviderError(_UniffiTempSdkError):
+        """
+        The app's token provider failed, or took too long.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.TokenProviderError({})".format(str(self))
+    _UniffiTempSdkError.TokenProviderError = TokenProviderError # type: ignore
+    class InvalidStateError(_UniffiTempSdkError):
+        """
+        The object's state does not allow the call.
+"""
+
+        def __init__(self, details, current_state, method):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "current_state={!r}".format(current_state),
+                "method={!r}".format(method),
+            ]))
+            self.details = details
+            self.current_state = current_state
+            self.method = method
+
+        def __repr__(self):
+            return "SdkError.InvalidStateError({})".format(str(self))
+    _UniffiTempSdkError.InvalidStateError = InvalidStateError # type: ignore
+    class InvalidArgumentError(_UniffiTempSdkError):
+        """
+        An argument or option that cannot be.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.InvalidArgumentError({})".format(str(self))
+    _UniffiTempSdkError.InvalidArgumentError = InvalidArgumentError # type: ignore
+    class InternalError(_UniffiTempSdkError):
+        """
+        A fault of the SDK itself; a panic is one.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.InternalError({})".format(str(self))
+    _UniffiTempSdkError.InternalError = InternalError # type: ignore
+    class NotConnectedError(_UniffiTempSdkError):
+        """
+        There is no connection; nothing was sent.
+"""
+
+        def __init__(self, details, current_state):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "current_state={!r}".format(current_state),
+            ]))
+            self.details = details
+            self.current_state = current_state
+
+        def __repr__(self):
+            return "SdkError.NotConnectedError({})".format(str(self))
+    _UniffiTempSdkError.NotConnectedError = NotConnectedError # type: ignore
+    class DisconnectedError(_UniffiTempSdkError):
+        """
+        The connection ended before the answer.
+"""
+
+        def __init__(self, details, close_code, sent):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "close_code={!r}".format(close_code),
+                "sent={!r}".format(sent),
+            ]))
+            self.details = details
+            self.close_code = close_code
+            self.sent = sent
+
+        def __repr__(self):
+            return "SdkError.DisconnectedError({})".format(str(self))
+    _UniffiTempSdkError.DisconnectedError = DisconnectedError # type: ignore
+    class AckTimeoutError(_UniffiTempSdkError):
+        """
+        The server did not answer in time. The outcome is unknown.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.AckTimeoutError({})".format(str(self))
+    _UniffiTempSdkError.AckTimeoutError = AckTimeoutError # type: ignore
+    class ServerRequestError(_UniffiTempSdkError):
+        """
+        The server refused; `details.code` is its own.
+"""
+
+        def __init__(self, details, server_message):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "server_message={!r}".format(server_message),
+            ]))
+            self.details = details
+            self.server_message = server_message
+
+        def __repr__(self):
+            return "SdkError.ServerRequestError({})".format(str(self))
+    _UniffiTempSdkError.ServerRequestError = ServerRequestError # type: ignore
+    class PacingOverflow(_UniffiTempSdkError):
+        """
+        More requests wait for their turn than the queue holds.
+"""
+
+        def __init__(self, details, waiting):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "waiting={!r}".format(waiting),
+            ]))
+            self.details = details
+            self.waiting = waiting
+
+        def __repr__(self):
+            return "SdkError.PacingOverflow({})".format(str(self))
+    _UniffiTempSdkError.PacingOverflow = PacingOverflow # type: ignore
+    class OversizedPayloadError(_UniffiTempSdkError):
+        """
+        More bytes than may be sent at once.
+"""
+
+        def __init__(self, details, size, cap):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "size={!r}".format(size),
+                "cap={!r}".format(cap),
+            ]))
+            self.details = details
+            self.size = size
+            self.cap = cap
+
+        def __repr__(self):
+            return "SdkError.OversizedPayloadError({})".format(str(self))
+    _UniffiTempSdkError.OversizedPayloadError = OversizedPayloadError # type: ignore
+    class PreflightError(_UniffiTempSdkError):
+        """
+        The token does not allow it; nothing was sent.
+"""
+
+        def __init__(self, details, preflight):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "preflight={!r}".format(preflight),
+            ]))
+            self.details = details
+            self.preflight = preflight
+
+        def __repr__(self):
+            return "SdkError.PreflightError({})".format(str(self))
+    _UniffiTempSdkError.PreflightError = PreflightError # type: ignore
+    class MeteredPeerStateError(_UniffiTempSdkError):
+        """
+        The peer's state, or the track's, does not allow the call.
+"""
+
+        def __init__(self, details, current_state, method):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "current_state={!r}".format(current_state),
+                "method={!r}".format(method),
+            ]))
+            self.details = details
+            self.current_state = current_state
+            self.method = method
+
+        def __repr__(self):
+            return "SdkError.MeteredPeerStateError({})".format(str(self))
+    _UniffiTempSdkError.MeteredPeerStateError = MeteredPeerStateError # type: ignore
+    class MeteredPeerSendError(_UniffiTempSdkError):
+        """
+        The peer cannot send this, or not to this target.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.MeteredPeerSendError({})".format(str(self))
+    _UniffiTempSdkError.MeteredPeerSendError = MeteredPeerSendError # type: ignore
+    class MeteredPeerOversizedError(_UniffiTempSdkError):
+        """
+        More bytes than the service takes at once.
+"""
+
+        def __init__(self, details, size, cap):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "size={!r}".format(size),
+                "cap={!r}".format(cap),
+            ]))
+            self.details = details
+            self.size = size
+            self.cap = cap
+
+        def __repr__(self):
+            return "SdkError.MeteredPeerOversizedError({})".format(str(self))
+    _UniffiTempSdkError.MeteredPeerOversizedError = MeteredPeerOversizedError # type: ignore
+    class MeteredPeerReplaceTrackError(_UniffiTempSdkError):
+        """
+        A track was not replaced for every remote.
+"""
+
+        def __init__(self, details, succeeded, failed):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "succeeded={!r}".format(succeeded),
+                "failed={!r}".format(failed),
+            ]))
+            self.details = details
+            self.succeeded = succeeded
+            self.failed = failed
+
+        def __repr__(self):
+            return "SdkError.MeteredPeerReplaceTrackError({})".format(str(self))
+    _UniffiTempSdkError.MeteredPeerReplaceTrackError = MeteredPeerReplaceTrackError # type: ignore
+    class RemotePeerClosedError(_UniffiTempSdkError):
+        """
+        The remote has left.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.RemotePeerClosedError({})".format(str(self))
+    _UniffiTempSdkError.RemotePeerClosedError = RemotePeerClosedError # type: ignore
+    class EngineError(_UniffiTempSdkError):
+        """
+        The WebRTC engine refused.
+"""
+
+        def __init__(self, details):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+            ]))
+            self.details = details
+
+        def __repr__(self):
+            return "SdkError.EngineError({})".format(str(self))
+    _UniffiTempSdkError.EngineError = EngineError # type: ignore
+    class DataChannelOverflowError(_UniffiTempSdkError):
+        """
+        The app sends faster than the network carries.
+"""
+
+        def __init__(self, details, queued, cap):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "queued={!r}".format(queued),
+                "cap={!r}".format(cap),
+            ]))
+            self.details = details
+            self.queued = queued
+            self.cap = cap
+
+        def __repr__(self):
+            return "SdkError.DataChannelOverflowError({})".format(str(self))
+    _UniffiTempSdkError.DataChannelOverflowError = DataChannelOverflowError # type: ignore
+
+SdkError = _UniffiTempSdkError # type: ignore
+del _UniffiTempSdkError
+
+
+class _UniffiFfiConverterTypeSdkError(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return SdkError.SignallingConnectError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterUInt16.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterOptionalUInt16.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+            )
+        if variant == 2:
+            return SdkError.TokenProviderError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 3:
+            return SdkError.InvalidStateError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+            )
+        if variant == 4:
+            return SdkError.InvalidArgumentError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 5:
+            return SdkError.InternalError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 6:
+            return SdkError.NotConnectedError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 7:
+            return SdkError.DisconnectedError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterUInt16.read(buf),
+                _UniffiFfiConverterBoolean.read(buf),
+            )
+        if variant == 8:
+            return SdkError.AckTimeoutError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 9:
+            return SdkError.ServerRequestError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+            )
+        if variant == 10:
+            return SdkError.PacingOverflow(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        if variant == 11:
+            return SdkError.OversizedPayloadError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        if variant == 12:
+            return SdkError.PreflightError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 13:
+            return SdkError.MeteredPeerStateError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterOptionalString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 14:
+            return SdkError.MeteredPeerSendError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 15:
+            return SdkError.MeteredPeerOversizedError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        if variant == 16:
+            return SdkError.MeteredPeerReplaceTrackError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterSequenceString.read(buf),
+                _UniffiFfiConverterSequenceString.read(buf),
+            )
+        if variant == 17:
+            return SdkError.RemotePeerClosedError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 18:
+            return SdkError.EngineError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+            )
+        if variant == 19:
+            return SdkError.DataChannelOverflowError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterOptionalUInt64.read(buf),
+                _UniffiFfiConverterOptionalUInt64.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if isinstance(value, SdkError.SignallingConnectError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterUInt16.check_lower(value.close_code)
+            _UniffiFfiConverterString.check_lower(value.close_reason)
+            _UniffiFfiConverterOptionalUInt16.check_lower(value.http_status)
+            _UniffiFfiConverterOptionalString.check_lower(value.http_code)
+            _UniffiFfiConverterOptionalString.check_lower(value.preflight)
+            return
+        if isinstance(value, SdkError.TokenProviderError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.InvalidStateError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterOptionalString.check_lower(value.current_state)
+            _UniffiFfiConverterOptionalString.check_lower(value.method)
+            return
+        if isinstance(value, SdkError.InvalidArgumentError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.InternalError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.NotConnectedError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterString.check_lower(value.current_state)
+            return
+        if isinstance(value, SdkError.DisconnectedError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterUInt16.check_lower(value.close_code)
+            _UniffiFfiConverterBoolean.check_lower(value.sent)
+            return
+        if isinstance(value, SdkError.AckTimeoutError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.ServerRequestError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterOptionalString.check_lower(value.server_message)
+            return
+        if isinstance(value, SdkError.PacingOverflow):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterUInt64.check_lower(value.waiting)
+            return
+        if isinstance(value, SdkError.OversizedPayloadError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterUInt64.check_lower(value.size)
+            _UniffiFfiConverterUInt64.check_lower(value.cap)
+            return
+        if isinstance(value, SdkError.PreflightError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterString.check_lower(value.preflight)
+            return
+        if isinstance(value, SdkError.MeteredPeerStateError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterOptionalString.check_lower(value.current_state)
+            _UniffiFfiConverterString.check_lower(value.method)
+            return
+        if isinstance(value, SdkError.MeteredPeerSendError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.MeteredPeerOversizedError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterUInt64.check_lower(value.size)
+            _UniffiFfiConverterUInt64.check_lower(value.cap)
+            return
+        if isinstance(value, SdkError.MeteredPeerReplaceTrackError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterSequenceString.check_lower(value.succeeded)
+            _UniffiFfiConverterSequenceString.check_lower(value.failed)
+            return
+        if isinstance(value, SdkError.RemotePeerClosedError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.EngineError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            return
+        if isinstance(value, SdkError.DataChannelOverflowError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterOptionalUInt64.check_lower(value.queued)
+            _UniffiFfiConverterOptionalUInt64.check_lower(value.cap)
+            return
+
+    @staticmethod
+    def write(value, buf):
+        if isinstance(value, SdkError.SignallingConnectError):
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterUInt16.write(value.close_code, buf)
+            _UniffiFfiConverterString.write(value.close_reason, buf)
+            _UniffiFfiConverterOptionalUInt16.write(value.http_status, buf)
+            _UniffiFfiConverterOptionalString.write(value.http_code, buf)
+            _UniffiFfiConverterOptionalString.write(value.preflight, buf)
+        if isinstance(value, SdkError.TokenProviderError):
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.InvalidStateError):
+            buf.write_i32(3)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterOptionalString.write(value.current_state, buf)
+            _UniffiFfiConverterOptionalString.write(value.method, buf)
+        if isinstance(value, SdkError.InvalidArgumentError):
+            buf.write_i32(4)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.InternalError):
+            buf.write_i32(5)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.NotConnectedError):
+            buf.write_i32(6)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterString.write(value.current_state, buf)
+        if isinstance(value, SdkError.DisconnectedError):
+            buf.write_i32(7)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterUInt16.write(value.close_code, buf)
+            _UniffiFfiConverterBoolean.write(value.sent, buf)
+        if isinstance(value, SdkError.AckTimeoutError):
+            buf.write_i32(8)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.ServerRequestError):
+            buf.write_i32(9)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterOptionalString.write(value.server_message, buf)
+        if isinstance(value, SdkError.PacingOverflow):
+            buf.write_i32(10)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterUInt64.write(value.waiting, buf)
+        if isinstance(value, SdkError.OversizedPayloadError):
+            buf.write_i32(11)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterUInt64.write(value.size, buf)
+            _UniffiFfiConverterUInt64.write(value.cap, buf)
+        if isinstance(value, SdkError.PreflightError):
+            buf.write_i32(12)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterString.write(value.preflight, buf)
+        if isinstance(value, SdkError.MeteredPeerStateError):
+            buf.write_i32(13)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterOptionalString.write(value.current_state, buf)
+            _UniffiFfiConverterString.write(value.method, buf)
+        if isinstance(value, SdkError.MeteredPeerSendError):
+            buf.write_i32(14)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.MeteredPeerOversizedError):
+            buf.write_i32(15)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterUInt64.write(value.size, buf)
+            _UniffiFfiConverterUInt64.write(value.cap, buf)
+        if isinstance(value, SdkError.MeteredPeerReplaceTrackError):
+            buf.write_i32(16)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterSequenceString.write(value.succeeded, buf)
+            _UniffiFfiConverterSequenceString.write(value.failed, buf)
+        if isinstance(value, SdkError.RemotePeerClosedError):
+            buf.write_i32(17)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.EngineError):
+            buf.write_i32(18)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+        if isinstance(value, SdkError.DataChannelOverflowError):
+            buf.write_i32(19)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterOptionalUInt64.write(value.queued, buf)
+            _UniffiFfiConverterOptionalUInt64.write(value.cap, buf)
+
+
+
+
+
+
+class LocalTrackEvent:
+    """
+    What a track is told by its remotes.
+"""
+    def __init__(self):
+        raise RuntimeError("LocalTrackEvent cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class KEY_FRAME_WANTED:
+        """
+        The encoder shall make its next picture a key frame. At most one per 300 ms.
+"""
+
+        def __init__(self, ):
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.KEY_FRAME_WANTED()".format()
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_KEY_FRAME_WANTED():
+                return False
+            return True
+
+    @dataclass
+    class CODEC_AGREED:
+        """
+        A remote takes the track.
+"""
+
+        def __init__(self, peer_id:str):
+            self.peer_id = peer_id
+
+            """
+        The remote.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.CODEC_AGREED(peer_id={})".format(self.peer_id)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_CODEC_AGREED():
+                return False
+            if self.peer_id != other.peer_id:
+                return False
+            return True
+
+    @dataclass
+    class CODEC_NOT_SUPPORTED:
+        """
+        A remote cannot take the track's codec and gets nothing of it.
+"""
+
+        def __init__(self, peer_id:str, codec:str):
+            self.peer_id = peer_id
+
+            """
+        The remote.
+"""
+
+            self.codec = codec
+
+            """
+        Such as `video/H264`.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.CODEC_NOT_SUPPORTED(peer_id={}, codec={})".format(self.peer_id, self.codec)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_CODEC_NOT_SUPPORTED():
+                return False
+            if self.peer_id != other.peer_id:
+                return False
+            if self.codec != other.codec:
+                return False
+            return True
+
+    @dataclass
+    class TARGET_BITRATE:
+        """
+        What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+"""
+
+        def __init__(self, peer_id:typing.Optional[str], bits_per_second:int, frame_rate:int):
+            self.peer_id = peer_id
+
+            """
+        The remote; none for all of them, as the slowest decides.
+"""
+
+            self.bits_per_second = bits_per_second
+
+            """
+        Bits per second that an encoder shall make; 0 for nothing at all.
+"""
+
+            self.frame_rate = frame_rate
+
+            """
+        Pictures per second that look best at this bitrate; 0 for sound.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.TARGET_BITRATE(peer_id={}, bits_per_second={}, frame_rate={})".format(self.peer_id, self.bits_per_second, self.frame_rate)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_TARGET_BITRATE():
+                return False
+            if self.peer_id != other.peer_id:
+                return False
+            if self.bits_per_second != other.bits_per_second:
+                return False
+            if self.frame_rate != other.frame_rate:
+                return False
+            return True
+
+    @dataclass
+    class LAGGED:
+        """
+        Events were not taken fast enough: so many of the oldest were dropped.
+"""
+
+        def __init__(self, missed:int):
+            self.missed = missed
+
+            """
+        How many.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrackEvent.LAGGED(missed={})".format(self.missed)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrackEvent):
+                return NotImplemented
+            if not other.is_LAGGED():
+                return False
+            if self.missed != other.missed:
+                return False
+            return True
+
+
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_KEY_FRAME_WANTED(self) -> bool:
+        return isinstance(self, LocalTrackEvent.KEY_FRAME_WANTED)
+    def is_key_frame_wanted(self) -> bool:
+        return isinstance(self, LocalTrackEvent.KEY_FRAME_WANTED)
+    def is_CODEC_AGREED(self) -> bool:
+        return isinstance(self, LocalTrackEvent.CODEC_AGREED)
+    def is_codec_agreed(self) -> bool:
+        return isinstance(self, LocalTrackEvent.CODEC_AGREED)
+    def is_CODEC_NOT_SUPPORTED(self) -> bool:
+        return isinstance(self, LocalTrackEvent.CODEC_NOT_SUPPORTED)
+    def is_codec_not_supported(self) -> bool:
+        return isinstance(self, LocalTrackEvent.CODEC_NOT_SUPPORTED)
+    def is_TARGET_BITRATE(self) -> bool:
+        return isinstance(self, LocalTrackEvent.TARGET_BITRATE)
+    def is_target_bitrate(self) -> bool:
+        return isinstance(self, LocalTrackEvent.TARGET_BITRATE)
+    def is_LAGGED(self) -> bool:
+        return isinstance(self, LocalTrackEvent.LAGGED)
+    def is_lagged(self) -> bool:
+        return isinstance(self, LocalTrackEvent.LAGGED)
+
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+LocalTrackEvent.KEY_FRAME_WANTED = type("LocalTrackEvent.KEY_FRAME_WANTED", (LocalTrackEvent.KEY_FRAME_WANTED, LocalTrackEvent,), {})  # type: ignore
+LocalTrackEvent.CODEC_AGREED = type("LocalTrackEvent.CODEC_AGREED", (LocalTrackEvent.CODEC_AGREED, LocalTrackEvent,), {})  # type: ignore
+LocalTrackEvent.CODEC_NOT_SUPPORTED = type("LocalTrackEvent.CODEC_NOT_SUPPORTED", (LocalTrackEvent.CODEC_NOT_SUPPORTED, LocalTrackEvent,), {})  # type: ignore
+LocalTrackEvent.TARGET_BITRATE = type("LocalTrackEvent.TARGET_BITRATE", (LocalTrackEvent.TARGET_BITRATE, LocalTrackEvent,), {})  # type: ignore
+LocalTrackEvent.LAGGED = type("LocalTrackEvent.LAGGED", (LocalTrackEvent.LAGGED, LocalTrackEvent,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeLocalTrackEvent(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return LocalTrackEvent.KEY_FRAME_WANTED(
+            )
+        if variant == 2:
+            return LocalTrackEvent.CODEC_AGREED(
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 3:
+            return LocalTrackEvent.CODEC_NOT_SUPPORTED(
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 4:
+            return LocalTrackEvent.TARGET_BITRATE(
+                _UniffiFfiConverterOptionalString.read(buf),
+                _UniffiFfiConverterUInt64.read(buf),
+                _UniffiFfiConverterUInt32.read(buf),
+            )
+        if variant == 5:
+            return LocalTrackEvent.LAGGED(
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_KEY_FRAME_WANTED():
+            return
+        if value.is_CODEC_AGREED():
+            _UniffiFfiConverterString.check_lower(value.peer_id)
+            return
+        if value.is_CODEC_NOT_SUPPORTED():
+            _UniffiFfiConverterString.check_lower(value.peer_id)
+            _UniffiFfiConverterString.check_lower(value.codec)
+            return
+        if value.is_TARGET_BITRATE():
+            _UniffiFfiConverterOptionalString.check_lower(value.peer_id)
+            _UniffiFfiConverterUInt64.check_lower(value.bits_per_second)
+            _UniffiFfiConverterUInt32.check_lower(value.frame_rate)
+            return
+        if value.is_LAGGED():
+            _UniffiFfiConverterUInt64.check_lower(value.missed)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_KEY_FRAME_WANTED():
+            buf.write_i32(1)
+        if value.is_CODEC_AGREED():
+            buf.write_i32(2)
+            _UniffiFfiConverterString.write(value.peer_id, buf)
+        if value.is_CODEC_NOT_SUPPORTED():
+            buf.write_i32(3)
+            _UniffiFfiConverterString.write(value.peer_id, buf)
+            _UniffiFfiConverterString.write(value.codec, buf)
+        if value.is_TARGET_BITRATE():
+            buf.write_i32(4)
+            _UniffiFfiConverterOptionalString.write(value.peer_id, buf)
+            _UniffiFfiConverterUInt64.write(value.bits_per_second, buf)
+            _UniffiFfiConverterUInt32.write(value.frame_rate, buf)
+        if value.is_LAGGED():
+            buf.write_i32(5)
+            _UniffiFfiConverterUInt64.write(value.missed, buf)
+
+
+
+class _UniffiFfiConverterSequenceTypeLocalTrackEvent(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLocalTrackEvent.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLocalTrackEvent.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLocalTrackEvent.read(buf) for i in range(count)
+        ]
+
+
+
+
+
+
+class TrackPriority(enum.Enum):
+    """
+    Who gets more when there is too little.
+"""
+
+    VERY_LOW = 0
+    """
+    Half of low.
+"""
+
+    LOW = 1
+    """
+    What tracks have.
+"""
+
+    MEDIUM = 2
+    """
+    Twice low.
+"""
+
+    HIGH = 3
+    """
+    Four times low.
+"""
+
+
+
+class _UniffiFfiConverterTypeTrackPriority(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return TrackPriority.VERY_LOW
+        if variant == 2:
+            return TrackPriority.LOW
+        if variant == 3:
+            return TrackPriority.MEDIUM
+        if variant == 4:
+            return TrackPriority.HIGH
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == TrackPriority.VERY_LOW:
+            return
+        if value == TrackPriority.LOW:
+            return
+        if value == TrackPriority.MEDIUM:
+            return
+        if value == TrackPriority.HIGH:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == TrackPriority.VERY_LOW:
+            buf.write_i32(1)
+        if value == TrackPriority.LOW:
+            buf.write_i32(2)
+        if value == TrackPriority.MEDIUM:
+            buf.write_i32(3)
+        if value == TrackPriority.HIGH:
+            buf.write_i32(4)
+
+
+
+@dataclass
+class TrackBitrate:
+    """
+    What a track wants of the bits to each remote.
+"""
+    def __init__(self, *, priority:TrackPriority, minimum:int, maximum:int):
+        self.priority = priority
+        self.minimum = minimum
+        self.maximum = maximum
+
+
+
+
+    def __str__(self):
+        return "TrackBitrate(priority={}, minimum={}, maximum={})".format(self.priority, self.minimum, self.maximum)
+    def __eq__(self, other):
+        if self.priority != other.priority:
+            return False
+        if self.minimum != other.minimum:
+            return False
+        if self.maximum != other.maximum:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTrackBitrate(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return TrackBitrate(
+            priority=_UniffiFfiConverterTypeTrackPriority.read(buf),
+            minimum=_UniffiFfiConverterUInt64.read(buf),
+            maximum=_UniffiFfiConverterUInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeTrackPriority.check_lower(value.priority)
+        _UniffiFfiConverterUInt64.check_lower(value.minimum)
+        _UniffiFfiConverterUInt64.check_lower(value.maximum)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeTrackPriority.write(value.priority, buf)
+        _UniffiFfiConverterUInt64.write(value.minimum, buf)
+        _UniffiFfiConverterUInt64.write(value.maximum, buf)
+
+
+
+# CallbackError
+# We want to define each variant as a nested class that's also a subclass,
+# which is tricky in Python.  To accomplish this we're going to create each
+# class separately, then manually add the child classes to the base class's
+# __dict__.  All of this happens in dummy class to avoid polluting the module
+# namespace.
+class CallbackError(Exception):
+    """
+    What code of the app answers when it fails. Whatever it throws becomes one of these.
+"""
+    pass
+
+_UniffiTempCallbackError = CallbackError
+
+class CallbackError:  # type: ignore
+    """
+    What code of the app answers when it fails. Whatever it throws becomes one of these.
+"""
+
+    class Failed(_UniffiTempCallbackError):
+        """
+        It failed, in its own words.
+"""
+
+        def __init__(self, reason):
+            super().__init__(", ".join([
+                "reason={!r}".format(reason),
+            ]))
+            self.reason = reason
+
+        def __repr__(self):
+            return "CallbackError.Failed({})".format(str(self))
+    _UniffiTempCallbackError.Failed = Failed # type: ignore
+    class Unexpected(_UniffiTempCallbackError):
+        """
+        It threw something else.
+"""
+
+        def __init__(self, reason):
+            super().__init__(", ".join([
+                "reason={!r}".format(reason),
+            ]))
+            self.reason = reason
+
+        def __repr__(self):
+            return "CallbackError.Unexpected({})".format(str(self))
+    _UniffiTempCallbackError.Unexpected = Unexpected # type: ignore
+
+CallbackError = _UniffiTempCallbackError # type: ignore
+del _UniffiTempCallbackError
+
+
+class _UniffiFfiConverterTypeCallbackError(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return CallbackError.Failed(
+                _UniffiFfiConverterString.read(buf),
+            )
+        if variant == 2:
+            return CallbackError.Unexpected(
+                _UniffiFfiConverterString.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if isinstance(value, CallbackError.Failed):
+            _UniffiFfiConverterString.check_lower(value.reason)
+            return
+        if isinstance(value, CallbackError.Unexpected):
+            _UniffiFfiConverterString.check_lower(value.reason)
+            return
+
+    @staticmethod
+    def write(value, buf):
+        if isinstance(value, CallbackError.Failed):
+            buf.write_i32(1)
+            _UniffiFfiConverterString.write(value.reason, buf)
+        if isinstance(value, CallbackError.Unexpected):
+            buf.write_i32(2)
+            _UniffiFfiConverterString.write(value.reason, buf)
+
+
+class LocalTrackListener():
+    """
+    Is told of a local track's events.
+"""
+
+    async def on_events(self, events: typing.List[LocalTrackEvent]) -> None:
+        """
+        Events in order; the next ones come when this has returned.
+"""
+        raise NotImplementedError
+
+class LocalTrackListenerImpl(LocalTrackListener):
+    """
+    Is told of a local track's events.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_localtracklistener, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_localtracklistener, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    async def on_events(self, events: typing.List[LocalTrackEvent]) -> None:
+        """
+        Events in order; the next ones come when this has returned.
+"""
+
+        _UniffiFfiConverterSequenceTypeLocalTrackEvent.check_lower(events)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterSequenceTypeLocalTrackEvent.lower(events),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeCallbackError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_localtracklistener_on_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+
+
+
+
+# Put all the bits inside a class to keep the top-level namespace clean
+class _UniffiTraitImplLocalTrackListenerImpl:
+    # For each method, generate a callback function to pass to Rust
+
+    @_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_LOCAL_TRACK_LISTENER_METHOD0
+    def on_events(
+            uniffi_handle,
+            events,
+            uniffi_future_callback,
+            uniffi_callback_data,
+            uniffi_out_dropped_callback,
+        ):
+        uniffi_obj = _UniffiFfiConverterTypeLocalTrackListener._handle_map.get(uniffi_handle)
+        def make_call():
+            uniffi_args = (_UniffiFfiConverterSequenceTypeLocalTrackEvent.lift(events), )
+            uniffi_method = uniffi_obj.on_events
+            return uniffi_method(*uniffi_args)
+        def handle_success(return_value):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus.default()
+                )
+            )
+
+        def handle_error(status_code, rust_buffer):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus(status_code, rust_buffer),
+                )
+            )
+        _uniffi_trait_interface_call_async_with_error(
+            make_call,
+            uniffi_out_dropped_callback,
+            handle_success,
+            handle_error,
+            CallbackError,
+            _UniffiFfiConverterTypeCallbackError.lower,
+        )
+
+    @_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_LOCAL_TRACK_LISTENER
+    def _uniffi_free(uniffi_handle):
+        _UniffiFfiConverterTypeLocalTrackListener._handle_map.remove(uniffi_handle)
+
+    @_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_LOCAL_TRACK_LISTENER
+    def _uniffi_clone(uniffi_handle):
+        return _UniffiFfiConverterTypeLocalTrackListener._handle_map.clone(uniffi_handle)
+
+    # Generate the FFI VTable.  This has a field for each callback interface method.
+    _uniffi_vtable = _UniffiVTableCallbackInterfaceMeteredRealtimeLocalTrackListener(
+        _uniffi_free,
+        _uniffi_clone,
+        on_events,
+    )
+    # Send Rust a pointer to the VTable.  Note: this means we need to keep the struct alive forever,
+    # or else bad things will happen when Rust tries to access it.
+    _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener(ctypes.byref(_uniffi_vtable))
+
+class _UniffiFfiConverterTypeLocalTrackListener:
+    _handle_map = _UniffiHandleMap()
+
+    @staticmethod
+    def lift(value: int):
+        if (value & 1) == 0:
+            # Rust-generated handle, construct a new class that uses the handle to implement the
+            # interface
+            return LocalTrackListenerImpl._uniffi_make_instance(value)
+        else:
+            # Python-generated handle, get the object from the handle map
+            return _UniffiFfiConverterTypeLocalTrackListener._handle_map.remove(value)
+
+    @staticmethod
+    def check_lower(value: LocalTrackListener):
+        if not isinstance(value, LocalTrackListener):
+            raise TypeError("Expected LocalTrackListener subclass, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: LocalTrackListener):
+         if isinstance(value, LocalTrackListenerImpl):
+            # Rust-implementated object.  Clone the handle and return it
+            return value._uniffi_clone_handle()
+         else:
+            # Python-implementated object, generate a new vtable handle and return that.
+            return _UniffiFfiConverterTypeLocalTrackListener._handle_map.insert(value)
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer):
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: LocalTrackListener, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+@dataclass
+class Target:
+    """
+    What an encoder shall make.
+"""
+    def __init__(self, *, bits_per_second:int, frame_rate:int):
+        self.bits_per_second = bits_per_second
+        self.frame_rate = frame_rate
+
+
+
+
+    def __str__(self):
+        return "Target(bits_per_second={}, frame_rate={})".format(self.bits_per_second, self.frame_rate)
+    def __eq__(self, other):
+        if self.bits_per_second != other.bits_per_second:
+            return False
+        if self.frame_rate != other.frame_rate:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeTarget(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Target(
+            bits_per_second=_UniffiFfiConverterUInt64.read(buf),
+            frame_rate=_UniffiFfiConverterUInt32.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.bits_per_second)
+        _UniffiFfiConverterUInt32.check_lower(value.frame_rate)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.bits_per_second, buf)
+        _UniffiFfiConverterUInt32.write(value.frame_rate, buf)
+
+class _UniffiFfiConverterOptionalTypeTarget(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeTarget.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeTarget.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeTarget.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterOptionalBoolean(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterBoolean.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterBoolean.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterBoolean.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+class LocalVideoTrackProtocol(typing.Protocol):
+    """
+    Pictures for the remotes, from an encoder of the app.
+"""
+
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        raise NotImplementedError
+    def codec(self, ) -> VideoCodec:
+        """
+        Its codec.
+"""
+        raise NotImplementedError
+    def id(self, ) -> str:
+        """
+        Its id.
+"""
+        raise NotImplementedError
+    async def next_events(self, max: int) -> typing.List[LocalTrackEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+        all also gets what came before it.
+"""
+        raise NotImplementedError
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        raise NotImplementedError
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+"""
+        raise NotImplementedError
+    def set_listener(self, listener: LocalTrackListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+        raise NotImplementedError
+    def set_muted(self, muted: bool) -> None:
+        """
+        Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+"""
+        raise NotImplementedError
+    async def shutdown(self, ) -> None:
+        """
+        Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+        call does nothing.
+"""
+        raise NotImplementedError
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+        raise NotImplementedError
+    def write(self, data: bytes,timestamp_us: int,key_frame: typing.Union[object, typing.Optional[bool]] = _DEFAULT,rotation_degrees: int = 0) -> None:
+        """
+        Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+        next key frame, which is asked for.
+
+        `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+        AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+        it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+        far the remotes turn it clockwise: 0, 90, 180 or 270.
+"""
+        raise NotImplementedError
+
+class LocalVideoTrack(LocalVideoTrackProtocol):
+    """
+    Pictures for the remotes, from an encoder of the app.
+"""
+
+    _handle: ctypes.c_uint64
+    def __init__(self, codec: VideoCodec,id: typing.Union[object, typing.Optional[str]] = _DEFAULT):
+        """
+        A track with this id, which must differ from every other's, or with one of its own.
+"""
+
+        _UniffiFfiConverterTypeVideoCodec.check_lower(codec)
+
+        if id is _DEFAULT:
+            id = None
+        _UniffiFfiConverterOptionalString.check_lower(id)
+        _uniffi_lowered_args = (
+            _UniffiFfiConverterTypeVideoCodec.lower(codec),
+            _UniffiFfiConverterOptionalString.lower(id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLocalVideoTrack.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_constructor_localvideotrack_new,
+            *_uniffi_lowered_args,
+        )
+        self._handle = _uniffi_ffi_result
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_localvideotrack, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_localvideotrack, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_clear_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def codec(self, ) -> VideoCodec:
+        """
+        Its codec.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeVideoCodec.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_codec,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def id(self, ) -> str:
+        """
+        Its id.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterString.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_id,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def next_events(self, max: int) -> typing.List[LocalTrackEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+        all also gets what came before it.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(max)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(max),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeLocalTrackEvent.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterFloat64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+"""
+
+        _UniffiFfiConverterTypeTrackBitrate.check_lower(bitrate)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeTrackBitrate.lower(bitrate),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_listener(self, listener: LocalTrackListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+
+        _UniffiFfiConverterTypeLocalTrackListener.check_lower(listener)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeLocalTrackListener.lower(listener),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_muted(self, muted: bool) -> None:
+        """
+        Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+"""
+
+        _UniffiFfiConverterBoolean.check_lower(muted)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBoolean.lower(muted),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_muted,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def shutdown(self, ) -> None:
+        """
+        Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+        call does nothing.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+
+        if peer_id is _DEFAULT:
+            peer_id = None
+        _UniffiFfiConverterOptionalString.check_lower(peer_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterOptionalString.lower(peer_id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeTarget.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def write(self, data: bytes,timestamp_us: int,key_frame: typing.Union[object, typing.Optional[bool]] = _DEFAULT,rotation_degrees: int = 0) -> None:
+        """
+        Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+        next key frame, which is asked for.
+
+        `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+        AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+        it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+        far the remotes turn it clockwise: 0, 90, 180 or 270.
+"""
+
+        _UniffiFfiConverterBytes.check_lower(data)
+
+        _UniffiFfiConverterUInt64.check_lower(timestamp_us)
+
+        if key_frame is _DEFAULT:
+            key_frame = None
+        _UniffiFfiConverterOptionalBoolean.check_lower(key_frame)
+
+        _UniffiFfiConverterUInt16.check_lower(rotation_degrees)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBytes.lower(data),
+            _UniffiFfiConverterUInt64.lower(timestamp_us),
+            _UniffiFfiConverterOptionalBoolean.lower(key_frame),
+            _UniffiFfiConverterUInt16.lower(rotation_degrees),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_write,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeLocalVideoTrack:
+    @staticmethod
+    def lift(value: int) -> LocalVideoTrack:
+        return LocalVideoTrack._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: LocalVideoTrack):
+        if not isinstance(value, LocalVideoTrack):
+            raise TypeError("Expected LocalVideoTrack instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: LocalVideoTrack) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> LocalVideoTrack:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: LocalVideoTrack, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+
+
+
+
+class OpusApplication(enum.Enum):
+    """
+    What the sound is, for the encoder's choice of tools.
+"""
+
+    VOICE = 0
+    """
+    Speech: intelligible at any bitrate.
+"""
+
+    MUSIC = 1
+    """
+    Music and everything else: true to the original.
+"""
+
+
+
+class _UniffiFfiConverterTypeOpusApplication(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return OpusApplication.VOICE
+        if variant == 2:
+            return OpusApplication.MUSIC
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == OpusApplication.VOICE:
+            return
+        if value == OpusApplication.MUSIC:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == OpusApplication.VOICE:
+            buf.write_i32(1)
+        if value == OpusApplication.MUSIC:
+            buf.write_i32(2)
+
+
+
+@dataclass
+class OpusOptions:
+    """
+    How sound is encoded.
+"""
+    def __init__(self, *, application:OpusApplication, bitrate_bps:int, dtx:bool):
+        self.application = application
+        self.bitrate_bps = bitrate_bps
+        self.dtx = dtx
+
+
+
+
+    def __str__(self):
+        return "OpusOptions(application={}, bitrate_bps={}, dtx={})".format(self.application, self.bitrate_bps, self.dtx)
+    def __eq__(self, other):
+        if self.application != other.application:
+            return False
+        if self.bitrate_bps != other.bitrate_bps:
+            return False
+        if self.dtx != other.dtx:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeOpusOptions(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return OpusOptions(
+            application=_UniffiFfiConverterTypeOpusApplication.read(buf),
+            bitrate_bps=_UniffiFfiConverterUInt32.read(buf),
+            dtx=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeOpusApplication.check_lower(value.application)
+        _UniffiFfiConverterUInt32.check_lower(value.bitrate_bps)
+        _UniffiFfiConverterBoolean.check_lower(value.dtx)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeOpusApplication.write(value.application, buf)
+        _UniffiFfiConverterUInt32.write(value.bitrate_bps, buf)
+        _UniffiFfiConverterBoolean.write(value.dtx, buf)
+
+class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "u8"
+    VALUE_MIN = 0
+    VALUE_MAX = 2**8
+
+    @staticmethod
+    def read(buf):
+        return buf.read_u8()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_u8(value)
+
+
+class LocalAudioTrackProtocol(typing.Protocol):
+    """
+    Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+    differ.
+"""
+
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        raise NotImplementedError
+    def encoding(self, ) -> OpusOptions:
+        """
+        How PCM is encoded.
+"""
+        raise NotImplementedError
+    def id(self, ) -> str:
+        """
+        Its id.
+"""
+        raise NotImplementedError
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+"""
+        raise NotImplementedError
+    async def next_events(self, max: int) -> typing.List[LocalTrackEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+        all also gets what came before it.
+"""
+        raise NotImplementedError
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        raise NotImplementedError
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+"""
+        raise NotImplementedError
+    def set_encoding(self, options: OpusOptions) -> None:
+        """
+        How PCM is encoded from now on.
+"""
+        raise NotImplementedError
+    def set_listener(self, listener: LocalTrackListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+        raise NotImplementedError
+    def set_muted(self, muted: bool) -> None:
+        """
+        Stops or resumes sending. Its remotes keep the track, and its time goes on.
+"""
+        raise NotImplementedError
+    async def shutdown(self, ) -> None:
+        """
+        Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+        call does nothing.
+"""
+        raise NotImplementedError
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+        raise NotImplementedError
+    def write_opus(self, packet: bytes,timestamp_us: int,begins: bool = False) -> None:
+        """
+        Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+        track's own; `begins` says that it follows silence. Never waits.
+"""
+        raise NotImplementedError
+    def write_pcm_f32(self, sample_rate_hz: int,channels: int,pcm: bytes) -> None:
+        """
+        As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+"""
+        raise NotImplementedError
+    def write_pcm_i16(self, sample_rate_hz: int,channels: int,pcm: bytes) -> None:
+        """
+        Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+        recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+
+        Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+        written while muted is dropped.
+"""
+        raise NotImplementedError
+
+class LocalAudioTrack(LocalAudioTrackProtocol):
+    """
+    Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+    differ.
+"""
+
+    _handle: ctypes.c_uint64
+    def __init__(self, id: typing.Union[object, typing.Optional[str]] = _DEFAULT):
+        """
+        A track with this id, which must differ from every other's, or with one of its own.
+"""
+
+        if id is _DEFAULT:
+            id = None
+        _UniffiFfiConverterOptionalString.check_lower(id)
+        _uniffi_lowered_args = (
+            _UniffiFfiConverterOptionalString.lower(id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLocalAudioTrack.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_constructor_localaudiotrack_new,
+            *_uniffi_lowered_args,
+        )
+        self._handle = _uniffi_ffi_result
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_localaudiotrack, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_localaudiotrack, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def encoding(self, ) -> OpusOptions:
+        """
+        How PCM is encoded.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeOpusOptions.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_encoding,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def id(self, ) -> str:
+        """
+        Its id.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterString.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_id,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLevel.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_level,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def next_events(self, max: int) -> typing.List[LocalTrackEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+        all also gets what came before it.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(max)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(max),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeLocalTrackEvent.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def reported_loss(self, ) -> float:
+        """
+        The worst share of packets lost, 0 to 1, of what the remotes last reported.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterFloat64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_bitrate(self, bitrate: TrackBitrate) -> None:
+        """
+        Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+"""
+
+        _UniffiFfiConverterTypeTrackBitrate.check_lower(bitrate)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeTrackBitrate.lower(bitrate),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_encoding(self, options: OpusOptions) -> None:
+        """
+        How PCM is encoded from now on.
+"""
+
+        _UniffiFfiConverterTypeOpusOptions.check_lower(options)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeOpusOptions.lower(options),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_listener(self, listener: LocalTrackListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+
+        _UniffiFfiConverterTypeLocalTrackListener.check_lower(listener)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeLocalTrackListener.lower(listener),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_muted(self, muted: bool) -> None:
+        """
+        Stops or resumes sending. Its remotes keep the track, and its time goes on.
+"""
+
+        _UniffiFfiConverterBoolean.check_lower(muted)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBoolean.lower(muted),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_muted,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def shutdown(self, ) -> None:
+        """
+        Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+        call does nothing.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def target(self, peer_id: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> typing.Optional[Target]:
+        """
+        What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+        None while nobody, or it, gets the track.
+"""
+
+        if peer_id is _DEFAULT:
+            peer_id = None
+        _UniffiFfiConverterOptionalString.check_lower(peer_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterOptionalString.lower(peer_id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeTarget.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def write_opus(self, packet: bytes,timestamp_us: int,begins: bool = False) -> None:
+        """
+        Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+        track's own; `begins` says that it follows silence. Never waits.
+"""
+
+        _UniffiFfiConverterBytes.check_lower(packet)
+
+        _UniffiFfiConverterUInt64.check_lower(timestamp_us)
+
+        _UniffiFfiConverterBoolean.check_lower(begins)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBytes.lower(packet),
+            _UniffiFfiConverterUInt64.lower(timestamp_us),
+            _UniffiFfiConverterBoolean.lower(begins),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_opus,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def write_pcm_f32(self, sample_rate_hz: int,channels: int,pcm: bytes) -> None:
+        """
+        As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(sample_rate_hz)
+
+        _UniffiFfiConverterUInt8.check_lower(channels)
+
+        _UniffiFfiConverterBytes.check_lower(pcm)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(sample_rate_hz),
+            _UniffiFfiConverterUInt8.lower(channels),
+            _UniffiFfiConverterBytes.lower(pcm),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def write_pcm_i16(self, sample_rate_hz: int,channels: int,pcm: bytes) -> None:
+        """
+        Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+        recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+
+        Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+        written while muted is dropped.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(sample_rate_hz)
+
+        _UniffiFfiConverterUInt8.check_lower(channels)
+
+        _UniffiFfiConverterBytes.check_lower(pcm)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(sample_rate_hz),
+            _UniffiFfiConverterUInt8.lower(channels),
+            _UniffiFfiConverterBytes.lower(pcm),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeLocalAudioTrack:
+    @staticmethod
+    def lift(value: int) -> LocalAudioTrack:
+        return LocalAudioTrack._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: LocalAudioTrack):
+        if not isinstance(value, LocalAudioTrack):
+            raise TypeError("Expected LocalAudioTrack instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: LocalAudioTrack) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> LocalAudioTrack:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: LocalAudioTrack, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+
+
+
+
+class LocalTrack:
+    """
+    A track of either kind.
+"""
+    def __init__(self):
+        raise RuntimeError("LocalTrack cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class VIDEO:
+        """
+        Pictures.
+"""
+
+        def __init__(self, track:LocalVideoTrack):
+            self.track = track
+
+            """
+        The track.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrack.VIDEO(track={})".format(self.track)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrack):
+                return NotImplemented
+            if not other.is_VIDEO():
+                return False
+            if self.track != other.track:
+                return False
+            return True
+
+    @dataclass
+    class AUDIO:
+        """
+        Sound.
+"""
+
+        def __init__(self, track:LocalAudioTrack):
+            self.track = track
+
+            """
+        The track.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "LocalTrack.AUDIO(track={})".format(self.track)
+        def __eq__(self, other):
+            if not isinstance(other, LocalTrack):
+                return NotImplemented
+            if not other.is_AUDIO():
+                return False
+            if self.track != other.track:
+                return False
+            return True
+
+
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_VIDEO(self) -> bool:
+        return isinstance(self, LocalTrack.VIDEO)
+    def is_video(self) -> bool:
+        return isinstance(self, LocalTrack.VIDEO)
+    def is_AUDIO(self) -> bool:
+        return isinstance(self, LocalTrack.AUDIO)
+    def is_audio(self) -> bool:
+        return isinstance(self, LocalTrack.AUDIO)
+
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+LocalTrack.VIDEO = type("LocalTrack.VIDEO", (LocalTrack.VIDEO, LocalTrack,), {})  # type: ignore
+LocalTrack.AUDIO = type("LocalTrack.AUDIO", (LocalTrack.AUDIO, LocalTrack,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeLocalTrack(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return LocalTrack.VIDEO(
+                _UniffiFfiConverterTypeLocalVideoTrack.read(buf),
+            )
+        if variant == 2:
+            return LocalTrack.AUDIO(
+                _UniffiFfiConverterTypeLocalAudioTrack.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_VIDEO():
+            _UniffiFfiConverterTypeLocalVideoTrack.check_lower(value.track)
+            return
+        if value.is_AUDIO():
+            _UniffiFfiConverterTypeLocalAudioTrack.check_lower(value.track)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_VIDEO():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeLocalVideoTrack.write(value.track, buf)
+        if value.is_AUDIO():
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeLocalAudioTrack.write(value.track, buf)
+
+
+
+class _UniffiFfiConverterSequenceTypeLocalTrack(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeLocalTrack.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeLocalTrack.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeLocalTrack.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class MediaStream:
+    """
+    Tracks that belong together: a remote plays them in time with each other.
+"""
+    def __init__(self, *, id:str, tracks:typing.List[LocalTrack]):
+        self.id = id
+        self.tracks = tracks
+
+
+
+
+    def __str__(self):
+        return "MediaStream(id={}, tracks={})".format(self.id, self.tracks)
+    def __eq__(self, other):
+        if self.id != other.id:
+            return False
+        if self.tracks != other.tracks:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeMediaStream(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return MediaStream(
+            id=_UniffiFfiConverterString.read(buf),
+            tracks=_UniffiFfiConverterSequenceTypeLocalTrack.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterString.check_lower(value.id)
+        _UniffiFfiConverterSequenceTypeLocalTrack.check_lower(value.tracks)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterString.write(value.id, buf)
+        _UniffiFfiConverterSequenceTypeLocalTrack.write(value.tracks, buf)
+
 @dataclass
 class NegotiationFailure:
     """
@@ -3172,19 +6943,6 @@ class _UniffiFfiConverterTypePacingFigures(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt64.write(value.waiting_signalling, buf)
         _UniffiFfiConverterUInt64.write(value.waiting_app, buf)
         _UniffiFfiConverterUInt64.write(value.unanswered, buf)
-
-class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "u32"
-    VALUE_MIN = 0
-    VALUE_MAX = 2**32
-
-    @staticmethod
-    def read(buf):
-        return buf.read_u32()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_u32(value)
 
 @dataclass
 class PacingOptions:
@@ -4096,6 +7854,123 @@ class _UniffiFfiConverterTypePeerStateChange(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.reason, buf)
 
 @dataclass
+class PlayoutStats:
+    """
+    Figures of an output of sound, since it was opened. Samples are at 48 kHz.
+"""
+    def __init__(self, *, packets_received:int, packets_late:int, packets_duplicate:int, packets_broken:int, played_samples:int, fec_samples:int, concealed_samples:int, concealments:int, comfort_samples:int, hurried_samples:int, waited_samples:int, restarts:int, jitter_ms:float, target_delay_ms:float, delay_ms:float):
+        self.packets_received = packets_received
+        self.packets_late = packets_late
+        self.packets_duplicate = packets_duplicate
+        self.packets_broken = packets_broken
+        self.played_samples = played_samples
+        self.fec_samples = fec_samples
+        self.concealed_samples = concealed_samples
+        self.concealments = concealments
+        self.comfort_samples = comfort_samples
+        self.hurried_samples = hurried_samples
+        self.waited_samples = waited_samples
+        self.restarts = restarts
+        self.jitter_ms = jitter_ms
+        self.target_delay_ms = target_delay_ms
+        self.delay_ms = delay_ms
+
+
+
+
+    def __str__(self):
+        return "PlayoutStats(packets_received={}, packets_late={}, packets_duplicate={}, packets_broken={}, played_samples={}, fec_samples={}, concealed_samples={}, concealments={}, comfort_samples={}, hurried_samples={}, waited_samples={}, restarts={}, jitter_ms={}, target_delay_ms={}, delay_ms={})".format(self.packets_received, self.packets_late, self.packets_duplicate, self.packets_broken, self.played_samples, self.fec_samples, self.concealed_samples, self.concealments, self.comfort_samples, self.hurried_samples, self.waited_samples, self.restarts, self.jitter_ms, self.target_delay_ms, self.delay_ms)
+    def __eq__(self, other):
+        if self.packets_received != other.packets_received:
+            return False
+        if self.packets_late != other.packets_late:
+            return False
+        if self.packets_duplicate != other.packets_duplicate:
+            return False
+        if self.packets_broken != other.packets_broken:
+            return False
+        if self.played_samples != other.played_samples:
+            return False
+        if self.fec_samples != other.fec_samples:
+            return False
+        if self.concealed_samples != other.concealed_samples:
+            return False
+        if self.concealments != other.concealments:
+            return False
+        if self.comfort_samples != other.comfort_samples:
+            return False
+        if self.hurried_samples != other.hurried_samples:
+            return False
+        if self.waited_samples != other.waited_samples:
+            return False
+        if self.restarts != other.restarts:
+            return False
+        if self.jitter_ms != other.jitter_ms:
+            return False
+        if self.target_delay_ms != other.target_delay_ms:
+            return False
+        if self.delay_ms != other.delay_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypePlayoutStats(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return PlayoutStats(
+            packets_received=_UniffiFfiConverterUInt64.read(buf),
+            packets_late=_UniffiFfiConverterUInt64.read(buf),
+            packets_duplicate=_UniffiFfiConverterUInt64.read(buf),
+            packets_broken=_UniffiFfiConverterUInt64.read(buf),
+            played_samples=_UniffiFfiConverterUInt64.read(buf),
+            fec_samples=_UniffiFfiConverterUInt64.read(buf),
+            concealed_samples=_UniffiFfiConverterUInt64.read(buf),
+            concealments=_UniffiFfiConverterUInt64.read(buf),
+            comfort_samples=_UniffiFfiConverterUInt64.read(buf),
+            hurried_samples=_UniffiFfiConverterUInt64.read(buf),
+            waited_samples=_UniffiFfiConverterUInt64.read(buf),
+            restarts=_UniffiFfiConverterUInt64.read(buf),
+            jitter_ms=_UniffiFfiConverterFloat64.read(buf),
+            target_delay_ms=_UniffiFfiConverterFloat64.read(buf),
+            delay_ms=_UniffiFfiConverterFloat64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.packets_received)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_late)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_duplicate)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_broken)
+        _UniffiFfiConverterUInt64.check_lower(value.played_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.fec_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.concealed_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.concealments)
+        _UniffiFfiConverterUInt64.check_lower(value.comfort_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.hurried_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.waited_samples)
+        _UniffiFfiConverterUInt64.check_lower(value.restarts)
+        _UniffiFfiConverterFloat64.check_lower(value.jitter_ms)
+        _UniffiFfiConverterFloat64.check_lower(value.target_delay_ms)
+        _UniffiFfiConverterFloat64.check_lower(value.delay_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.packets_received, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_late, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_duplicate, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_broken, buf)
+        _UniffiFfiConverterUInt64.write(value.played_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.fec_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.concealed_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.concealments, buf)
+        _UniffiFfiConverterUInt64.write(value.comfort_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.hurried_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.waited_samples, buf)
+        _UniffiFfiConverterUInt64.write(value.restarts, buf)
+        _UniffiFfiConverterFloat64.write(value.jitter_ms, buf)
+        _UniffiFfiConverterFloat64.write(value.target_delay_ms, buf)
+        _UniffiFfiConverterFloat64.write(value.delay_ms, buf)
+
+@dataclass
 class PresencePeer:
     """
     A peer in a channel.
@@ -4318,23 +8193,1736 @@ class _UniffiFfiConverterTypeRemoteStateChange(_UniffiConverterRustBuffer):
         _UniffiFfiConverterTypeRemoteState.write(value.to, buf)
         _UniffiFfiConverterString.write(value.reason, buf)
 
-@dataclass
-class RemoteTrack:
+
+
+
+
+
+class FrameEvent:
     """
-    A track that the remote sends.
+    What a track of pictures has to say.
 """
-    def __init__(self, *, track_id:str, kind:str, codec:str, stream_ids:typing.List[str], metadata_json:typing.Optional[str]):
-        self.track_id = track_id
-        self.kind = kind
-        self.codec = codec
-        self.stream_ids = stream_ids
-        self.metadata_json = metadata_json
+    def __init__(self):
+        raise RuntimeError("FrameEvent cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class FRAME:
+        """
+        A picture, in decode order. The first one of a sink is a key frame, and after a gap too.
+"""
+
+        def __init__(self, unit:AccessUnit):
+            self.unit = unit
+
+            """
+        The picture.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "FrameEvent.FRAME(unit={})".format(self.unit)
+        def __eq__(self, other):
+            if not isinstance(other, FrameEvent):
+                return NotImplemented
+            if not other.is_FRAME():
+                return False
+            if self.unit != other.unit:
+                return False
+            return True
+
+    @dataclass
+    class FROZEN:
+        """
+        No picture came for a second.
+"""
+
+        def __init__(self, ):
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "FrameEvent.FROZEN()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FrameEvent):
+                return NotImplemented
+            if not other.is_FROZEN():
+                return False
+            return True
+
+    @dataclass
+    class RESUMED:
+        """
+        Pictures come again.
+"""
+
+        def __init__(self, ):
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "FrameEvent.RESUMED()".format()
+        def __eq__(self, other):
+            if not isinstance(other, FrameEvent):
+                return NotImplemented
+            if not other.is_RESUMED():
+                return False
+            return True
+
+    @dataclass
+    class LAGGED:
+        """
+        This sink was too slow: so many events are lost. It goes on with a key frame.
+"""
+
+        def __init__(self, missed:int):
+            self.missed = missed
+
+            """
+        How many.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "FrameEvent.LAGGED(missed={})".format(self.missed)
+        def __eq__(self, other):
+            if not isinstance(other, FrameEvent):
+                return NotImplemented
+            if not other.is_LAGGED():
+                return False
+            if self.missed != other.missed:
+                return False
+            return True
+
+
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_FRAME(self) -> bool:
+        return isinstance(self, FrameEvent.FRAME)
+    def is_frame(self) -> bool:
+        return isinstance(self, FrameEvent.FRAME)
+    def is_FROZEN(self) -> bool:
+        return isinstance(self, FrameEvent.FROZEN)
+    def is_frozen(self) -> bool:
+        return isinstance(self, FrameEvent.FROZEN)
+    def is_RESUMED(self) -> bool:
+        return isinstance(self, FrameEvent.RESUMED)
+    def is_resumed(self) -> bool:
+        return isinstance(self, FrameEvent.RESUMED)
+    def is_LAGGED(self) -> bool:
+        return isinstance(self, FrameEvent.LAGGED)
+    def is_lagged(self) -> bool:
+        return isinstance(self, FrameEvent.LAGGED)
+
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+FrameEvent.FRAME = type("FrameEvent.FRAME", (FrameEvent.FRAME, FrameEvent,), {})  # type: ignore
+FrameEvent.FROZEN = type("FrameEvent.FROZEN", (FrameEvent.FROZEN, FrameEvent,), {})  # type: ignore
+FrameEvent.RESUMED = type("FrameEvent.RESUMED", (FrameEvent.RESUMED, FrameEvent,), {})  # type: ignore
+FrameEvent.LAGGED = type("FrameEvent.LAGGED", (FrameEvent.LAGGED, FrameEvent,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeFrameEvent(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return FrameEvent.FRAME(
+                _UniffiFfiConverterTypeAccessUnit.read(buf),
+            )
+        if variant == 2:
+            return FrameEvent.FROZEN(
+            )
+        if variant == 3:
+            return FrameEvent.RESUMED(
+            )
+        if variant == 4:
+            return FrameEvent.LAGGED(
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_FRAME():
+            _UniffiFfiConverterTypeAccessUnit.check_lower(value.unit)
+            return
+        if value.is_FROZEN():
+            return
+        if value.is_RESUMED():
+            return
+        if value.is_LAGGED():
+            _UniffiFfiConverterUInt64.check_lower(value.missed)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_FRAME():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeAccessUnit.write(value.unit, buf)
+        if value.is_FROZEN():
+            buf.write_i32(2)
+        if value.is_RESUMED():
+            buf.write_i32(3)
+        if value.is_LAGGED():
+            buf.write_i32(4)
+            _UniffiFfiConverterUInt64.write(value.missed, buf)
+
+
+
+class _UniffiFfiConverterSequenceTypeFrameEvent(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeFrameEvent.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeFrameEvent.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeFrameEvent.read(buf) for i in range(count)
+        ]
+
+
+class VideoFrameListener():
+    """
+    Is told of the pictures of a sink.
+"""
+
+    async def on_events(self, events: typing.List[FrameEvent]) -> None:
+        """
+        Pictures in decode order; the next ones come when this has returned.
+"""
+        raise NotImplementedError
+
+class VideoFrameListenerImpl(VideoFrameListener):
+    """
+    Is told of the pictures of a sink.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_videoframelistener, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_videoframelistener, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    async def on_events(self, events: typing.List[FrameEvent]) -> None:
+        """
+        Pictures in decode order; the next ones come when this has returned.
+"""
+
+        _UniffiFfiConverterSequenceTypeFrameEvent.check_lower(events)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterSequenceTypeFrameEvent.lower(events),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeCallbackError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_videoframelistener_on_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+
+
+
+
+# Put all the bits inside a class to keep the top-level namespace clean
+class _UniffiTraitImplVideoFrameListenerImpl:
+    # For each method, generate a callback function to pass to Rust
+
+    @_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_VIDEO_FRAME_LISTENER_METHOD0
+    def on_events(
+            uniffi_handle,
+            events,
+            uniffi_future_callback,
+            uniffi_callback_data,
+            uniffi_out_dropped_callback,
+        ):
+        uniffi_obj = _UniffiFfiConverterTypeVideoFrameListener._handle_map.get(uniffi_handle)
+        def make_call():
+            uniffi_args = (_UniffiFfiConverterSequenceTypeFrameEvent.lift(events), )
+            uniffi_method = uniffi_obj.on_events
+            return uniffi_method(*uniffi_args)
+        def handle_success(return_value):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus.default()
+                )
+            )
+
+        def handle_error(status_code, rust_buffer):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus(status_code, rust_buffer),
+                )
+            )
+        _uniffi_trait_interface_call_async_with_error(
+            make_call,
+            uniffi_out_dropped_callback,
+            handle_success,
+            handle_error,
+            CallbackError,
+            _UniffiFfiConverterTypeCallbackError.lower,
+        )
+
+    @_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_VIDEO_FRAME_LISTENER
+    def _uniffi_free(uniffi_handle):
+        _UniffiFfiConverterTypeVideoFrameListener._handle_map.remove(uniffi_handle)
+
+    @_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_VIDEO_FRAME_LISTENER
+    def _uniffi_clone(uniffi_handle):
+        return _UniffiFfiConverterTypeVideoFrameListener._handle_map.clone(uniffi_handle)
+
+    # Generate the FFI VTable.  This has a field for each callback interface method.
+    _uniffi_vtable = _UniffiVTableCallbackInterfaceMeteredRealtimeVideoFrameListener(
+        _uniffi_free,
+        _uniffi_clone,
+        on_events,
+    )
+    # Send Rust a pointer to the VTable.  Note: this means we need to keep the struct alive forever,
+    # or else bad things will happen when Rust tries to access it.
+    _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener(ctypes.byref(_uniffi_vtable))
+
+class _UniffiFfiConverterTypeVideoFrameListener:
+    _handle_map = _UniffiHandleMap()
+
+    @staticmethod
+    def lift(value: int):
+        if (value & 1) == 0:
+            # Rust-generated handle, construct a new class that uses the handle to implement the
+            # interface
+            return VideoFrameListenerImpl._uniffi_make_instance(value)
+        else:
+            # Python-generated handle, get the object from the handle map
+            return _UniffiFfiConverterTypeVideoFrameListener._handle_map.remove(value)
+
+    @staticmethod
+    def check_lower(value: VideoFrameListener):
+        if not isinstance(value, VideoFrameListener):
+            raise TypeError("Expected VideoFrameListener subclass, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: VideoFrameListener):
+         if isinstance(value, VideoFrameListenerImpl):
+            # Rust-implementated object.  Clone the handle and return it
+            return value._uniffi_clone_handle()
+         else:
+            # Python-implementated object, generate a new vtable handle and return that.
+            return _UniffiFfiConverterTypeVideoFrameListener._handle_map.insert(value)
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer):
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: VideoFrameListener, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+class VideoFramesProtocol(typing.Protocol):
+    """
+    A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+    it down, when it is of no more use.
+"""
+
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        raise NotImplementedError
+    async def next_events(self, max: int) -> typing.List[FrameEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+"""
+        raise NotImplementedError
+    def set_listener(self, listener: VideoFrameListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+        raise NotImplementedError
+    async def shutdown(self, ) -> None:
+        """
+        Ends the sink and frees its listener. A second call does nothing.
+"""
+        raise NotImplementedError
+
+class VideoFrames(VideoFramesProtocol):
+    """
+    A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+    it down, when it is of no more use.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_videoframes, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_videoframes, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_videoframes_clear_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def next_events(self, max: int) -> typing.List[FrameEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(max)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(max),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypeFrameEvent.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_videoframes_next_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def set_listener(self, listener: VideoFrameListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+
+        _UniffiFfiConverterTypeVideoFrameListener.check_lower(listener)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeVideoFrameListener.lower(listener),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_videoframes_set_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def shutdown(self, ) -> None:
+        """
+        Ends the sink and frees its listener. A second call does nothing.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_videoframes_shutdown(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+
+
+
+
+
+class _UniffiFfiConverterTypeVideoFrames:
+    @staticmethod
+    def lift(value: int) -> VideoFrames:
+        return VideoFrames._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: VideoFrames):
+        if not isinstance(value, VideoFrames):
+            raise TypeError("Expected VideoFrames instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: VideoFrames) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> VideoFrames:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: VideoFrames, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+@dataclass
+class VideoStats:
+    """
+    Figures of a track of pictures, since it came.
+"""
+    def __init__(self, *, frames_received:int, key_frames_received:int, bytes_received:int, packets_received:int, packets_lost:int, key_frames_asked:int, freezes:int, jitter_ms:float):
+        self.frames_received = frames_received
+        self.key_frames_received = key_frames_received
+        self.bytes_received = bytes_received
+        self.packets_received = packets_received
+        self.packets_lost = packets_lost
+        self.key_frames_asked = key_frames_asked
+        self.freezes = freezes
+        self.jitter_ms = jitter_ms
 
 
 
 
     def __str__(self):
-        return "RemoteTrack(track_id={}, kind={}, codec={}, stream_ids={}, metadata_json={})".format(self.track_id, self.kind, self.codec, self.stream_ids, self.metadata_json)
+        return "VideoStats(frames_received={}, key_frames_received={}, bytes_received={}, packets_received={}, packets_lost={}, key_frames_asked={}, freezes={}, jitter_ms={})".format(self.frames_received, self.key_frames_received, self.bytes_received, self.packets_received, self.packets_lost, self.key_frames_asked, self.freezes, self.jitter_ms)
+    def __eq__(self, other):
+        if self.frames_received != other.frames_received:
+            return False
+        if self.key_frames_received != other.key_frames_received:
+            return False
+        if self.bytes_received != other.bytes_received:
+            return False
+        if self.packets_received != other.packets_received:
+            return False
+        if self.packets_lost != other.packets_lost:
+            return False
+        if self.key_frames_asked != other.key_frames_asked:
+            return False
+        if self.freezes != other.freezes:
+            return False
+        if self.jitter_ms != other.jitter_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeVideoStats(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return VideoStats(
+            frames_received=_UniffiFfiConverterUInt64.read(buf),
+            key_frames_received=_UniffiFfiConverterUInt64.read(buf),
+            bytes_received=_UniffiFfiConverterUInt64.read(buf),
+            packets_received=_UniffiFfiConverterUInt64.read(buf),
+            packets_lost=_UniffiFfiConverterUInt64.read(buf),
+            key_frames_asked=_UniffiFfiConverterUInt64.read(buf),
+            freezes=_UniffiFfiConverterUInt64.read(buf),
+            jitter_ms=_UniffiFfiConverterFloat64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.frames_received)
+        _UniffiFfiConverterUInt64.check_lower(value.key_frames_received)
+        _UniffiFfiConverterUInt64.check_lower(value.bytes_received)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_received)
+        _UniffiFfiConverterUInt64.check_lower(value.packets_lost)
+        _UniffiFfiConverterUInt64.check_lower(value.key_frames_asked)
+        _UniffiFfiConverterUInt64.check_lower(value.freezes)
+        _UniffiFfiConverterFloat64.check_lower(value.jitter_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.frames_received, buf)
+        _UniffiFfiConverterUInt64.write(value.key_frames_received, buf)
+        _UniffiFfiConverterUInt64.write(value.bytes_received, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_received, buf)
+        _UniffiFfiConverterUInt64.write(value.packets_lost, buf)
+        _UniffiFfiConverterUInt64.write(value.key_frames_asked, buf)
+        _UniffiFfiConverterUInt64.write(value.freezes, buf)
+        _UniffiFfiConverterFloat64.write(value.jitter_ms, buf)
+
+
+class RemoteVideoTrackProtocol(typing.Protocol):
+    """
+    Pictures from a remote.
+"""
+
+    def frames(self, ) -> VideoFrames:
+        """
+        A sink. It begins with the next key frame, which is asked for now.
+"""
+        raise NotImplementedError
+    def request_key_frame(self, ) -> None:
+        """
+        Asks the sender for a key frame, at most one per 300 ms.
+"""
+        raise NotImplementedError
+    def stats(self, ) -> VideoStats:
+        """
+        Figures since the track came.
+"""
+        raise NotImplementedError
+
+class RemoteVideoTrack(RemoteVideoTrackProtocol):
+    """
+    Pictures from a remote.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_remotevideotrack, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_remotevideotrack, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def frames(self, ) -> VideoFrames:
+        """
+        A sink. It begins with the next key frame, which is asked for now.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeVideoFrames.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_frames,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def request_key_frame(self, ) -> None:
+        """
+        Asks the sender for a key frame, at most one per 300 ms.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def stats(self, ) -> VideoStats:
+        """
+        Figures since the track came.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeVideoStats.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_stats,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeRemoteVideoTrack:
+    @staticmethod
+    def lift(value: int) -> RemoteVideoTrack:
+        return RemoteVideoTrack._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: RemoteVideoTrack):
+        if not isinstance(value, RemoteVideoTrack):
+            raise TypeError("Expected RemoteVideoTrack instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: RemoteVideoTrack) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> RemoteVideoTrack:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: RemoteVideoTrack, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+
+
+
+
+class PacketEvent:
+    """
+    What a track of sound has to say.
+"""
+    def __init__(self):
+        raise RuntimeError("PacketEvent cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class PACKET:
+        """
+        A packet, as it came: late ones and duplicates too.
+"""
+
+        def __init__(self, packet:AudioPacket):
+            self.packet = packet
+
+            """
+        The packet.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "PacketEvent.PACKET(packet={})".format(self.packet)
+        def __eq__(self, other):
+            if not isinstance(other, PacketEvent):
+                return NotImplemented
+            if not other.is_PACKET():
+                return False
+            if self.packet != other.packet:
+                return False
+            return True
+
+    @dataclass
+    class LAGGED:
+        """
+        This sink was too slow: so many packets are lost.
+"""
+
+        def __init__(self, missed:int):
+            self.missed = missed
+
+            """
+        How many.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "PacketEvent.LAGGED(missed={})".format(self.missed)
+        def __eq__(self, other):
+            if not isinstance(other, PacketEvent):
+                return NotImplemented
+            if not other.is_LAGGED():
+                return False
+            if self.missed != other.missed:
+                return False
+            return True
+
+
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_PACKET(self) -> bool:
+        return isinstance(self, PacketEvent.PACKET)
+    def is_packet(self) -> bool:
+        return isinstance(self, PacketEvent.PACKET)
+    def is_LAGGED(self) -> bool:
+        return isinstance(self, PacketEvent.LAGGED)
+    def is_lagged(self) -> bool:
+        return isinstance(self, PacketEvent.LAGGED)
+
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+PacketEvent.PACKET = type("PacketEvent.PACKET", (PacketEvent.PACKET, PacketEvent,), {})  # type: ignore
+PacketEvent.LAGGED = type("PacketEvent.LAGGED", (PacketEvent.LAGGED, PacketEvent,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypePacketEvent(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return PacketEvent.PACKET(
+                _UniffiFfiConverterTypeAudioPacket.read(buf),
+            )
+        if variant == 2:
+            return PacketEvent.LAGGED(
+                _UniffiFfiConverterUInt64.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_PACKET():
+            _UniffiFfiConverterTypeAudioPacket.check_lower(value.packet)
+            return
+        if value.is_LAGGED():
+            _UniffiFfiConverterUInt64.check_lower(value.missed)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_PACKET():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeAudioPacket.write(value.packet, buf)
+        if value.is_LAGGED():
+            buf.write_i32(2)
+            _UniffiFfiConverterUInt64.write(value.missed, buf)
+
+
+
+class _UniffiFfiConverterSequenceTypePacketEvent(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypePacketEvent.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypePacketEvent.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypePacketEvent.read(buf) for i in range(count)
+        ]
+
+
+class AudioPacketListener():
+    """
+    Is told of the packets of a sink.
+"""
+
+    async def on_events(self, events: typing.List[PacketEvent]) -> None:
+        """
+        Packets as they came; the next ones come when this has returned.
+"""
+        raise NotImplementedError
+
+class AudioPacketListenerImpl(AudioPacketListener):
+    """
+    Is told of the packets of a sink.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_audiopacketlistener, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_audiopacketlistener, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    async def on_events(self, events: typing.List[PacketEvent]) -> None:
+        """
+        Packets as they came; the next ones come when this has returned.
+"""
+
+        _UniffiFfiConverterSequenceTypePacketEvent.check_lower(events)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterSequenceTypePacketEvent.lower(events),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeCallbackError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiopacketlistener_on_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+
+
+
+
+# Put all the bits inside a class to keep the top-level namespace clean
+class _UniffiTraitImplAudioPacketListenerImpl:
+    # For each method, generate a callback function to pass to Rust
+
+    @_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_AUDIO_PACKET_LISTENER_METHOD0
+    def on_events(
+            uniffi_handle,
+            events,
+            uniffi_future_callback,
+            uniffi_callback_data,
+            uniffi_out_dropped_callback,
+        ):
+        uniffi_obj = _UniffiFfiConverterTypeAudioPacketListener._handle_map.get(uniffi_handle)
+        def make_call():
+            uniffi_args = (_UniffiFfiConverterSequenceTypePacketEvent.lift(events), )
+            uniffi_method = uniffi_obj.on_events
+            return uniffi_method(*uniffi_args)
+        def handle_success(return_value):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus.default()
+                )
+            )
+
+        def handle_error(status_code, rust_buffer):
+            uniffi_future_callback(
+                uniffi_callback_data,
+                _UniffiForeignFutureResultVoid(
+                    _UniffiRustCallStatus(status_code, rust_buffer),
+                )
+            )
+        _uniffi_trait_interface_call_async_with_error(
+            make_call,
+            uniffi_out_dropped_callback,
+            handle_success,
+            handle_error,
+            CallbackError,
+            _UniffiFfiConverterTypeCallbackError.lower,
+        )
+
+    @_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_AUDIO_PACKET_LISTENER
+    def _uniffi_free(uniffi_handle):
+        _UniffiFfiConverterTypeAudioPacketListener._handle_map.remove(uniffi_handle)
+
+    @_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_AUDIO_PACKET_LISTENER
+    def _uniffi_clone(uniffi_handle):
+        return _UniffiFfiConverterTypeAudioPacketListener._handle_map.clone(uniffi_handle)
+
+    # Generate the FFI VTable.  This has a field for each callback interface method.
+    _uniffi_vtable = _UniffiVTableCallbackInterfaceMeteredRealtimeAudioPacketListener(
+        _uniffi_free,
+        _uniffi_clone,
+        on_events,
+    )
+    # Send Rust a pointer to the VTable.  Note: this means we need to keep the struct alive forever,
+    # or else bad things will happen when Rust tries to access it.
+    _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener(ctypes.byref(_uniffi_vtable))
+
+class _UniffiFfiConverterTypeAudioPacketListener:
+    _handle_map = _UniffiHandleMap()
+
+    @staticmethod
+    def lift(value: int):
+        if (value & 1) == 0:
+            # Rust-generated handle, construct a new class that uses the handle to implement the
+            # interface
+            return AudioPacketListenerImpl._uniffi_make_instance(value)
+        else:
+            # Python-generated handle, get the object from the handle map
+            return _UniffiFfiConverterTypeAudioPacketListener._handle_map.remove(value)
+
+    @staticmethod
+    def check_lower(value: AudioPacketListener):
+        if not isinstance(value, AudioPacketListener):
+            raise TypeError("Expected AudioPacketListener subclass, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: AudioPacketListener):
+         if isinstance(value, AudioPacketListenerImpl):
+            # Rust-implementated object.  Clone the handle and return it
+            return value._uniffi_clone_handle()
+         else:
+            # Python-implementated object, generate a new vtable handle and return that.
+            return _UniffiFfiConverterTypeAudioPacketListener._handle_map.insert(value)
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer):
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: AudioPacketListener, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+class AudioPacketsProtocol(typing.Protocol):
+    """
+    A sink of Opus packets. Ends with its track.
+"""
+
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        raise NotImplementedError
+    async def next_events(self, max: int) -> typing.List[PacketEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+"""
+        raise NotImplementedError
+    def set_listener(self, listener: AudioPacketListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+        raise NotImplementedError
+    async def shutdown(self, ) -> None:
+        """
+        Ends the sink and frees its listener. A second call does nothing.
+"""
+        raise NotImplementedError
+
+class AudioPackets(AudioPacketsProtocol):
+    """
+    A sink of Opus packets. Ends with its track.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_audiopackets, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_audiopackets, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def clear_listener(self, ) -> None:
+        """
+        Frees the listener.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_clear_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def next_events(self, max: int) -> typing.List[PacketEvent]:
+        """
+        Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(max)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(max),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterSequenceTypePacketEvent.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_next_events(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+    def set_listener(self, listener: AudioPacketListener) -> None:
+        """
+        Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+
+        _UniffiFfiConverterTypeAudioPacketListener.check_lower(listener)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeAudioPacketListener.lower(listener),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_set_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    async def shutdown(self, ) -> None:
+        """
+        Ends the sink and frees its listener. A second call does nothing.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_shutdown(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_void,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_void,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
+
+
+
+
+
+class _UniffiFfiConverterTypeAudioPackets:
+    @staticmethod
+    def lift(value: int) -> AudioPackets:
+        return AudioPackets._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: AudioPackets):
+        if not isinstance(value, AudioPackets):
+            raise TypeError("Expected AudioPackets instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: AudioPackets) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> AudioPackets:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: AudioPackets, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+class _UniffiFfiConverterOptionalTypeJitterBounds(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeJitterBounds.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeJitterBounds.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeJitterBounds.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+
+class AudioOutputProtocol(typing.Protocol):
+    """
+    A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+    Detached when let go of.
+"""
+
+    def is_ended(self, ) -> bool:
+        """
+        Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+"""
+        raise NotImplementedError
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms were; silence if nothing was pulled for half a second.
+"""
+        raise NotImplementedError
+    def pull_f32(self, samples: int) -> bytes:
+        """
+        As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+"""
+        raise NotImplementedError
+    def pull_i16(self, samples: int) -> bytes:
+        """
+        So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+        each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+"""
+        raise NotImplementedError
+    def stats(self, ) -> PlayoutStats:
+        """
+        What was counted and measured so far.
+"""
+        raise NotImplementedError
+
+class AudioOutput(AudioOutputProtocol):
+    """
+    A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+    Detached when let go of.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_audiooutput, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_audiooutput, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def is_ended(self, ) -> bool:
+        """
+        Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBoolean.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_is_ended,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms were; silence if nothing was pulled for half a second.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLevel.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_level,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def pull_f32(self, samples: int) -> bytes:
+        """
+        As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(samples)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(samples),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBytes.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_f32,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def pull_i16(self, samples: int) -> bytes:
+        """
+        So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+        each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(samples)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(samples),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBytes.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_i16,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def stats(self, ) -> PlayoutStats:
+        """
+        What was counted and measured so far.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypePlayoutStats.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_stats,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeAudioOutput:
+    @staticmethod
+    def lift(value: int) -> AudioOutput:
+        return AudioOutput._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: AudioOutput):
+        if not isinstance(value, AudioOutput):
+            raise TypeError("Expected AudioOutput instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: AudioOutput) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> AudioOutput:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: AudioOutput, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+class RemoteAudioTrackProtocol(typing.Protocol):
+    """
+    Sound from a remote.
+"""
+
+    def is_ended(self, ) -> bool:
+        """
+        Whether the remote sends it no more.
+"""
+        raise NotImplementedError
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+"""
+        raise NotImplementedError
+    def packets(self, ) -> AudioPackets:
+        """
+        The Opus packets from now on, as they come.
+"""
+        raise NotImplementedError
+    def playout(self, sample_rate_hz: int,channels: int,bounds: typing.Union[object, typing.Optional[JitterBounds]] = _DEFAULT) -> AudioOutput:
+        """
+        A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+        what came in the last half second if it is the first.
+"""
+        raise NotImplementedError
+    def stats(self, ) -> AudioStats:
+        """
+        Figures since the track came.
+"""
+        raise NotImplementedError
+
+class RemoteAudioTrack(RemoteAudioTrackProtocol):
+    """
+    Sound from a remote.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_remoteaudiotrack, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_remoteaudiotrack, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def is_ended(self, ) -> bool:
+        """
+        Whether the remote sends it no more.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBoolean.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def level(self, ) -> Level:
+        """
+        How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLevel.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_level,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def packets(self, ) -> AudioPackets:
+        """
+        The Opus packets from now on, as they come.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeAudioPackets.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_packets,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def playout(self, sample_rate_hz: int,channels: int,bounds: typing.Union[object, typing.Optional[JitterBounds]] = _DEFAULT) -> AudioOutput:
+        """
+        A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+        what came in the last half second if it is the first.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(sample_rate_hz)
+
+        _UniffiFfiConverterUInt8.check_lower(channels)
+
+        if bounds is _DEFAULT:
+            bounds = None
+        _UniffiFfiConverterOptionalTypeJitterBounds.check_lower(bounds)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(sample_rate_hz),
+            _UniffiFfiConverterUInt8.lower(channels),
+            _UniffiFfiConverterOptionalTypeJitterBounds.lower(bounds),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeAudioOutput.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_playout,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def stats(self, ) -> AudioStats:
+        """
+        Figures since the track came.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeAudioStats.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_stats,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeRemoteAudioTrack:
+    @staticmethod
+    def lift(value: int) -> RemoteAudioTrack:
+        return RemoteAudioTrack._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: RemoteAudioTrack):
+        if not isinstance(value, RemoteAudioTrack):
+            raise TypeError("Expected RemoteAudioTrack instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: RemoteAudioTrack) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> RemoteAudioTrack:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: RemoteAudioTrack, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+
+
+
+
+
+class RemoteMedia:
+    """
+    What comes on a track.
+"""
+    def __init__(self):
+        raise RuntimeError("RemoteMedia cannot be instantiated directly")
+
+    # Each enum variant is a nested class of the enum itself.
+    @dataclass
+    class VIDEO:
+        """
+        Pictures.
+"""
+
+        def __init__(self, track:RemoteVideoTrack):
+            self.track = track
+
+            """
+        The track.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "RemoteMedia.VIDEO(track={})".format(self.track)
+        def __eq__(self, other):
+            if not isinstance(other, RemoteMedia):
+                return NotImplemented
+            if not other.is_VIDEO():
+                return False
+            if self.track != other.track:
+                return False
+            return True
+
+    @dataclass
+    class AUDIO:
+        """
+        Sound.
+"""
+
+        def __init__(self, track:RemoteAudioTrack):
+            self.track = track
+
+            """
+        The track.
+"""
+
+            pass
+
+
+
+
+
+        def __str__(self):
+            return "RemoteMedia.AUDIO(track={})".format(self.track)
+        def __eq__(self, other):
+            if not isinstance(other, RemoteMedia):
+                return NotImplemented
+            if not other.is_AUDIO():
+                return False
+            if self.track != other.track:
+                return False
+            return True
+
+
+
+    # For each variant, we have `is_NAME` and `is_name` methods for easily checking
+    # whether an instance is that variant.
+    def is_VIDEO(self) -> bool:
+        return isinstance(self, RemoteMedia.VIDEO)
+    def is_video(self) -> bool:
+        return isinstance(self, RemoteMedia.VIDEO)
+    def is_AUDIO(self) -> bool:
+        return isinstance(self, RemoteMedia.AUDIO)
+    def is_audio(self) -> bool:
+        return isinstance(self, RemoteMedia.AUDIO)
+
+
+# Now, a little trick - we make each nested variant class be a subclass of the main
+# enum class, so that method calls and instance checks etc will work intuitively.
+# We might be able to do this a little more neatly with a metaclass, but this'll do.
+RemoteMedia.VIDEO = type("RemoteMedia.VIDEO", (RemoteMedia.VIDEO, RemoteMedia,), {})  # type: ignore
+RemoteMedia.AUDIO = type("RemoteMedia.AUDIO", (RemoteMedia.AUDIO, RemoteMedia,), {})  # type: ignore
+
+
+
+
+class _UniffiFfiConverterTypeRemoteMedia(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return RemoteMedia.VIDEO(
+                _UniffiFfiConverterTypeRemoteVideoTrack.read(buf),
+            )
+        if variant == 2:
+            return RemoteMedia.AUDIO(
+                _UniffiFfiConverterTypeRemoteAudioTrack.read(buf),
+            )
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value.is_VIDEO():
+            _UniffiFfiConverterTypeRemoteVideoTrack.check_lower(value.track)
+            return
+        if value.is_AUDIO():
+            _UniffiFfiConverterTypeRemoteAudioTrack.check_lower(value.track)
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value.is_VIDEO():
+            buf.write_i32(1)
+            _UniffiFfiConverterTypeRemoteVideoTrack.write(value.track, buf)
+        if value.is_AUDIO():
+            buf.write_i32(2)
+            _UniffiFfiConverterTypeRemoteAudioTrack.write(value.track, buf)
+
+
+
+@dataclass
+class RemoteTrack:
+    """
+    A track that the remote sends.
+"""
+    def __init__(self, *, track_id:str, kind:str, codec:str, stream_ids:typing.List[str], metadata_json:typing.Optional[str], media:RemoteMedia):
+        self.track_id = track_id
+        self.kind = kind
+        self.codec = codec
+        self.stream_ids = stream_ids
+        self.metadata_json = metadata_json
+        self.media = media
+
+
+
+
+    def __str__(self):
+        return "RemoteTrack(track_id={}, kind={}, codec={}, stream_ids={}, metadata_json={}, media={})".format(self.track_id, self.kind, self.codec, self.stream_ids, self.metadata_json, self.media)
     def __eq__(self, other):
         if self.track_id != other.track_id:
             return False
@@ -4345,6 +9933,8 @@ class RemoteTrack:
         if self.stream_ids != other.stream_ids:
             return False
         if self.metadata_json != other.metadata_json:
+            return False
+        if self.media != other.media:
             return False
         return True
 
@@ -4357,6 +9947,7 @@ class _UniffiFfiConverterTypeRemoteTrack(_UniffiConverterRustBuffer):
             codec=_UniffiFfiConverterString.read(buf),
             stream_ids=_UniffiFfiConverterSequenceString.read(buf),
             metadata_json=_UniffiFfiConverterOptionalString.read(buf),
+            media=_UniffiFfiConverterTypeRemoteMedia.read(buf),
         )
 
     @staticmethod
@@ -4366,6 +9957,7 @@ class _UniffiFfiConverterTypeRemoteTrack(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.check_lower(value.codec)
         _UniffiFfiConverterSequenceString.check_lower(value.stream_ids)
         _UniffiFfiConverterOptionalString.check_lower(value.metadata_json)
+        _UniffiFfiConverterTypeRemoteMedia.check_lower(value.media)
 
     @staticmethod
     def write(value, buf):
@@ -4374,6 +9966,7 @@ class _UniffiFfiConverterTypeRemoteTrack(_UniffiConverterRustBuffer):
         _UniffiFfiConverterString.write(value.codec, buf)
         _UniffiFfiConverterSequenceString.write(value.stream_ids, buf)
         _UniffiFfiConverterOptionalString.write(value.metadata_json, buf)
+        _UniffiFfiConverterTypeRemoteMedia.write(value.media, buf)
 
 @dataclass
 class SignallingCounters:
@@ -4528,92 +10121,6 @@ class _UniffiFfiConverterTypeWelcome(_UniffiConverterRustBuffer):
 
 
 
-# CallbackError
-# We want to define each variant as a nested class that's also a subclass,
-# which is tricky in Python.  To accomplish this we're going to create each
-# class separately, then manually add the child classes to the base class's
-# __dict__.  All of this happens in dummy class to avoid polluting the module
-# namespace.
-class CallbackError(Exception):
-    """
-    What code of the app answers when it fails. Whatever it throws becomes one of these.
-"""
-    pass
-
-_UniffiTempCallbackError = CallbackError
-
-class CallbackError:  # type: ignore
-    """
-    What code of the app answers when it fails. Whatever it throws becomes one of these.
-"""
-
-    class Failed(_UniffiTempCallbackError):
-        """
-        It failed, in its own words.
-"""
-
-        def __init__(self, reason):
-            super().__init__(", ".join([
-                "reason={!r}".format(reason),
-            ]))
-            self.reason = reason
-
-        def __repr__(self):
-            return "CallbackError.Failed({})".format(str(self))
-    _UniffiTempCallbackError.Failed = Failed # type: ignore
-    class Unexpected(_UniffiTempCallbackError):
-        """
-        It threw something else.
-"""
-
-        def __init__(self, reason):
-            super().__init__(", ".join([
-                "reason={!r}".format(reason),
-            ]))
-            self.reason = reason
-
-        def __repr__(self):
-            return "CallbackError.Unexpected({})".format(str(self))
-    _UniffiTempCallbackError.Unexpected = Unexpected # type: ignore
-
-CallbackError = _UniffiTempCallbackError # type: ignore
-del _UniffiTempCallbackError
-
-
-class _UniffiFfiConverterTypeCallbackError(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        variant = buf.read_i32()
-        if variant == 1:
-            return CallbackError.Failed(
-                _UniffiFfiConverterString.read(buf),
-            )
-        if variant == 2:
-            return CallbackError.Unexpected(
-                _UniffiFfiConverterString.read(buf),
-            )
-        raise InternalError("Raw enum value doesn't match any cases")
-
-    @staticmethod
-    def check_lower(value):
-        if isinstance(value, CallbackError.Failed):
-            _UniffiFfiConverterString.check_lower(value.reason)
-            return
-        if isinstance(value, CallbackError.Unexpected):
-            _UniffiFfiConverterString.check_lower(value.reason)
-            return
-
-    @staticmethod
-    def write(value, buf):
-        if isinstance(value, CallbackError.Failed):
-            buf.write_i32(1)
-            _UniffiFfiConverterString.write(value.reason, buf)
-        if isinstance(value, CallbackError.Unexpected):
-            buf.write_i32(2)
-            _UniffiFfiConverterString.write(value.reason, buf)
-
-
-
 
 
 
@@ -4742,26 +10249,6 @@ class _UniffiFfiConverterTypeCredential(_UniffiConverterRustBuffer):
             _UniffiFfiConverterString.write(value.token, buf)
 
 
-
-class _UniffiFfiConverterBytes(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        size = buf.read_i32()
-        if size < 0:
-            raise InternalError("Unexpected negative byte string length")
-        return buf.read(size)
-
-    @staticmethod
-    def check_lower(value):
-        try:
-            memoryview(value)
-        except TypeError:
-            raise TypeError("a bytes-like object is required, not {!r}".format(type(value).__name__))
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_i32(len(value))
-        buf.write(value)
 
 
 
@@ -5074,581 +10561,6 @@ class _UniffiFfiConverterTypeDataChannelEvent(_UniffiConverterRustBuffer):
             _UniffiFfiConverterUInt64.write(value.missed, buf)
 
 
-
-
-
-# SdkError
-# We want to define each variant as a nested class that's also a subclass,
-# which is tricky in Python.  To accomplish this we're going to create each
-# class separately, then manually add the child classes to the base class's
-# __dict__.  All of this happens in dummy class to avoid polluting the module
-# namespace.
-class SdkError(Exception):
-    """
-    Why a call was not done. Variants are named as the JavaScript SDK's classes; ours where it has none.
-"""
-    pass
-
-_UniffiTempSdkError = SdkError
-
-class SdkError:  # type: ignore
-    """
-    Why a call was not done. Variants are named as the JavaScript SDK's classes; ours where it has none.
-"""
-
-    class SignallingConnectError(_UniffiTempSdkError):
-        """
-        There is no connection to the service.
-"""
-
-        def __init__(self, details, close_code, close_reason, http_status, http_code, preflight):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "close_code={!r}".format(close_code),
-                "close_reason={!r}".format(close_reason),
-                "http_status={!r}".format(http_status),
-                "http_code={!r}".format(http_code),
-                "preflight={!r}".format(preflight),
-            ]))
-            self.details = details
-            self.close_code = close_code
-            self.close_reason = close_reason
-            self.http_status = http_status
-            self.http_code = http_code
-            self.preflight = preflight
-
-        def __repr__(self):
-            return "SdkError.SignallingConnectError({})".format(str(self))
-    _UniffiTempSdkError.SignallingConnectError = SignallingConnectError # type: ignore
-    class TokenProviderError(_UniffiTempSdkError):
-        """
-        The app's token provider failed, or took too long.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.TokenProviderError({})".format(str(self))
-    _UniffiTempSdkError.TokenProviderError = TokenProviderError # type: ignore
-    class InvalidStateError(_UniffiTempSdkError):
-        """
-        The object's state does not allow the call.
-"""
-
-        def __init__(self, details, current_state, method):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "current_state={!r}".format(current_state),
-                "method={!r}".format(method),
-            ]))
-            self.details = details
-            self.current_state = current_state
-            self.method = method
-
-        def __repr__(self):
-            return "SdkError.InvalidStateError({})".format(str(self))
-    _UniffiTempSdkError.InvalidStateError = InvalidStateError # type: ignore
-    class InvalidArgumentError(_UniffiTempSdkError):
-        """
-        An argument or option that cannot be.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.InvalidArgumentError({})".format(str(self))
-    _UniffiTempSdkError.InvalidArgumentError = InvalidArgumentError # type: ignore
-    class InternalError(_UniffiTempSdkError):
-        """
-        A fault of the SDK itself; a panic is one.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.InternalError({})".format(str(self))
-    _UniffiTempSdkError.InternalError = InternalError # type: ignore
-    class NotConnectedError(_UniffiTempSdkError):
-        """
-        There is no connection; nothing was sent.
-"""
-
-        def __init__(self, details, current_state):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "current_state={!r}".format(current_state),
-            ]))
-            self.details = details
-            self.current_state = current_state
-
-        def __repr__(self):
-            return "SdkError.NotConnectedError({})".format(str(self))
-    _UniffiTempSdkError.NotConnectedError = NotConnectedError # type: ignore
-    class DisconnectedError(_UniffiTempSdkError):
-        """
-        The connection ended before the answer.
-"""
-
-        def __init__(self, details, close_code, sent):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "close_code={!r}".format(close_code),
-                "sent={!r}".format(sent),
-            ]))
-            self.details = details
-            self.close_code = close_code
-            self.sent = sent
-
-        def __repr__(self):
-            return "SdkError.DisconnectedError({})".format(str(self))
-    _UniffiTempSdkError.DisconnectedError = DisconnectedError # type: ignore
-    class AckTimeoutError(_UniffiTempSdkError):
-        """
-        The server did not answer in time. The outcome is unknown.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.AckTimeoutError({})".format(str(self))
-    _UniffiTempSdkError.AckTimeoutError = AckTimeoutError # type: ignore
-    class ServerRequestError(_UniffiTempSdkError):
-        """
-        The server refused; `details.code` is its own.
-"""
-
-        def __init__(self, details, server_message):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "server_message={!r}".format(server_message),
-            ]))
-            self.details = details
-            self.server_message = server_message
-
-        def __repr__(self):
-            return "SdkError.ServerRequestError({})".format(str(self))
-    _UniffiTempSdkError.ServerRequestError = ServerRequestError # type: ignore
-    class PacingOverflow(_UniffiTempSdkError):
-        """
-        More requests wait for their turn than the queue holds.
-"""
-
-        def __init__(self, details, waiting):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "waiting={!r}".format(waiting),
-            ]))
-            self.details = details
-            self.waiting = waiting
-
-        def __repr__(self):
-            return "SdkError.PacingOverflow({})".format(str(self))
-    _UniffiTempSdkError.PacingOverflow = PacingOverflow # type: ignore
-    class OversizedPayloadError(_UniffiTempSdkError):
-        """
-        More bytes than may be sent at once.
-"""
-
-        def __init__(self, details, size, cap):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "size={!r}".format(size),
-                "cap={!r}".format(cap),
-            ]))
-            self.details = details
-            self.size = size
-            self.cap = cap
-
-        def __repr__(self):
-            return "SdkError.OversizedPayloadError({})".format(str(self))
-    _UniffiTempSdkError.OversizedPayloadError = OversizedPayloadError # type: ignore
-    class PreflightError(_UniffiTempSdkError):
-        """
-        The token does not allow it; nothing was sent.
-"""
-
-        def __init__(self, details, preflight):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "preflight={!r}".format(preflight),
-            ]))
-            self.details = details
-            self.preflight = preflight
-
-        def __repr__(self):
-            return "SdkError.PreflightError({})".format(str(self))
-    _UniffiTempSdkError.PreflightError = PreflightError # type: ignore
-    class MeteredPeerStateError(_UniffiTempSdkError):
-        """
-        The peer's state does not allow the call.
-"""
-
-        def __init__(self, details, current_state, method):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "current_state={!r}".format(current_state),
-                "method={!r}".format(method),
-            ]))
-            self.details = details
-            self.current_state = current_state
-            self.method = method
-
-        def __repr__(self):
-            return "SdkError.MeteredPeerStateError({})".format(str(self))
-    _UniffiTempSdkError.MeteredPeerStateError = MeteredPeerStateError # type: ignore
-    class MeteredPeerSendError(_UniffiTempSdkError):
-        """
-        The peer cannot send this, or not to this target.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.MeteredPeerSendError({})".format(str(self))
-    _UniffiTempSdkError.MeteredPeerSendError = MeteredPeerSendError # type: ignore
-    class MeteredPeerOversizedError(_UniffiTempSdkError):
-        """
-        More bytes than the service takes at once.
-"""
-
-        def __init__(self, details, size, cap):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "size={!r}".format(size),
-                "cap={!r}".format(cap),
-            ]))
-            self.details = details
-            self.size = size
-            self.cap = cap
-
-        def __repr__(self):
-            return "SdkError.MeteredPeerOversizedError({})".format(str(self))
-    _UniffiTempSdkError.MeteredPeerOversizedError = MeteredPeerOversizedError # type: ignore
-    class RemotePeerClosedError(_UniffiTempSdkError):
-        """
-        The remote has left.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.RemotePeerClosedError({})".format(str(self))
-    _UniffiTempSdkError.RemotePeerClosedError = RemotePeerClosedError # type: ignore
-    class EngineError(_UniffiTempSdkError):
-        """
-        The WebRTC engine refused.
-"""
-
-        def __init__(self, details):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-            ]))
-            self.details = details
-
-        def __repr__(self):
-            return "SdkError.EngineError({})".format(str(self))
-    _UniffiTempSdkError.EngineError = EngineError # type: ignore
-    class DataChannelOverflowError(_UniffiTempSdkError):
-        """
-        The app sends faster than the network carries.
-"""
-
-        def __init__(self, details, queued, cap):
-            super().__init__(", ".join([
-                "details={!r}".format(details),
-                "queued={!r}".format(queued),
-                "cap={!r}".format(cap),
-            ]))
-            self.details = details
-            self.queued = queued
-            self.cap = cap
-
-        def __repr__(self):
-            return "SdkError.DataChannelOverflowError({})".format(str(self))
-    _UniffiTempSdkError.DataChannelOverflowError = DataChannelOverflowError # type: ignore
-
-SdkError = _UniffiTempSdkError # type: ignore
-del _UniffiTempSdkError
-
-
-class _UniffiFfiConverterTypeSdkError(_UniffiConverterRustBuffer):
-    @staticmethod
-    def read(buf):
-        variant = buf.read_i32()
-        if variant == 1:
-            return SdkError.SignallingConnectError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterUInt16.read(buf),
-                _UniffiFfiConverterString.read(buf),
-                _UniffiFfiConverterOptionalUInt16.read(buf),
-                _UniffiFfiConverterOptionalString.read(buf),
-                _UniffiFfiConverterOptionalString.read(buf),
-            )
-        if variant == 2:
-            return SdkError.TokenProviderError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 3:
-            return SdkError.InvalidStateError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterOptionalString.read(buf),
-                _UniffiFfiConverterOptionalString.read(buf),
-            )
-        if variant == 4:
-            return SdkError.InvalidArgumentError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 5:
-            return SdkError.InternalError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 6:
-            return SdkError.NotConnectedError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterString.read(buf),
-            )
-        if variant == 7:
-            return SdkError.DisconnectedError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterUInt16.read(buf),
-                _UniffiFfiConverterBoolean.read(buf),
-            )
-        if variant == 8:
-            return SdkError.AckTimeoutError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 9:
-            return SdkError.ServerRequestError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterOptionalString.read(buf),
-            )
-        if variant == 10:
-            return SdkError.PacingOverflow(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterUInt64.read(buf),
-            )
-        if variant == 11:
-            return SdkError.OversizedPayloadError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterUInt64.read(buf),
-                _UniffiFfiConverterUInt64.read(buf),
-            )
-        if variant == 12:
-            return SdkError.PreflightError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterString.read(buf),
-            )
-        if variant == 13:
-            return SdkError.MeteredPeerStateError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterString.read(buf),
-                _UniffiFfiConverterString.read(buf),
-            )
-        if variant == 14:
-            return SdkError.MeteredPeerSendError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 15:
-            return SdkError.MeteredPeerOversizedError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterUInt64.read(buf),
-                _UniffiFfiConverterUInt64.read(buf),
-            )
-        if variant == 16:
-            return SdkError.RemotePeerClosedError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 17:
-            return SdkError.EngineError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-            )
-        if variant == 18:
-            return SdkError.DataChannelOverflowError(
-                _UniffiFfiConverterTypeErrorDetails.read(buf),
-                _UniffiFfiConverterOptionalUInt64.read(buf),
-                _UniffiFfiConverterOptionalUInt64.read(buf),
-            )
-        raise InternalError("Raw enum value doesn't match any cases")
-
-    @staticmethod
-    def check_lower(value):
-        if isinstance(value, SdkError.SignallingConnectError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterUInt16.check_lower(value.close_code)
-            _UniffiFfiConverterString.check_lower(value.close_reason)
-            _UniffiFfiConverterOptionalUInt16.check_lower(value.http_status)
-            _UniffiFfiConverterOptionalString.check_lower(value.http_code)
-            _UniffiFfiConverterOptionalString.check_lower(value.preflight)
-            return
-        if isinstance(value, SdkError.TokenProviderError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.InvalidStateError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterOptionalString.check_lower(value.current_state)
-            _UniffiFfiConverterOptionalString.check_lower(value.method)
-            return
-        if isinstance(value, SdkError.InvalidArgumentError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.InternalError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.NotConnectedError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterString.check_lower(value.current_state)
-            return
-        if isinstance(value, SdkError.DisconnectedError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterUInt16.check_lower(value.close_code)
-            _UniffiFfiConverterBoolean.check_lower(value.sent)
-            return
-        if isinstance(value, SdkError.AckTimeoutError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.ServerRequestError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterOptionalString.check_lower(value.server_message)
-            return
-        if isinstance(value, SdkError.PacingOverflow):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterUInt64.check_lower(value.waiting)
-            return
-        if isinstance(value, SdkError.OversizedPayloadError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterUInt64.check_lower(value.size)
-            _UniffiFfiConverterUInt64.check_lower(value.cap)
-            return
-        if isinstance(value, SdkError.PreflightError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterString.check_lower(value.preflight)
-            return
-        if isinstance(value, SdkError.MeteredPeerStateError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterString.check_lower(value.current_state)
-            _UniffiFfiConverterString.check_lower(value.method)
-            return
-        if isinstance(value, SdkError.MeteredPeerSendError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.MeteredPeerOversizedError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterUInt64.check_lower(value.size)
-            _UniffiFfiConverterUInt64.check_lower(value.cap)
-            return
-        if isinstance(value, SdkError.RemotePeerClosedError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.EngineError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            return
-        if isinstance(value, SdkError.DataChannelOverflowError):
-            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
-            _UniffiFfiConverterOptionalUInt64.check_lower(value.queued)
-            _UniffiFfiConverterOptionalUInt64.check_lower(value.cap)
-            return
-
-    @staticmethod
-    def write(value, buf):
-        if isinstance(value, SdkError.SignallingConnectError):
-            buf.write_i32(1)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterUInt16.write(value.close_code, buf)
-            _UniffiFfiConverterString.write(value.close_reason, buf)
-            _UniffiFfiConverterOptionalUInt16.write(value.http_status, buf)
-            _UniffiFfiConverterOptionalString.write(value.http_code, buf)
-            _UniffiFfiConverterOptionalString.write(value.preflight, buf)
-        if isinstance(value, SdkError.TokenProviderError):
-            buf.write_i32(2)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.InvalidStateError):
-            buf.write_i32(3)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterOptionalString.write(value.current_state, buf)
-            _UniffiFfiConverterOptionalString.write(value.method, buf)
-        if isinstance(value, SdkError.InvalidArgumentError):
-            buf.write_i32(4)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.InternalError):
-            buf.write_i32(5)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.NotConnectedError):
-            buf.write_i32(6)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterString.write(value.current_state, buf)
-        if isinstance(value, SdkError.DisconnectedError):
-            buf.write_i32(7)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterUInt16.write(value.close_code, buf)
-            _UniffiFfiConverterBoolean.write(value.sent, buf)
-        if isinstance(value, SdkError.AckTimeoutError):
-            buf.write_i32(8)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.ServerRequestError):
-            buf.write_i32(9)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterOptionalString.write(value.server_message, buf)
-        if isinstance(value, SdkError.PacingOverflow):
-            buf.write_i32(10)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterUInt64.write(value.waiting, buf)
-        if isinstance(value, SdkError.OversizedPayloadError):
-            buf.write_i32(11)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterUInt64.write(value.size, buf)
-            _UniffiFfiConverterUInt64.write(value.cap, buf)
-        if isinstance(value, SdkError.PreflightError):
-            buf.write_i32(12)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterString.write(value.preflight, buf)
-        if isinstance(value, SdkError.MeteredPeerStateError):
-            buf.write_i32(13)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterString.write(value.current_state, buf)
-            _UniffiFfiConverterString.write(value.method, buf)
-        if isinstance(value, SdkError.MeteredPeerSendError):
-            buf.write_i32(14)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.MeteredPeerOversizedError):
-            buf.write_i32(15)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterUInt64.write(value.size, buf)
-            _UniffiFfiConverterUInt64.write(value.cap, buf)
-        if isinstance(value, SdkError.RemotePeerClosedError):
-            buf.write_i32(16)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.EngineError):
-            buf.write_i32(17)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.DataChannelOverflowError):
-            buf.write_i32(18)
-            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-            _UniffiFfiConverterOptionalUInt64.write(value.queued, buf)
-            _UniffiFfiConverterOptionalUInt64.write(value.cap, buf)
 
 class _UniffiFfiConverterSequenceTypeIceFailure(_UniffiConverterRustBuffer):
     @classmethod
@@ -8886,6 +13798,253 @@ class _UniffiFfiConverterTypeSignallingEvent(_UniffiConverterRustBuffer):
 
 
 
+
+class AudioMixProtocol(typing.Protocol):
+    """
+    Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+    tracks and turn the gains.
+"""
+
+    def add(self, track: RemoteAudioTrack) -> int:
+        """
+        Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+        itself when it ends.
+"""
+        raise NotImplementedError
+    def inputs(self, ) -> int:
+        """
+        How many tracks are in it.
+"""
+        raise NotImplementedError
+    def level(self, ) -> Level:
+        """
+        How loud it was since the last call.
+"""
+        raise NotImplementedError
+    def pull_f32(self, samples: int) -> bytes:
+        """
+        As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+"""
+        raise NotImplementedError
+    def pull_i16(self, samples: int) -> bytes:
+        """
+        So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+        each in little-endian order. Never waits. Up to one second.
+"""
+        raise NotImplementedError
+    def remove(self, input: int) -> None:
+        """
+        Takes a track out.
+"""
+        raise NotImplementedError
+    def set_gain(self, input: int,gain: float) -> None:
+        """
+        How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+        nothing clicks.
+"""
+        raise NotImplementedError
+
+class AudioMix(AudioMixProtocol):
+    """
+    Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+    tracks and turn the gains.
+"""
+
+    _handle: ctypes.c_uint64
+    def __init__(self, sample_rate_hz: int,channels: int):
+        """
+        A mix that gives PCM of 8,000 to 48,000 Hz in one or two channels.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(sample_rate_hz)
+
+        _UniffiFfiConverterUInt8.check_lower(channels)
+        _uniffi_lowered_args = (
+            _UniffiFfiConverterUInt32.lower(sample_rate_hz),
+            _UniffiFfiConverterUInt8.lower(channels),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeAudioMix.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_constructor_audiomix_new,
+            *_uniffi_lowered_args,
+        )
+        self._handle = _uniffi_ffi_result
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_audiomix, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_audiomix, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def add(self, track: RemoteAudioTrack) -> int:
+        """
+        Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+        itself when it ends.
+"""
+
+        _UniffiFfiConverterTypeRemoteAudioTrack.check_lower(track)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeRemoteAudioTrack.lower(track),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterUInt64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_add,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def inputs(self, ) -> int:
+        """
+        How many tracks are in it.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterUInt64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_inputs,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def level(self, ) -> Level:
+        """
+        How loud it was since the last call.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterTypeLevel.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_level,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def pull_f32(self, samples: int) -> bytes:
+        """
+        As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(samples)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(samples),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBytes.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_f32,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def pull_i16(self, samples: int) -> bytes:
+        """
+        So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+        each in little-endian order. Never waits. Up to one second.
+"""
+
+        _UniffiFfiConverterUInt32.check_lower(samples)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt32.lower(samples),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterBytes.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_i16,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove(self, input: int) -> None:
+        """
+        Takes a track out.
+"""
+
+        _UniffiFfiConverterUInt64.check_lower(input)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt64.lower(input),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_remove,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_gain(self, input: int,gain: float) -> None:
+        """
+        How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+        nothing clicks.
+"""
+
+        _UniffiFfiConverterUInt64.check_lower(input)
+
+        _UniffiFfiConverterFloat32.check_lower(gain)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterUInt64.lower(input),
+            _UniffiFfiConverterFloat32.lower(gain),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_audiomix_set_gain,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+
+class _UniffiFfiConverterTypeAudioMix:
+    @staticmethod
+    def lift(value: int) -> AudioMix:
+        return AudioMix._uniffi_make_instance(value)
+
+    @staticmethod
+    def check_lower(value: AudioMix):
+        if not isinstance(value, AudioMix):
+            raise TypeError("Expected AudioMix instance, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: AudioMix) -> ctypes.c_uint64:
+        return value._uniffi_clone_handle()
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer) -> AudioMix:
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: AudioMix, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
 class _UniffiFfiConverterOptionalTypePeerFailure(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -8981,6 +14140,31 @@ class _UniffiFfiConverterSequenceTypeRemotePeer(_UniffiConverterRustBuffer):
         return [
             _UniffiFfiConverterTypeRemotePeer.read(buf) for i in range(count)
         ]
+
+class _UniffiFfiConverterOptionalTypeLocalTrack(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeLocalTrack.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeLocalTrack.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeLocalTrack.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
 
 
 class PeerListener():
@@ -9140,6 +14324,165 @@ class _UniffiFfiConverterTypePeerListener:
 
     @classmethod
     def write(cls, value: PeerListener, buf: _UniffiRustBuffer):
+        buf.write_u64(cls.lower(value))
+
+class _UniffiFfiConverterInt32(_UniffiConverterPrimitiveInt):
+    CLASS_NAME = "i32"
+    VALUE_MIN = -2**31
+    VALUE_MAX = 2**31
+
+    @staticmethod
+    def read(buf):
+        return buf.read_i32()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_i32(value)
+
+
+class SocketBinder():
+    """
+    Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+"""
+
+    def bind_socket(self, file_descriptor: int) -> None:
+        """
+        Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+        it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+        must not wait.
+"""
+        raise NotImplementedError
+
+class SocketBinderImpl(SocketBinder):
+    """
+    Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+"""
+
+    _handle: ctypes.c_uint64
+
+    def __init__(self, *args, **kwargs):
+        raise ValueError("This class has no default constructor")
+
+    def __del__(self):
+        # In case of partial initialization of instances.
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_free_socketbinder, handle)
+
+    def _uniffi_clone_handle(self):
+        return _uniffi_rust_call(_UniffiLib.uniffi_metered_realtime_fn_clone_socketbinder, self._handle)
+
+    # Used by alternative constructors or any methods which return this type.
+    @classmethod
+    def _uniffi_make_instance(cls, handle):
+        # Lightly yucky way to bypass the usual __init__ logic
+        # and just create a new instance with the required handle.
+        inst = cls.__new__(cls)
+        inst._handle = handle
+        return inst
+    def bind_socket(self, file_descriptor: int) -> None:
+        """
+        Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+        it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+        must not wait.
+"""
+
+        _UniffiFfiConverterInt32.check_lower(file_descriptor)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterInt32.lower(file_descriptor),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeCallbackError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_socketbinder_bind_socket,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+
+
+
+
+# Put all the bits inside a class to keep the top-level namespace clean
+class _UniffiTraitImplSocketBinderImpl:
+    # For each method, generate a callback function to pass to Rust
+
+    @_UNIFFI_CALLBACK_INTERFACE_METERED_REALTIME_SOCKET_BINDER_METHOD0
+    def bind_socket(
+            uniffi_handle,
+            file_descriptor,
+            uniffi_out_return,
+            uniffi_call_status_ptr,
+        ):
+        uniffi_obj = _UniffiFfiConverterTypeSocketBinder._handle_map.get(uniffi_handle)
+        def make_call():
+            uniffi_args = (_UniffiFfiConverterInt32.lift(file_descriptor), )
+            uniffi_method = uniffi_obj.bind_socket
+            return uniffi_method(*uniffi_args)
+        write_return_value = lambda v: None
+        _uniffi_trait_interface_call_with_error(
+                uniffi_call_status_ptr.contents,
+                make_call,
+                write_return_value,
+                CallbackError,
+                _UniffiFfiConverterTypeCallbackError.lower,
+        )
+
+    @_UNIFFI_CALLBACK_INTERFACE_FREE_METERED_REALTIME_SOCKET_BINDER
+    def _uniffi_free(uniffi_handle):
+        _UniffiFfiConverterTypeSocketBinder._handle_map.remove(uniffi_handle)
+
+    @_UNIFFI_CALLBACK_INTERFACE_CLONE_METERED_REALTIME_SOCKET_BINDER
+    def _uniffi_clone(uniffi_handle):
+        return _UniffiFfiConverterTypeSocketBinder._handle_map.clone(uniffi_handle)
+
+    # Generate the FFI VTable.  This has a field for each callback interface method.
+    _uniffi_vtable = _UniffiVTableCallbackInterfaceMeteredRealtimeSocketBinder(
+        _uniffi_free,
+        _uniffi_clone,
+        bind_socket,
+    )
+    # Send Rust a pointer to the VTable.  Note: this means we need to keep the struct alive forever,
+    # or else bad things will happen when Rust tries to access it.
+    _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_socketbinder(ctypes.byref(_uniffi_vtable))
+
+class _UniffiFfiConverterTypeSocketBinder:
+    _handle_map = _UniffiHandleMap()
+
+    @staticmethod
+    def lift(value: int):
+        if (value & 1) == 0:
+            # Rust-generated handle, construct a new class that uses the handle to implement the
+            # interface
+            return SocketBinderImpl._uniffi_make_instance(value)
+        else:
+            # Python-generated handle, get the object from the handle map
+            return _UniffiFfiConverterTypeSocketBinder._handle_map.remove(value)
+
+    @staticmethod
+    def check_lower(value: SocketBinder):
+        if not isinstance(value, SocketBinder):
+            raise TypeError("Expected SocketBinder subclass, {} found".format(type(value).__name__))
+
+    @staticmethod
+    def lower(value: SocketBinder):
+         if isinstance(value, SocketBinderImpl):
+            # Rust-implementated object.  Clone the handle and return it
+            return value._uniffi_clone_handle()
+         else:
+            # Python-implementated object, generate a new vtable handle and return that.
+            return _UniffiFfiConverterTypeSocketBinder._handle_map.insert(value)
+
+    @classmethod
+    def read(cls, buf: _UniffiRustBuffer):
+        ptr = buf.read_u64()
+        if ptr == 0:
+            raise InternalError("Raw handle value was null")
+        return cls.lift(ptr)
+
+    @classmethod
+    def write(cls, value: SocketBinder, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
 class _UniffiFfiConverterSequenceTypeSignallingEvent(_UniffiConverterRustBuffer):
@@ -9931,6 +15274,19 @@ class MeteredPeerProtocol(typing.Protocol):
     its life.
 """
 
+    def add_stream(self, stream: MediaStream,metadata_json: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> None:
+        """
+        Adds every track of a stream; the metadata, a JSON object, is said of each.
+"""
+        raise NotImplementedError
+    def add_track(self, track: LocalTrack,stream_id: typing.Union[object, typing.Optional[str]] = _DEFAULT,metadata_json: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> None:
+        """
+        Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+
+        With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+        them before the track does. Adding a track again with the same stream changes nothing.
+"""
+        raise NotImplementedError
     def channel(self, ) -> typing.Optional[str]:
         """
         The room, once joined.
@@ -10004,6 +15360,22 @@ class MeteredPeerProtocol(typing.Protocol):
         Who else is in the room, by their ids.
 """
         raise NotImplementedError
+    def remove_stream(self, stream: MediaStream) -> None:
+        """
+        Removes every track of a stream.
+"""
+        raise NotImplementedError
+    def remove_track(self, track_id: str) -> None:
+        """
+        Stops sending a track. One that was never added is none, and that is no error.
+"""
+        raise NotImplementedError
+    def replace_track(self, track_id: str,by: typing.Optional[LocalTrack]) -> None:
+        """
+        Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+        same track go on. None silences it for those who have it, and forgets it.
+"""
+        raise NotImplementedError
     async def send(self, data_json: str) -> None:
         """
         Sends JSON to everyone in the room by way of the service; done at its ack.
@@ -10017,6 +15389,12 @@ class MeteredPeerProtocol(typing.Protocol):
     def set_listener(self, listener: PeerListener) -> None:
         """
         Hands all events to a listener, instead of one that was set before and of `next_events`.
+"""
+        raise NotImplementedError
+    def set_socket_binder(self, binder: SocketBinder) -> None:
+        """
+        Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+        before. Set it before the join. `shutdown` frees it.
 """
         raise NotImplementedError
     async def shutdown(self, ) -> None:
@@ -10044,6 +15422,16 @@ class MeteredPeerProtocol(typing.Protocol):
     def state_history(self, ) -> typing.List[PeerStateChange]:
         """
         The latest changes of the state, the oldest first; at most 64.
+"""
+        raise NotImplementedError
+    def stream_metadata_json(self, stream: MediaStream) -> typing.Optional[str]:
+        """
+        What was said of a stream's first track that is published, as JSON.
+"""
+        raise NotImplementedError
+    def track_metadata_json(self, track_id: str) -> typing.Optional[str]:
+        """
+        What was said of a track when it was added, as JSON.
 """
         raise NotImplementedError
 
@@ -10113,6 +15501,60 @@ class MeteredPeer(MeteredPeerProtocol):
         inst = cls.__new__(cls)
         inst._handle = handle
         return inst
+    def add_stream(self, stream: MediaStream,metadata_json: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> None:
+        """
+        Adds every track of a stream; the metadata, a JSON object, is said of each.
+"""
+
+        _UniffiFfiConverterTypeMediaStream.check_lower(stream)
+
+        if metadata_json is _DEFAULT:
+            metadata_json = None
+        _UniffiFfiConverterOptionalString.check_lower(metadata_json)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeMediaStream.lower(stream),
+            _UniffiFfiConverterOptionalString.lower(metadata_json),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_stream,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def add_track(self, track: LocalTrack,stream_id: typing.Union[object, typing.Optional[str]] = _DEFAULT,metadata_json: typing.Union[object, typing.Optional[str]] = _DEFAULT) -> None:
+        """
+        Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+
+        With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+        them before the track does. Adding a track again with the same stream changes nothing.
+"""
+
+        _UniffiFfiConverterTypeLocalTrack.check_lower(track)
+
+        if stream_id is _DEFAULT:
+            stream_id = None
+        _UniffiFfiConverterOptionalString.check_lower(stream_id)
+
+        if metadata_json is _DEFAULT:
+            metadata_json = None
+        _UniffiFfiConverterOptionalString.check_lower(metadata_json)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeLocalTrack.lower(track),
+            _UniffiFfiConverterOptionalString.lower(stream_id),
+            _UniffiFfiConverterOptionalString.lower(metadata_json),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_track,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def channel(self, ) -> typing.Optional[str]:
         """
         The room, once joined.
@@ -10347,6 +15789,64 @@ class MeteredPeer(MeteredPeerProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove_stream(self, stream: MediaStream) -> None:
+        """
+        Removes every track of a stream.
+"""
+
+        _UniffiFfiConverterTypeMediaStream.check_lower(stream)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeMediaStream.lower(stream),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_stream,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def remove_track(self, track_id: str) -> None:
+        """
+        Stops sending a track. One that was never added is none, and that is no error.
+"""
+
+        _UniffiFfiConverterString.check_lower(track_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(track_id),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_track,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def replace_track(self, track_id: str,by: typing.Optional[LocalTrack]) -> None:
+        """
+        Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+        same track go on. None silences it for those who have it, and forgets it.
+"""
+
+        _UniffiFfiConverterString.check_lower(track_id)
+
+        _UniffiFfiConverterOptionalTypeLocalTrack.check_lower(by)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(track_id),
+            _UniffiFfiConverterOptionalTypeLocalTrack.lower(by),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_replace_track,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     async def send(self, data_json: str) -> None:
         """
         Sends JSON to everyone in the room by way of the service; done at its ack.
@@ -10405,6 +15905,25 @@ class MeteredPeer(MeteredPeerProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_listener,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_socket_binder(self, binder: SocketBinder) -> None:
+        """
+        Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+        before. Set it before the join. `shutdown` frees it.
+"""
+
+        _UniffiFfiConverterTypeSocketBinder.check_lower(binder)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeSocketBinder.lower(binder),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -10489,6 +16008,42 @@ class MeteredPeer(MeteredPeerProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_state_history,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def stream_metadata_json(self, stream: MediaStream) -> typing.Optional[str]:
+        """
+        What was said of a stream's first track that is published, as JSON.
+"""
+
+        _UniffiFfiConverterTypeMediaStream.check_lower(stream)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterTypeMediaStream.lower(stream),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalString.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def track_metadata_json(self, track_id: str) -> typing.Optional[str]:
+        """
+        What was said of a track when it was added, as JSON.
+"""
+
+        _UniffiFfiConverterString.check_lower(track_id)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterString.lower(track_id),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalString.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
@@ -10702,19 +16257,6 @@ class _UniffiFfiConverterSequenceTypeLogRecord(_UniffiConverterRustBuffer):
         return [
             _UniffiFfiConverterTypeLogRecord.read(buf) for i in range(count)
         ]
-
-class _UniffiFfiConverterUInt8(_UniffiConverterPrimitiveInt):
-    CLASS_NAME = "u8"
-    VALUE_MIN = 0
-    VALUE_MAX = 2**8
-
-    @staticmethod
-    def read(buf):
-        return buf.read_u8()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_u8(value)
 def diagnose_close_code(close_code: int) -> ErrorDetails:
     """
     Cause and fix of a close code, for apps that show them.
@@ -10790,22 +16332,33 @@ def start_logging(level: LogLevel) -> None:
 
 __all__ = [
     "InternalError",
+    "VideoCodec",
     "CandidateType",
     "LogLevel",
+    "SdkError",
+    "LocalTrackEvent",
+    "TrackPriority",
+    "CallbackError",
+    "OpusApplication",
+    "LocalTrack",
     "ProxySetting",
     "IceTransportPolicy",
     "PeerState",
     "RemoteState",
-    "CallbackError",
+    "FrameEvent",
+    "PacketEvent",
+    "RemoteMedia",
     "Credential",
     "DataChannelEvent",
-    "SdkError",
     "ReadyState",
     "RemoteEvent",
     "PeerEvent",
     "SendPriority",
     "SignallingState",
     "SignallingEvent",
+    "AccessUnit",
+    "AudioPacket",
+    "AudioStats",
     "CandidateStats",
     "CandidatePairStats",
     "ChannelStats",
@@ -10816,7 +16369,13 @@ __all__ = [
     "Header",
     "IceFailure",
     "IceServer",
+    "JitterBounds",
+    "Level",
     "LogRecord",
+    "TrackBitrate",
+    "Target",
+    "OpusOptions",
+    "MediaStream",
     "NegotiationFailure",
     "PacingFigures",
     "PacingOptions",
@@ -10826,9 +16385,11 @@ __all__ = [
     "SignallingOptions",
     "PeerOptions",
     "PeerStateChange",
+    "PlayoutStats",
     "PresencePeer",
     "RemoteCounters",
     "RemoteStateChange",
+    "VideoStats",
     "RemoteTrack",
     "SignallingCounters",
     "Welcome",
@@ -10836,6 +16397,26 @@ __all__ = [
     "next_log_records",
     "shutdown_all",
     "start_logging",
+    "LocalTrackListenerImpl",
+    "LocalTrackListener",
+    "LocalVideoTrack",
+    "LocalVideoTrackProtocol",
+    "LocalAudioTrack",
+    "LocalAudioTrackProtocol",
+    "VideoFrameListenerImpl",
+    "VideoFrameListener",
+    "VideoFrames",
+    "VideoFramesProtocol",
+    "RemoteVideoTrack",
+    "RemoteVideoTrackProtocol",
+    "AudioPacketListenerImpl",
+    "AudioPacketListener",
+    "AudioPackets",
+    "AudioPacketsProtocol",
+    "AudioOutput",
+    "AudioOutputProtocol",
+    "RemoteAudioTrack",
+    "RemoteAudioTrackProtocol",
     "DataChannelListenerImpl",
     "DataChannelListener",
     "DataChannel",
@@ -10844,8 +16425,12 @@ __all__ = [
     "RemoteListener",
     "RemotePeer",
     "RemotePeerProtocol",
+    "AudioMix",
+    "AudioMixProtocol",
     "PeerListenerImpl",
     "PeerListener",
+    "SocketBinderImpl",
+    "SocketBinder",
     "SignallingListenerImpl",
     "SignallingListener",
     "SignallingClient",

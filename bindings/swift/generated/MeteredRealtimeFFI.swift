@@ -426,6 +426,22 @@ private let UNIFFI_CALLBACK_UNEXPECTED_ERROR: Int32 = 2
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterUInt8: FfiConverterPrimitive {
+    typealias FfiType = UInt8
+    typealias SwiftType = UInt8
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> UInt8 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: UInt8, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterUInt16: FfiConverterPrimitive {
     typealias FfiType = UInt16
     typealias SwiftType = UInt16
@@ -451,6 +467,22 @@ fileprivate struct FfiConverterUInt32: FfiConverterPrimitive {
     }
 
     public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterInt32: FfiConverterPrimitive {
+    typealias FfiType = Int32
+    typealias SwiftType = Int32
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Int32 {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: Int32, into buf: inout [UInt8]) {
         writeInt(&buf, lower(value))
     }
 }
@@ -484,6 +516,22 @@ fileprivate struct FfiConverterInt64: FfiConverterPrimitive {
 
     public static func write(_ value: Int64, into buf: inout [UInt8]) {
         writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterFloat: FfiConverterPrimitive {
+    typealias FfiType = Float
+    typealias SwiftType = Float
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Float {
+        return try lift(readFloat(&buf))
+    }
+
+    public static func write(_ value: Float, into buf: inout [UInt8]) {
+        writeFloat(&buf, lower(value))
     }
 }
 
@@ -590,6 +638,883 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
         writeBytes(&buf, value)
     }
 }
+
+
+
+
+/**
+ * Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+ * tracks and turn the gains.
+ */
+public protocol AudioMixProtocol: AnyObject, Sendable {
+
+    /**
+     * Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+     * itself when it ends.
+     */
+    func add(track: RemoteAudioTrack) throws  -> UInt64
+
+    /**
+     * How many tracks are in it.
+     */
+    func inputs() throws  -> UInt64
+
+    /**
+     * How loud it was since the last call.
+     */
+    func level() throws  -> Level
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    func pullF32(samples: UInt32) throws  -> Data
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits. Up to one second.
+     */
+    func pullI16(samples: UInt32) throws  -> Data
+
+    /**
+     * Takes a track out.
+     */
+    func remove(input: UInt64) throws
+
+    /**
+     * How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+     * nothing clicks.
+     */
+    func setGain(input: UInt64, gain: Float) throws
+
+}
+/**
+ * Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+ * tracks and turn the gains.
+ */
+open class AudioMix: AudioMixProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_audiomix(self.handle, $0) }
+    }
+    /**
+     * A mix that gives PCM of 8,000 to 48,000 Hz in one or two channels.
+     */
+public convenience init(sampleRateHz: UInt32, channels: UInt8)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_constructor_audiomix_new(
+        FfiConverterUInt32.lower(sampleRateHz),
+        FfiConverterUInt8.lower(channels),$0
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_audiomix(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+     * itself when it ends.
+     */
+open func add(track: RemoteAudioTrack)throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_add(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeRemoteAudioTrack_lower(track),$0
+    )
+})
+}
+
+    /**
+     * How many tracks are in it.
+     */
+open func inputs()throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_inputs(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * How loud it was since the last call.
+     */
+open func level()throws  -> Level  {
+    return try  FfiConverterTypeLevel_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_level(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+open func pullF32(samples: UInt32)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_pull_f32(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(samples),$0
+    )
+})
+}
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits. Up to one second.
+     */
+open func pullI16(samples: UInt32)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_pull_i16(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(samples),$0
+    )
+})
+}
+
+    /**
+     * Takes a track out.
+     */
+open func remove(input: UInt64)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_remove(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt64.lower(input),$0
+    )
+}
+}
+
+    /**
+     * How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+     * nothing clicks.
+     */
+open func setGain(input: UInt64, gain: Float)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiomix_set_gain(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt64.lower(input),
+        FfiConverterFloat.lower(gain),$0
+    )
+}
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioMix: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = AudioMix
+
+    public static func lift(_ handle: UInt64) throws -> AudioMix {
+        return AudioMix(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: AudioMix) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioMix {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: AudioMix, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioMix_lift(_ handle: UInt64) throws -> AudioMix {
+    return try FfiConverterTypeAudioMix.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioMix_lower(_ value: AudioMix) -> UInt64 {
+    return FfiConverterTypeAudioMix.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+ * Detached when let go of.
+ */
+public protocol AudioOutputProtocol: AnyObject, Sendable {
+
+    /**
+     * Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+     */
+    func isEnded() throws  -> Bool
+
+    /**
+     * How loud the last 100 ms were; silence if nothing was pulled for half a second.
+     */
+    func level() throws  -> Level
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    func pullF32(samples: UInt32) throws  -> Data
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+     */
+    func pullI16(samples: UInt32) throws  -> Data
+
+    /**
+     * What was counted and measured so far.
+     */
+    func stats() throws  -> PlayoutStats
+
+}
+/**
+ * A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+ * Detached when let go of.
+ */
+open class AudioOutput: AudioOutputProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_audiooutput(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_audiooutput(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+     */
+open func isEnded()throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiooutput_is_ended(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * How loud the last 100 ms were; silence if nothing was pulled for half a second.
+     */
+open func level()throws  -> Level  {
+    return try  FfiConverterTypeLevel_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiooutput_level(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+open func pullF32(samples: UInt32)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiooutput_pull_f32(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(samples),$0
+    )
+})
+}
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+     */
+open func pullI16(samples: UInt32)throws  -> Data  {
+    return try  FfiConverterData.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiooutput_pull_i16(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(samples),$0
+    )
+})
+}
+
+    /**
+     * What was counted and measured so far.
+     */
+open func stats()throws  -> PlayoutStats  {
+    return try  FfiConverterTypePlayoutStats_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiooutput_stats(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioOutput: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = AudioOutput
+
+    public static func lift(_ handle: UInt64) throws -> AudioOutput {
+        return AudioOutput(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: AudioOutput) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioOutput {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: AudioOutput, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioOutput_lift(_ handle: UInt64) throws -> AudioOutput {
+    return try FfiConverterTypeAudioOutput.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioOutput_lower(_ value: AudioOutput) -> UInt64 {
+    return FfiConverterTypeAudioOutput.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Is told of the packets of a sink.
+ */
+public protocol AudioPacketListener: AnyObject, Sendable {
+
+    /**
+     * Packets as they came; the next ones come when this has returned.
+     */
+    func onEvents(events: [PacketEvent]) async throws
+
+}
+/**
+ * Is told of the packets of a sink.
+ */
+open class AudioPacketListenerImpl: AudioPacketListener, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_audiopacketlistener(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_audiopacketlistener(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Packets as they came; the next ones come when this has returned.
+     */
+open func onEvents(events: [PacketEvent])async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_audiopacketlistener_on_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterSequenceTypePacketEvent.lower(events)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeCallbackError_lift
+        )
+}
+
+
+
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceAudioPacketListener {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceAudioPacketListener = UniffiVTableCallbackInterfaceAudioPacketListener(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeAudioPacketListener.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface AudioPacketListener: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeAudioPacketListener.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface AudioPacketListener: handle missing in uniffiClone")
+            }
+        },
+        onEvents: { (
+            uniffiHandle: UInt64,
+            events: RustBuffer,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteVoid,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> () in
+                guard let uniffiObj = try? FfiConverterTypeAudioPacketListener.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.onEvents(
+                     events: try FfiConverterSequenceTypePacketEvent.lift(events)
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: ()) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeCallbackError_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceAudioPacketListener> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceAudioPacketListener>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitAudioPacketListener() {
+    uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener(UniffiCallbackInterfaceAudioPacketListener.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioPacketListener: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<AudioPacketListener>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = AudioPacketListener
+
+    public static func lift(_ handle: UInt64) throws -> AudioPacketListener {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return AudioPacketListenerImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: AudioPacketListener) -> UInt64 {
+         if let rustImpl = value as? AudioPacketListenerImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioPacketListener {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: AudioPacketListener, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPacketListener_lift(_ handle: UInt64) throws -> AudioPacketListener {
+    return try FfiConverterTypeAudioPacketListener.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPacketListener_lower(_ value: AudioPacketListener) -> UInt64 {
+    return FfiConverterTypeAudioPacketListener.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A sink of Opus packets. Ends with its track.
+ */
+public protocol AudioPacketsProtocol: AnyObject, Sendable {
+
+    /**
+     * Frees the listener.
+     */
+    func clearListener() throws
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    func nextEvents(max: UInt32) async throws  -> [PacketEvent]
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    func setListener(listener: AudioPacketListener) throws
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    func shutdown() async throws
+
+}
+/**
+ * A sink of Opus packets. Ends with its track.
+ */
+open class AudioPackets: AudioPacketsProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_audiopackets(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_audiopackets(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Frees the listener.
+     */
+open func clearListener()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiopackets_clear_listener(
+            self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+open func nextEvents(max: UInt32)async throws  -> [PacketEvent]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_audiopackets_next_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterUInt32.lower(max)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypePacketEvent.lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+open func setListener(listener: AudioPacketListener)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_audiopackets_set_listener(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeAudioPacketListener_lower(listener),$0
+    )
+}
+}
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+open func shutdown()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_audiopackets_shutdown(
+                    self.uniffiCloneHandle()
+
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioPackets: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = AudioPackets
+
+    public static func lift(_ handle: UInt64) throws -> AudioPackets {
+        return AudioPackets(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: AudioPackets) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioPackets {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: AudioPackets, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPackets_lift(_ handle: UInt64) throws -> AudioPackets {
+    return try FfiConverterTypeAudioPackets.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPackets_lower(_ value: AudioPackets) -> UInt64 {
+    return FfiConverterTypeAudioPackets.lower(value)
+}
+
+
 
 
 
@@ -1326,10 +2251,1007 @@ public func FfiConverterTypeDataChannelListener_lower(_ value: DataChannelListen
 
 
 /**
+ * Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+ * differ.
+ */
+public protocol LocalAudioTrackProtocol: AnyObject, Sendable {
+
+    /**
+     * Frees the listener.
+     */
+    func clearListener() throws
+
+    /**
+     * How PCM is encoded.
+     */
+    func encoding() throws  -> OpusOptions
+
+    /**
+     * Its id.
+     */
+    func id() throws  -> String
+
+    /**
+     * How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+     */
+    func level() throws  -> Level
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    func nextEvents(max: UInt32) async throws  -> [LocalTrackEvent]
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    func reportedLoss() throws  -> Double
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    func setBitrate(bitrate: TrackBitrate) throws
+
+    /**
+     * How PCM is encoded from now on.
+     */
+    func setEncoding(options: OpusOptions) throws
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    func setListener(listener: LocalTrackListener) throws
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track, and its time goes on.
+     */
+    func setMuted(muted: Bool) throws
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    func shutdown() async throws
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    func target(peerId: String?) throws  -> Target?
+
+    /**
+     * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+     * track's own; `begins` says that it follows silence. Never waits.
+     */
+    func writeOpus(packet: Data, timestampUs: UInt64, begins: Bool) throws
+
+    /**
+     * As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+     */
+    func writePcmF32(sampleRateHz: UInt32, channels: UInt8, pcm: Data) throws
+
+    /**
+     * Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+     * recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+     *
+     * Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+     * written while muted is dropped.
+     */
+    func writePcmI16(sampleRateHz: UInt32, channels: UInt8, pcm: Data) throws
+
+}
+/**
+ * Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+ * differ.
+ */
+open class LocalAudioTrack: LocalAudioTrackProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_localaudiotrack(self.handle, $0) }
+    }
+    /**
+     * A track with this id, which must differ from every other's, or with one of its own.
+     */
+public convenience init(id: String? = nil)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_constructor_localaudiotrack_new(
+        FfiConverterOptionString.lower(id),$0
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_localaudiotrack(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Frees the listener.
+     */
+open func clearListener()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener(
+            self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * How PCM is encoded.
+     */
+open func encoding()throws  -> OpusOptions  {
+    return try  FfiConverterTypeOpusOptions_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_encoding(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Its id.
+     */
+open func id()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_id(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+     */
+open func level()throws  -> Level  {
+    return try  FfiConverterTypeLevel_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_level(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_localaudiotrack_next_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterUInt32.lower(max)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeLocalTrackEvent.lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+open func reportedLoss()throws  -> Double  {
+    return try  FfiConverterDouble.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+open func setBitrate(bitrate: TrackBitrate)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeTrackBitrate_lower(bitrate),$0
+    )
+}
+}
+
+    /**
+     * How PCM is encoded from now on.
+     */
+open func setEncoding(options: OpusOptions)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeOpusOptions_lower(options),$0
+    )
+}
+}
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+open func setListener(listener: LocalTrackListener)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_set_listener(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeLocalTrackListener_lower(listener),$0
+    )
+}
+}
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track, and its time goes on.
+     */
+open func setMuted(muted: Bool)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_set_muted(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(muted),$0
+    )
+}
+}
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+open func shutdown()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_localaudiotrack_shutdown(
+                    self.uniffiCloneHandle()
+
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+open func target(peerId: String? = nil)throws  -> Target?  {
+    return try  FfiConverterOptionTypeTarget.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_target(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(peerId),$0
+    )
+})
+}
+
+    /**
+     * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+     * track's own; `begins` says that it follows silence. Never waits.
+     */
+open func writeOpus(packet: Data, timestampUs: UInt64, begins: Bool = false)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_write_opus(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(packet),
+        FfiConverterUInt64.lower(timestampUs),
+        FfiConverterBool.lower(begins),$0
+    )
+}
+}
+
+    /**
+     * As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+     */
+open func writePcmF32(sampleRateHz: UInt32, channels: UInt8, pcm: Data)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(sampleRateHz),
+        FfiConverterUInt8.lower(channels),
+        FfiConverterData.lower(pcm),$0
+    )
+}
+}
+
+    /**
+     * Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+     * recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+     *
+     * Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+     * written while muted is dropped.
+     */
+open func writePcmI16(sampleRateHz: UInt32, channels: UInt8, pcm: Data)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(sampleRateHz),
+        FfiConverterUInt8.lower(channels),
+        FfiConverterData.lower(pcm),$0
+    )
+}
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLocalAudioTrack: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = LocalAudioTrack
+
+    public static func lift(_ handle: UInt64) throws -> LocalAudioTrack {
+        return LocalAudioTrack(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: LocalAudioTrack) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LocalAudioTrack {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: LocalAudioTrack, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalAudioTrack_lift(_ handle: UInt64) throws -> LocalAudioTrack {
+    return try FfiConverterTypeLocalAudioTrack.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalAudioTrack_lower(_ value: LocalAudioTrack) -> UInt64 {
+    return FfiConverterTypeLocalAudioTrack.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Is told of a local track's events.
+ */
+public protocol LocalTrackListener: AnyObject, Sendable {
+
+    /**
+     * Events in order; the next ones come when this has returned.
+     */
+    func onEvents(events: [LocalTrackEvent]) async throws
+
+}
+/**
+ * Is told of a local track's events.
+ */
+open class LocalTrackListenerImpl: LocalTrackListener, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_localtracklistener(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_localtracklistener(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Events in order; the next ones come when this has returned.
+     */
+open func onEvents(events: [LocalTrackEvent])async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_localtracklistener_on_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterSequenceTypeLocalTrackEvent.lower(events)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeCallbackError_lift
+        )
+}
+
+
+
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceLocalTrackListener {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceLocalTrackListener = UniffiVTableCallbackInterfaceLocalTrackListener(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeLocalTrackListener.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface LocalTrackListener: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeLocalTrackListener.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface LocalTrackListener: handle missing in uniffiClone")
+            }
+        },
+        onEvents: { (
+            uniffiHandle: UInt64,
+            events: RustBuffer,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteVoid,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> () in
+                guard let uniffiObj = try? FfiConverterTypeLocalTrackListener.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.onEvents(
+                     events: try FfiConverterSequenceTypeLocalTrackEvent.lift(events)
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: ()) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeCallbackError_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceLocalTrackListener> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceLocalTrackListener>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitLocalTrackListener() {
+    uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener(UniffiCallbackInterfaceLocalTrackListener.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLocalTrackListener: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<LocalTrackListener>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = LocalTrackListener
+
+    public static func lift(_ handle: UInt64) throws -> LocalTrackListener {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return LocalTrackListenerImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: LocalTrackListener) -> UInt64 {
+         if let rustImpl = value as? LocalTrackListenerImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LocalTrackListener {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: LocalTrackListener, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrackListener_lift(_ handle: UInt64) throws -> LocalTrackListener {
+    return try FfiConverterTypeLocalTrackListener.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrackListener_lower(_ value: LocalTrackListener) -> UInt64 {
+    return FfiConverterTypeLocalTrackListener.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Pictures for the remotes, from an encoder of the app.
+ */
+public protocol LocalVideoTrackProtocol: AnyObject, Sendable {
+
+    /**
+     * Frees the listener.
+     */
+    func clearListener() throws
+
+    /**
+     * Its codec.
+     */
+    func codec() throws  -> VideoCodec
+
+    /**
+     * Its id.
+     */
+    func id() throws  -> String
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    func nextEvents(max: UInt32) async throws  -> [LocalTrackEvent]
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    func reportedLoss() throws  -> Double
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    func setBitrate(bitrate: TrackBitrate) throws
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    func setListener(listener: LocalTrackListener) throws
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+     */
+    func setMuted(muted: Bool) throws
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    func shutdown() async throws
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    func target(peerId: String?) throws  -> Target?
+
+    /**
+     * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+     * next key frame, which is asked for.
+     *
+     * `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+     * AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+     * it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+     * far the remotes turn it clockwise: 0, 90, 180 or 270.
+     */
+    func write(data: Data, timestampUs: UInt64, keyFrame: Bool?, rotationDegrees: UInt16) throws
+
+}
+/**
+ * Pictures for the remotes, from an encoder of the app.
+ */
+open class LocalVideoTrack: LocalVideoTrackProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_localvideotrack(self.handle, $0) }
+    }
+    /**
+     * A track with this id, which must differ from every other's, or with one of its own.
+     */
+public convenience init(codec: VideoCodec, id: String? = nil)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_constructor_localvideotrack_new(
+        FfiConverterTypeVideoCodec_lower(codec),
+        FfiConverterOptionString.lower(id),$0
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_localvideotrack(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Frees the listener.
+     */
+open func clearListener()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_clear_listener(
+            self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * Its codec.
+     */
+open func codec()throws  -> VideoCodec  {
+    return try  FfiConverterTypeVideoCodec_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_codec(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Its id.
+     */
+open func id()throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_id(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+open func nextEvents(max: UInt32)async throws  -> [LocalTrackEvent]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_localvideotrack_next_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterUInt32.lower(max)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeLocalTrackEvent.lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+open func reportedLoss()throws  -> Double  {
+    return try  FfiConverterDouble.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+open func setBitrate(bitrate: TrackBitrate)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeTrackBitrate_lower(bitrate),$0
+    )
+}
+}
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+open func setListener(listener: LocalTrackListener)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_set_listener(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeLocalTrackListener_lower(listener),$0
+    )
+}
+}
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+     */
+open func setMuted(muted: Bool)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_set_muted(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(muted),$0
+    )
+}
+}
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+open func shutdown()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_localvideotrack_shutdown(
+                    self.uniffiCloneHandle()
+
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+open func target(peerId: String? = nil)throws  -> Target?  {
+    return try  FfiConverterOptionTypeTarget.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_target(
+            self.uniffiCloneHandle(),
+        FfiConverterOptionString.lower(peerId),$0
+    )
+})
+}
+
+    /**
+     * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+     * next key frame, which is asked for.
+     *
+     * `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+     * AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+     * it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+     * far the remotes turn it clockwise: 0, 90, 180 or 270.
+     */
+open func write(data: Data, timestampUs: UInt64, keyFrame: Bool? = nil, rotationDegrees: UInt16 = UInt16(0))throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_localvideotrack_write(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(data),
+        FfiConverterUInt64.lower(timestampUs),
+        FfiConverterOptionBool.lower(keyFrame),
+        FfiConverterUInt16.lower(rotationDegrees),$0
+    )
+}
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLocalVideoTrack: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = LocalVideoTrack
+
+    public static func lift(_ handle: UInt64) throws -> LocalVideoTrack {
+        return LocalVideoTrack(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: LocalVideoTrack) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LocalVideoTrack {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: LocalVideoTrack, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalVideoTrack_lift(_ handle: UInt64) throws -> LocalVideoTrack {
+    return try FfiConverterTypeLocalVideoTrack.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalVideoTrack_lower(_ value: LocalVideoTrack) -> UInt64 {
+    return FfiConverterTypeLocalVideoTrack.lower(value)
+}
+
+
+
+
+
+
+/**
  * A peer in a room: it knows who is there, is connected to everyone, and stays so. It joins one room in
  * its life.
  */
 public protocol MeteredPeerProtocol: AnyObject, Sendable {
+
+    /**
+     * Adds every track of a stream; the metadata, a JSON object, is said of each.
+     */
+    func addStream(stream: MediaStream, metadataJson: String?) throws
+
+    /**
+     * Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+     *
+     * With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+     * them before the track does. Adding a track again with the same stream changes nothing.
+     */
+    func addTrack(track: LocalTrack, streamId: String?, metadataJson: String?) throws
 
     /**
      * The room, once joined.
@@ -1405,6 +3327,22 @@ public protocol MeteredPeerProtocol: AnyObject, Sendable {
     func remotePeers() throws  -> [RemotePeer]
 
     /**
+     * Removes every track of a stream.
+     */
+    func removeStream(stream: MediaStream) throws
+
+    /**
+     * Stops sending a track. One that was never added is none, and that is no error.
+     */
+    func removeTrack(trackId: String) throws
+
+    /**
+     * Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+     * same track go on. None silences it for those who have it, and forgets it.
+     */
+    func replaceTrack(trackId: String, by: LocalTrack?) throws
+
+    /**
      * Sends JSON to everyone in the room by way of the service; done at its ack.
      */
     func send(dataJson: String) async throws
@@ -1418,6 +3356,12 @@ public protocol MeteredPeerProtocol: AnyObject, Sendable {
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
     func setListener(listener: PeerListener) throws
+
+    /**
+     * Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+     * before. Set it before the join. `shutdown` frees it.
+     */
+    func setSocketBinder(binder: SocketBinder) throws
 
     /**
      * Leaves the room if that was not done, and frees listener, token provider and tasks. Events from
@@ -1445,6 +3389,16 @@ public protocol MeteredPeerProtocol: AnyObject, Sendable {
      * The latest changes of the state, the oldest first; at most 64.
      */
     func stateHistory() throws  -> [PeerStateChange]
+
+    /**
+     * What was said of a stream's first track that is published, as JSON.
+     */
+    func streamMetadataJson(stream: MediaStream) throws  -> String?
+
+    /**
+     * What was said of a track when it was added, as JSON.
+     */
+    func trackMetadataJson(trackId: String) throws  -> String?
 
 }
 /**
@@ -1527,6 +3481,34 @@ public static func withTokenProvider(provider: TokenProvider, options: PeerOptio
 }
 
 
+
+    /**
+     * Adds every track of a stream; the metadata, a JSON object, is said of each.
+     */
+open func addStream(stream: MediaStream, metadataJson: String? = nil)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_add_stream(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeMediaStream_lower(stream),
+        FfiConverterOptionString.lower(metadataJson),$0
+    )
+}
+}
+
+    /**
+     * Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+     *
+     * With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+     * them before the track does. Adding a track again with the same stream changes nothing.
+     */
+open func addTrack(track: LocalTrack, streamId: String? = nil, metadataJson: String? = nil)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_add_track(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeLocalTrack_lower(track),
+        FfiConverterOptionString.lower(streamId),
+        FfiConverterOptionString.lower(metadataJson),$0
+    )
+}
+}
 
     /**
      * The room, once joined.
@@ -1712,6 +3694,41 @@ open func remotePeers()throws  -> [RemotePeer]  {
 }
 
     /**
+     * Removes every track of a stream.
+     */
+open func removeStream(stream: MediaStream)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_remove_stream(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeMediaStream_lower(stream),$0
+    )
+}
+}
+
+    /**
+     * Stops sending a track. One that was never added is none, and that is no error.
+     */
+open func removeTrack(trackId: String)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_remove_track(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(trackId),$0
+    )
+}
+}
+
+    /**
+     * Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+     * same track go on. None silences it for those who have it, and forgets it.
+     */
+open func replaceTrack(trackId: String, by: LocalTrack?)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_replace_track(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(trackId),
+        FfiConverterOptionTypeLocalTrack.lower(by),$0
+    )
+}
+}
+
+    /**
      * Sends JSON to everyone in the room by way of the service; done at its ack.
      */
 open func send(dataJson: String)async throws   {
@@ -1760,6 +3777,18 @@ open func setListener(listener: PeerListener)throws   {try rustCallWithError(Ffi
     uniffi_metered_realtime_fn_method_meteredpeer_set_listener(
             self.uniffiCloneHandle(),
         FfiConverterTypePeerListener_lower(listener),$0
+    )
+}
+}
+
+    /**
+     * Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+     * before. Set it before the join. `shutdown` frees it.
+     */
+open func setSocketBinder(binder: SocketBinder)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeSocketBinder_lower(binder),$0
     )
 }
 }
@@ -1837,6 +3866,30 @@ open func stateHistory()throws  -> [PeerStateChange]  {
     return try  FfiConverterSequenceTypePeerStateChange.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
     uniffi_metered_realtime_fn_method_meteredpeer_state_history(
             self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * What was said of a stream's first track that is published, as JSON.
+     */
+open func streamMetadataJson(stream: MediaStream)throws  -> String?  {
+    return try  FfiConverterOptionString.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeMediaStream_lower(stream),$0
+    )
+})
+}
+
+    /**
+     * What was said of a track when it was added, as JSON.
+     */
+open func trackMetadataJson(trackId: String)throws  -> String?  {
+    return try  FfiConverterOptionString.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(trackId),$0
     )
 })
 }
@@ -2120,6 +4173,203 @@ public func FfiConverterTypePeerListener_lift(_ handle: UInt64) throws -> PeerLi
 #endif
 public func FfiConverterTypePeerListener_lower(_ value: PeerListener) -> UInt64 {
     return FfiConverterTypePeerListener.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Sound from a remote.
+ */
+public protocol RemoteAudioTrackProtocol: AnyObject, Sendable {
+
+    /**
+     * Whether the remote sends it no more.
+     */
+    func isEnded() throws  -> Bool
+
+    /**
+     * How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+     */
+    func level() throws  -> Level
+
+    /**
+     * The Opus packets from now on, as they come.
+     */
+    func packets() throws  -> AudioPackets
+
+    /**
+     * A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+     * what came in the last half second if it is the first.
+     */
+    func playout(sampleRateHz: UInt32, channels: UInt8, bounds: JitterBounds?) throws  -> AudioOutput
+
+    /**
+     * Figures since the track came.
+     */
+    func stats() throws  -> AudioStats
+
+}
+/**
+ * Sound from a remote.
+ */
+open class RemoteAudioTrack: RemoteAudioTrackProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_remoteaudiotrack(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_remoteaudiotrack(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Whether the remote sends it no more.
+     */
+open func isEnded()throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+     */
+open func level()throws  -> Level  {
+    return try  FfiConverterTypeLevel_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remoteaudiotrack_level(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * The Opus packets from now on, as they come.
+     */
+open func packets()throws  -> AudioPackets  {
+    return try  FfiConverterTypeAudioPackets_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remoteaudiotrack_packets(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+     * what came in the last half second if it is the first.
+     */
+open func playout(sampleRateHz: UInt32, channels: UInt8, bounds: JitterBounds? = nil)throws  -> AudioOutput  {
+    return try  FfiConverterTypeAudioOutput_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remoteaudiotrack_playout(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(sampleRateHz),
+        FfiConverterUInt8.lower(channels),
+        FfiConverterOptionTypeJitterBounds.lower(bounds),$0
+    )
+})
+}
+
+    /**
+     * Figures since the track came.
+     */
+open func stats()throws  -> AudioStats  {
+    return try  FfiConverterTypeAudioStats_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remoteaudiotrack_stats(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeRemoteAudioTrack: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = RemoteAudioTrack
+
+    public static func lift(_ handle: UInt64) throws -> RemoteAudioTrack {
+        return RemoteAudioTrack(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: RemoteAudioTrack) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> RemoteAudioTrack {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: RemoteAudioTrack, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteAudioTrack_lift(_ handle: UInt64) throws -> RemoteAudioTrack {
+    return try FfiConverterTypeRemoteAudioTrack.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteAudioTrack_lower(_ value: RemoteAudioTrack) -> UInt64 {
+    return FfiConverterTypeRemoteAudioTrack.lower(value)
 }
 
 
@@ -2795,6 +5045,165 @@ public func FfiConverterTypeRemotePeer_lift(_ handle: UInt64) throws -> RemotePe
 #endif
 public func FfiConverterTypeRemotePeer_lower(_ value: RemotePeer) -> UInt64 {
     return FfiConverterTypeRemotePeer.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Pictures from a remote.
+ */
+public protocol RemoteVideoTrackProtocol: AnyObject, Sendable {
+
+    /**
+     * A sink. It begins with the next key frame, which is asked for now.
+     */
+    func frames() throws  -> VideoFrames
+
+    /**
+     * Asks the sender for a key frame, at most one per 300 ms.
+     */
+    func requestKeyFrame() throws
+
+    /**
+     * Figures since the track came.
+     */
+    func stats() throws  -> VideoStats
+
+}
+/**
+ * Pictures from a remote.
+ */
+open class RemoteVideoTrack: RemoteVideoTrackProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_remotevideotrack(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_remotevideotrack(handle, $0) }
+    }
+
+
+
+
+    /**
+     * A sink. It begins with the next key frame, which is asked for now.
+     */
+open func frames()throws  -> VideoFrames  {
+    return try  FfiConverterTypeVideoFrames_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remotevideotrack_frames(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
+     * Asks the sender for a key frame, at most one per 300 ms.
+     */
+open func requestKeyFrame()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(
+            self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * Figures since the track came.
+     */
+open func stats()throws  -> VideoStats  {
+    return try  FfiConverterTypeVideoStats_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remotevideotrack_stats(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeRemoteVideoTrack: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = RemoteVideoTrack
+
+    public static func lift(_ handle: UInt64) throws -> RemoteVideoTrack {
+        return RemoteVideoTrack(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: RemoteVideoTrack) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> RemoteVideoTrack {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: RemoteVideoTrack, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteVideoTrack_lift(_ handle: UInt64) throws -> RemoteVideoTrack {
+    return try FfiConverterTypeRemoteVideoTrack.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteVideoTrack_lower(_ value: RemoteVideoTrack) -> UInt64 {
+    return FfiConverterTypeRemoteVideoTrack.lower(value)
 }
 
 
@@ -3576,6 +5985,220 @@ public func FfiConverterTypeSignallingListener_lower(_ value: SignallingListener
 
 
 /**
+ * Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+ */
+public protocol SocketBinder: AnyObject, Sendable {
+
+    /**
+     * Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+     * it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+     * must not wait.
+     */
+    func bindSocket(fileDescriptor: Int32) throws
+
+}
+/**
+ * Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+ */
+open class SocketBinderImpl: SocketBinder, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_socketbinder(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_socketbinder(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+     * it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+     * must not wait.
+     */
+open func bindSocket(fileDescriptor: Int32)throws   {try rustCallWithError(FfiConverterTypeCallbackError_lift) {
+    uniffi_metered_realtime_fn_method_socketbinder_bind_socket(
+            self.uniffiCloneHandle(),
+        FfiConverterInt32.lower(fileDescriptor),$0
+    )
+}
+}
+
+
+
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceSocketBinder {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceSocketBinder = UniffiVTableCallbackInterfaceSocketBinder(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeSocketBinder.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface SocketBinder: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeSocketBinder.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface SocketBinder: handle missing in uniffiClone")
+            }
+        },
+        bindSocket: { (
+            uniffiHandle: UInt64,
+            fileDescriptor: Int32,
+            uniffiOutReturn: UnsafeMutableRawPointer,
+            uniffiCallStatus: UnsafeMutablePointer<RustCallStatus>
+        ) in
+            let makeCall = {
+                () throws -> () in
+                guard let uniffiObj = try? FfiConverterTypeSocketBinder.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try uniffiObj.bindSocket(
+                     fileDescriptor: try FfiConverterInt32.lift(fileDescriptor)
+                )
+            }
+
+
+            let writeReturn = { () }
+            uniffiTraitInterfaceCallWithError(
+                callStatus: uniffiCallStatus,
+                makeCall: makeCall,
+                writeReturn: writeReturn,
+                lowerError: FfiConverterTypeCallbackError_lower
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceSocketBinder> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceSocketBinder>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitSocketBinder() {
+    uniffi_metered_realtime_fn_init_callback_vtable_socketbinder(UniffiCallbackInterfaceSocketBinder.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSocketBinder: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<SocketBinder>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = SocketBinder
+
+    public static func lift(_ handle: UInt64) throws -> SocketBinder {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return SocketBinderImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: SocketBinder) -> UInt64 {
+         if let rustImpl = value as? SocketBinderImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SocketBinder {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: SocketBinder, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSocketBinder_lift(_ handle: UInt64) throws -> SocketBinder {
+    return try FfiConverterTypeSocketBinder.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSocketBinder_lower(_ value: SocketBinder) -> UInt64 {
+    return FfiConverterTypeSocketBinder.lower(value)
+}
+
+
+
+
+
+
+/**
  * Gives a token for each connection.
  */
 public protocol TokenProvider: AnyObject, Sendable {
@@ -3807,6 +6430,746 @@ public func FfiConverterTypeTokenProvider_lower(_ value: TokenProvider) -> UInt6
 }
 
 
+
+
+
+
+/**
+ * Is told of the pictures of a sink.
+ */
+public protocol VideoFrameListener: AnyObject, Sendable {
+
+    /**
+     * Pictures in decode order; the next ones come when this has returned.
+     */
+    func onEvents(events: [FrameEvent]) async throws
+
+}
+/**
+ * Is told of the pictures of a sink.
+ */
+open class VideoFrameListenerImpl: VideoFrameListener, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_videoframelistener(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_videoframelistener(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Pictures in decode order; the next ones come when this has returned.
+     */
+open func onEvents(events: [FrameEvent])async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_videoframelistener_on_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterSequenceTypeFrameEvent.lower(events)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeCallbackError_lift
+        )
+}
+
+
+
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceVideoFrameListener {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceVideoFrameListener = UniffiVTableCallbackInterfaceVideoFrameListener(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeVideoFrameListener.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface VideoFrameListener: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeVideoFrameListener.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface VideoFrameListener: handle missing in uniffiClone")
+            }
+        },
+        onEvents: { (
+            uniffiHandle: UInt64,
+            events: RustBuffer,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteVoid,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> () in
+                guard let uniffiObj = try? FfiConverterTypeVideoFrameListener.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.onEvents(
+                     events: try FfiConverterSequenceTypeFrameEvent.lift(events)
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: ()) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid(
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeCallbackError_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceVideoFrameListener> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceVideoFrameListener>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitVideoFrameListener() {
+    uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener(UniffiCallbackInterfaceVideoFrameListener.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeVideoFrameListener: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<VideoFrameListener>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = VideoFrameListener
+
+    public static func lift(_ handle: UInt64) throws -> VideoFrameListener {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return VideoFrameListenerImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: VideoFrameListener) -> UInt64 {
+         if let rustImpl = value as? VideoFrameListenerImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> VideoFrameListener {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: VideoFrameListener, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoFrameListener_lift(_ handle: UInt64) throws -> VideoFrameListener {
+    return try FfiConverterTypeVideoFrameListener.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoFrameListener_lower(_ value: VideoFrameListener) -> UInt64 {
+    return FfiConverterTypeVideoFrameListener.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+ * it down, when it is of no more use.
+ */
+public protocol VideoFramesProtocol: AnyObject, Sendable {
+
+    /**
+     * Frees the listener.
+     */
+    func clearListener() throws
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    func nextEvents(max: UInt32) async throws  -> [FrameEvent]
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    func setListener(listener: VideoFrameListener) throws
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    func shutdown() async throws
+
+}
+/**
+ * A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+ * it down, when it is of no more use.
+ */
+open class VideoFrames: VideoFramesProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_metered_realtime_fn_clone_videoframes(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_metered_realtime_fn_free_videoframes(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Frees the listener.
+     */
+open func clearListener()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_videoframes_clear_listener(
+            self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+open func nextEvents(max: UInt32)async throws  -> [FrameEvent]  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_videoframes_next_events(
+                    self.uniffiCloneHandle(),
+                    FfiConverterUInt32.lower(max)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterSequenceTypeFrameEvent.lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+open func setListener(listener: VideoFrameListener)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_videoframes_set_listener(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeVideoFrameListener_lower(listener),$0
+    )
+}
+}
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+open func shutdown()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_videoframes_shutdown(
+                    self.uniffiCloneHandle()
+
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_void,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_void,
+            completeFunc: ffi_metered_realtime_rust_future_complete_void,
+            freeFunc: ffi_metered_realtime_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeVideoFrames: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = VideoFrames
+
+    public static func lift(_ handle: UInt64) throws -> VideoFrames {
+        return VideoFrames(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: VideoFrames) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> VideoFrames {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: VideoFrames, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoFrames_lift(_ handle: UInt64) throws -> VideoFrames {
+    return try FfiConverterTypeVideoFrames.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoFrames_lower(_ value: VideoFrames) -> UInt64 {
+    return FfiConverterTypeVideoFrames.lower(value)
+}
+
+
+
+
+/**
+ * One picture, encoded: what a decoder takes at once.
+ */
+public struct AccessUnit: Equatable, Hashable {
+    /**
+     * The codec.
+     */
+    public let codec: VideoCodec
+    /**
+     * The bitstream. H.264 is Annex B, AV1 is OBUs with their sizes.
+     */
+    public let data: Data
+    /**
+     * When it was taken, in microseconds on the sender's clock.
+     */
+    public let timestampUs: UInt64
+    /**
+     * Whether a decoder can begin here.
+     */
+    public let keyFrame: Bool
+    /**
+     * How far it must be turned clockwise: 0, 90, 180 or 270.
+     */
+    public let rotationDegrees: UInt16
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The codec.
+         */codec: VideoCodec,
+        /**
+         * The bitstream. H.264 is Annex B, AV1 is OBUs with their sizes.
+         */data: Data,
+        /**
+         * When it was taken, in microseconds on the sender's clock.
+         */timestampUs: UInt64,
+        /**
+         * Whether a decoder can begin here.
+         */keyFrame: Bool,
+        /**
+         * How far it must be turned clockwise: 0, 90, 180 or 270.
+         */rotationDegrees: UInt16) {
+        self.codec = codec
+        self.data = data
+        self.timestampUs = timestampUs
+        self.keyFrame = keyFrame
+        self.rotationDegrees = rotationDegrees
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension AccessUnit: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAccessUnit: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AccessUnit {
+        return
+            try AccessUnit(
+                codec: FfiConverterTypeVideoCodec.read(from: &buf),
+                data: FfiConverterData.read(from: &buf),
+                timestampUs: FfiConverterUInt64.read(from: &buf),
+                keyFrame: FfiConverterBool.read(from: &buf),
+                rotationDegrees: FfiConverterUInt16.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AccessUnit, into buf: inout [UInt8]) {
+        FfiConverterTypeVideoCodec.write(value.codec, into: &buf)
+        FfiConverterData.write(value.data, into: &buf)
+        FfiConverterUInt64.write(value.timestampUs, into: &buf)
+        FfiConverterBool.write(value.keyFrame, into: &buf)
+        FfiConverterUInt16.write(value.rotationDegrees, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccessUnit_lift(_ buf: RustBuffer) throws -> AccessUnit {
+    return try FfiConverterTypeAccessUnit.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAccessUnit_lower(_ value: AccessUnit) -> RustBuffer {
+    return FfiConverterTypeAccessUnit.lower(value)
+}
+
+
+/**
+ * An Opus packet.
+ */
+public struct AudioPacket: Equatable, Hashable {
+    /**
+     * Counts packets, and wraps: tells what is lost or out of order.
+     */
+    public let sequence: UInt16
+    /**
+     * In samples at 48 kHz, and wraps.
+     */
+    public let timestamp: UInt32
+    /**
+     * Whether sound begins here after silence.
+     */
+    public let begins: Bool
+    /**
+     * The packet (RFC 6716 section 3).
+     */
+    public let payload: Data
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Counts packets, and wraps: tells what is lost or out of order.
+         */sequence: UInt16,
+        /**
+         * In samples at 48 kHz, and wraps.
+         */timestamp: UInt32,
+        /**
+         * Whether sound begins here after silence.
+         */begins: Bool,
+        /**
+         * The packet (RFC 6716 section 3).
+         */payload: Data) {
+        self.sequence = sequence
+        self.timestamp = timestamp
+        self.begins = begins
+        self.payload = payload
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension AudioPacket: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioPacket: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioPacket {
+        return
+            try AudioPacket(
+                sequence: FfiConverterUInt16.read(from: &buf),
+                timestamp: FfiConverterUInt32.read(from: &buf),
+                begins: FfiConverterBool.read(from: &buf),
+                payload: FfiConverterData.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AudioPacket, into buf: inout [UInt8]) {
+        FfiConverterUInt16.write(value.sequence, into: &buf)
+        FfiConverterUInt32.write(value.timestamp, into: &buf)
+        FfiConverterBool.write(value.begins, into: &buf)
+        FfiConverterData.write(value.payload, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPacket_lift(_ buf: RustBuffer) throws -> AudioPacket {
+    return try FfiConverterTypeAudioPacket.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioPacket_lower(_ value: AudioPacket) -> RustBuffer {
+    return FfiConverterTypeAudioPacket.lower(value)
+}
+
+
+/**
+ * Figures of a track of sound, since it came.
+ */
+public struct AudioStats: Equatable, Hashable {
+    /**
+     * RTP packets, duplicates too.
+     */
+    public let packetsReceived: UInt64
+    /**
+     * Bytes of RTP payload.
+     */
+    public let bytesReceived: UInt64
+    /**
+     * Packets that did not come, or not yet.
+     */
+    public let packetsLost: UInt64
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    public let jitterMs: Double
+    /**
+     * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+     */
+    public let concealedSamples: UInt64
+    /**
+     * Times that this began, of that output.
+     */
+    public let concealments: UInt64
+    /**
+     * From a packet's arrival on the fastest way to its sound, of that output.
+     */
+    public let delayMs: Double
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * RTP packets, duplicates too.
+         */packetsReceived: UInt64,
+        /**
+         * Bytes of RTP payload.
+         */bytesReceived: UInt64,
+        /**
+         * Packets that did not come, or not yet.
+         */packetsLost: UInt64,
+        /**
+         * Variation of the transit time (RFC 3550 section 6.4.1).
+         */jitterMs: Double,
+        /**
+         * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+         */concealedSamples: UInt64,
+        /**
+         * Times that this began, of that output.
+         */concealments: UInt64,
+        /**
+         * From a packet's arrival on the fastest way to its sound, of that output.
+         */delayMs: Double) {
+        self.packetsReceived = packetsReceived
+        self.bytesReceived = bytesReceived
+        self.packetsLost = packetsLost
+        self.jitterMs = jitterMs
+        self.concealedSamples = concealedSamples
+        self.concealments = concealments
+        self.delayMs = delayMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension AudioStats: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAudioStats: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AudioStats {
+        return
+            try AudioStats(
+                packetsReceived: FfiConverterUInt64.read(from: &buf),
+                bytesReceived: FfiConverterUInt64.read(from: &buf),
+                packetsLost: FfiConverterUInt64.read(from: &buf),
+                jitterMs: FfiConverterDouble.read(from: &buf),
+                concealedSamples: FfiConverterUInt64.read(from: &buf),
+                concealments: FfiConverterUInt64.read(from: &buf),
+                delayMs: FfiConverterDouble.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AudioStats, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.packetsReceived, into: &buf)
+        FfiConverterUInt64.write(value.bytesReceived, into: &buf)
+        FfiConverterUInt64.write(value.packetsLost, into: &buf)
+        FfiConverterDouble.write(value.jitterMs, into: &buf)
+        FfiConverterUInt64.write(value.concealedSamples, into: &buf)
+        FfiConverterUInt64.write(value.concealments, into: &buf)
+        FfiConverterDouble.write(value.delayMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioStats_lift(_ buf: RustBuffer) throws -> AudioStats {
+    return try FfiConverterTypeAudioStats.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAudioStats_lower(_ value: AudioStats) -> RustBuffer {
+    return FfiConverterTypeAudioStats.lower(value)
+}
 
 
 /**
@@ -4693,6 +8056,154 @@ public func FfiConverterTypeIceServer_lower(_ value: IceServer) -> RustBuffer {
 
 
 /**
+ * Bounds of the delay between a packet's arrival and its sound.
+ */
+public struct JitterBounds: Equatable, Hashable {
+    /**
+     * The delay that is steered to is never below.
+     */
+    public let minDelayMs: UInt64
+    /**
+     * It is never above, and what waits longer is skipped; up to 5,000.
+     */
+    public let maxDelayMs: UInt64
+    /**
+     * The delay before anything was measured.
+     */
+    public let startDelayMs: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The delay that is steered to is never below.
+         */minDelayMs: UInt64 = UInt64(10),
+        /**
+         * It is never above, and what waits longer is skipped; up to 5,000.
+         */maxDelayMs: UInt64 = UInt64(500),
+        /**
+         * The delay before anything was measured.
+         */startDelayMs: UInt64 = UInt64(40)) {
+        self.minDelayMs = minDelayMs
+        self.maxDelayMs = maxDelayMs
+        self.startDelayMs = startDelayMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension JitterBounds: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeJitterBounds: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> JitterBounds {
+        return
+            try JitterBounds(
+                minDelayMs: FfiConverterUInt64.read(from: &buf),
+                maxDelayMs: FfiConverterUInt64.read(from: &buf),
+                startDelayMs: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: JitterBounds, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.minDelayMs, into: &buf)
+        FfiConverterUInt64.write(value.maxDelayMs, into: &buf)
+        FfiConverterUInt64.write(value.startDelayMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJitterBounds_lift(_ buf: RustBuffer) throws -> JitterBounds {
+    return try FfiConverterTypeJitterBounds.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeJitterBounds_lower(_ value: JitterBounds) -> RustBuffer {
+    return FfiConverterTypeJitterBounds.lower(value)
+}
+
+
+/**
+ * How loud sound is, in decibels below full scale: 0.0 is full scale, -127.0 is silence.
+ */
+public struct Level: Equatable, Hashable {
+    /**
+     * Root mean square.
+     */
+    public let rmsDbfs: Float
+    /**
+     * The highest sample.
+     */
+    public let peakDbfs: Float
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Root mean square.
+         */rmsDbfs: Float,
+        /**
+         * The highest sample.
+         */peakDbfs: Float) {
+        self.rmsDbfs = rmsDbfs
+        self.peakDbfs = peakDbfs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Level: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLevel: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Level {
+        return
+            try Level(
+                rmsDbfs: FfiConverterFloat.read(from: &buf),
+                peakDbfs: FfiConverterFloat.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Level, into buf: inout [UInt8]) {
+        FfiConverterFloat.write(value.rmsDbfs, into: &buf)
+        FfiConverterFloat.write(value.peakDbfs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLevel_lift(_ buf: RustBuffer) throws -> Level {
+    return try FfiConverterTypeLevel.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLevel_lower(_ value: Level) -> RustBuffer {
+    return FfiConverterTypeLevel.lower(value)
+}
+
+
+/**
  * One line of the log.
  */
 public struct LogRecord: Equatable, Hashable {
@@ -4792,6 +8303,75 @@ public func FfiConverterTypeLogRecord_lower(_ value: LogRecord) -> RustBuffer {
 
 
 /**
+ * Tracks that belong together: a remote plays them in time with each other.
+ */
+public struct MediaStream {
+    /**
+     * Its id, which must differ from every other stream's.
+     */
+    public let id: String
+    /**
+     * Its tracks.
+     */
+    public let tracks: [LocalTrack]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its id, which must differ from every other stream's.
+         */id: String,
+        /**
+         * Its tracks.
+         */tracks: [LocalTrack]) {
+        self.id = id
+        self.tracks = tracks
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension MediaStream: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeMediaStream: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> MediaStream {
+        return
+            try MediaStream(
+                id: FfiConverterString.read(from: &buf),
+                tracks: FfiConverterSequenceTypeLocalTrack.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: MediaStream, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterSequenceTypeLocalTrack.write(value.tracks, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMediaStream_lift(_ buf: RustBuffer) throws -> MediaStream {
+    return try FfiConverterTypeMediaStream.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeMediaStream_lower(_ value: MediaStream) -> RustBuffer {
+    return FfiConverterTypeMediaStream.lower(value)
+}
+
+
+/**
  * A step of the negotiation with a remote failed. The SDK goes on by itself, but for the one named
  * `IceRestartExhaustedError`.
  */
@@ -4858,6 +8438,85 @@ public func FfiConverterTypeNegotiationFailure_lift(_ buf: RustBuffer) throws ->
 #endif
 public func FfiConverterTypeNegotiationFailure_lower(_ value: NegotiationFailure) -> RustBuffer {
     return FfiConverterTypeNegotiationFailure.lower(value)
+}
+
+
+/**
+ * How sound is encoded.
+ */
+public struct OpusOptions: Equatable, Hashable {
+    /**
+     * Speech or music.
+     */
+    public let application: OpusApplication
+    /**
+     * Bits per second, from 6,000 to 128,000.
+     */
+    public let bitrateBps: UInt32
+    /**
+     * In silence, a packet every 400 ms is enough.
+     */
+    public let dtx: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Speech or music.
+         */application: OpusApplication,
+        /**
+         * Bits per second, from 6,000 to 128,000.
+         */bitrateBps: UInt32,
+        /**
+         * In silence, a packet every 400 ms is enough.
+         */dtx: Bool) {
+        self.application = application
+        self.bitrateBps = bitrateBps
+        self.dtx = dtx
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension OpusOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOpusOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> OpusOptions {
+        return
+            try OpusOptions(
+                application: FfiConverterTypeOpusApplication.read(from: &buf),
+                bitrateBps: FfiConverterUInt32.read(from: &buf),
+                dtx: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: OpusOptions, into buf: inout [UInt8]) {
+        FfiConverterTypeOpusApplication.write(value.application, into: &buf)
+        FfiConverterUInt32.write(value.bitrateBps, into: &buf)
+        FfiConverterBool.write(value.dtx, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOpusOptions_lift(_ buf: RustBuffer) throws -> OpusOptions {
+    return try FfiConverterTypeOpusOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOpusOptions_lower(_ value: OpusOptions) -> RustBuffer {
+    return FfiConverterTypeOpusOptions.lower(value)
 }
 
 
@@ -5346,6 +9005,205 @@ public func FfiConverterTypePeerStateChange_lower(_ value: PeerStateChange) -> R
 
 
 /**
+ * Figures of an output of sound, since it was opened. Samples are at 48 kHz.
+ */
+public struct PlayoutStats: Equatable, Hashable {
+    /**
+     * Packets that arrived, whatever became of them.
+     */
+    public let packetsReceived: UInt64
+    /**
+     * Packets that came after their time, or were skipped to bound the delay.
+     */
+    public let packetsLate: UInt64
+    /**
+     * Packets that came again.
+     */
+    public let packetsDuplicate: UInt64
+    /**
+     * Packets that were not Opus, or that the codec refused.
+     */
+    public let packetsBroken: UInt64
+    /**
+     * Samples played from packets.
+     */
+    public let playedSamples: UInt64
+    /**
+     * Samples that the copy in a later packet stood in for.
+     */
+    public let fecSamples: UInt64
+    /**
+     * Samples that were concealed.
+     */
+    public let concealedSamples: UInt64
+    /**
+     * Stretches of concealment.
+     */
+    public let concealments: UInt64
+    /**
+     * Samples of comfort noise.
+     */
+    public let comfortSamples: UInt64
+    /**
+     * Samples left out to shorten the delay.
+     */
+    public let hurriedSamples: UInt64
+    /**
+     * Samples added to lengthen it.
+     */
+    public let waitedSamples: UInt64
+    /**
+     * Streams that ended in a jump of sequence or time.
+     */
+    public let restarts: UInt64
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    public let jitterMs: Double
+    /**
+     * What the delay is steered to.
+     */
+    public let targetDelayMs: Double
+    /**
+     * The delay of the last packet that was played.
+     */
+    public let delayMs: Double
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Packets that arrived, whatever became of them.
+         */packetsReceived: UInt64,
+        /**
+         * Packets that came after their time, or were skipped to bound the delay.
+         */packetsLate: UInt64,
+        /**
+         * Packets that came again.
+         */packetsDuplicate: UInt64,
+        /**
+         * Packets that were not Opus, or that the codec refused.
+         */packetsBroken: UInt64,
+        /**
+         * Samples played from packets.
+         */playedSamples: UInt64,
+        /**
+         * Samples that the copy in a later packet stood in for.
+         */fecSamples: UInt64,
+        /**
+         * Samples that were concealed.
+         */concealedSamples: UInt64,
+        /**
+         * Stretches of concealment.
+         */concealments: UInt64,
+        /**
+         * Samples of comfort noise.
+         */comfortSamples: UInt64,
+        /**
+         * Samples left out to shorten the delay.
+         */hurriedSamples: UInt64,
+        /**
+         * Samples added to lengthen it.
+         */waitedSamples: UInt64,
+        /**
+         * Streams that ended in a jump of sequence or time.
+         */restarts: UInt64,
+        /**
+         * Variation of the transit time (RFC 3550 section 6.4.1).
+         */jitterMs: Double,
+        /**
+         * What the delay is steered to.
+         */targetDelayMs: Double,
+        /**
+         * The delay of the last packet that was played.
+         */delayMs: Double) {
+        self.packetsReceived = packetsReceived
+        self.packetsLate = packetsLate
+        self.packetsDuplicate = packetsDuplicate
+        self.packetsBroken = packetsBroken
+        self.playedSamples = playedSamples
+        self.fecSamples = fecSamples
+        self.concealedSamples = concealedSamples
+        self.concealments = concealments
+        self.comfortSamples = comfortSamples
+        self.hurriedSamples = hurriedSamples
+        self.waitedSamples = waitedSamples
+        self.restarts = restarts
+        self.jitterMs = jitterMs
+        self.targetDelayMs = targetDelayMs
+        self.delayMs = delayMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension PlayoutStats: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePlayoutStats: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PlayoutStats {
+        return
+            try PlayoutStats(
+                packetsReceived: FfiConverterUInt64.read(from: &buf),
+                packetsLate: FfiConverterUInt64.read(from: &buf),
+                packetsDuplicate: FfiConverterUInt64.read(from: &buf),
+                packetsBroken: FfiConverterUInt64.read(from: &buf),
+                playedSamples: FfiConverterUInt64.read(from: &buf),
+                fecSamples: FfiConverterUInt64.read(from: &buf),
+                concealedSamples: FfiConverterUInt64.read(from: &buf),
+                concealments: FfiConverterUInt64.read(from: &buf),
+                comfortSamples: FfiConverterUInt64.read(from: &buf),
+                hurriedSamples: FfiConverterUInt64.read(from: &buf),
+                waitedSamples: FfiConverterUInt64.read(from: &buf),
+                restarts: FfiConverterUInt64.read(from: &buf),
+                jitterMs: FfiConverterDouble.read(from: &buf),
+                targetDelayMs: FfiConverterDouble.read(from: &buf),
+                delayMs: FfiConverterDouble.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: PlayoutStats, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.packetsReceived, into: &buf)
+        FfiConverterUInt64.write(value.packetsLate, into: &buf)
+        FfiConverterUInt64.write(value.packetsDuplicate, into: &buf)
+        FfiConverterUInt64.write(value.packetsBroken, into: &buf)
+        FfiConverterUInt64.write(value.playedSamples, into: &buf)
+        FfiConverterUInt64.write(value.fecSamples, into: &buf)
+        FfiConverterUInt64.write(value.concealedSamples, into: &buf)
+        FfiConverterUInt64.write(value.concealments, into: &buf)
+        FfiConverterUInt64.write(value.comfortSamples, into: &buf)
+        FfiConverterUInt64.write(value.hurriedSamples, into: &buf)
+        FfiConverterUInt64.write(value.waitedSamples, into: &buf)
+        FfiConverterUInt64.write(value.restarts, into: &buf)
+        FfiConverterDouble.write(value.jitterMs, into: &buf)
+        FfiConverterDouble.write(value.targetDelayMs, into: &buf)
+        FfiConverterDouble.write(value.delayMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlayoutStats_lift(_ buf: RustBuffer) throws -> PlayoutStats {
+    return try FfiConverterTypePlayoutStats.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlayoutStats_lower(_ value: PlayoutStats) -> RustBuffer {
+    return FfiConverterTypePlayoutStats.lower(value)
+}
+
+
+/**
  * A peer in a channel.
  */
 public struct PresencePeer: Equatable, Hashable {
@@ -5714,7 +9572,7 @@ public func FfiConverterTypeRemoteStateChange_lower(_ value: RemoteStateChange) 
 /**
  * A track that the remote sends.
  */
-public struct RemoteTrack: Equatable, Hashable {
+public struct RemoteTrack {
     /**
      * The track's id.
      */
@@ -5735,6 +9593,10 @@ public struct RemoteTrack: Equatable, Hashable {
      * What the remote says of it, as JSON. An object.
      */
     public let metadataJson: String?
+    /**
+     * What comes on it.
+     */
+    public let media: RemoteMedia
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -5753,12 +9615,16 @@ public struct RemoteTrack: Equatable, Hashable {
          */streamIds: [String],
         /**
          * What the remote says of it, as JSON. An object.
-         */metadataJson: String?) {
+         */metadataJson: String?,
+        /**
+         * What comes on it.
+         */media: RemoteMedia) {
         self.trackId = trackId
         self.kind = kind
         self.codec = codec
         self.streamIds = streamIds
         self.metadataJson = metadataJson
+        self.media = media
     }
 
 
@@ -5781,7 +9647,8 @@ public struct FfiConverterTypeRemoteTrack: FfiConverterRustBuffer {
                 kind: FfiConverterString.read(from: &buf),
                 codec: FfiConverterString.read(from: &buf),
                 streamIds: FfiConverterSequenceString.read(from: &buf),
-                metadataJson: FfiConverterOptionString.read(from: &buf)
+                metadataJson: FfiConverterOptionString.read(from: &buf),
+                media: FfiConverterTypeRemoteMedia.read(from: &buf)
         )
     }
 
@@ -5791,6 +9658,7 @@ public struct FfiConverterTypeRemoteTrack: FfiConverterRustBuffer {
         FfiConverterString.write(value.codec, into: &buf)
         FfiConverterSequenceString.write(value.streamIds, into: &buf)
         FfiConverterOptionString.write(value.metadataJson, into: &buf)
+        FfiConverterTypeRemoteMedia.write(value.media, into: &buf)
     }
 }
 
@@ -6099,6 +9967,156 @@ public func FfiConverterTypeSignallingOptions_lower(_ value: SignallingOptions) 
 
 
 /**
+ * What an encoder shall make.
+ */
+public struct Target: Equatable, Hashable {
+    /**
+     * Bits per second; 0 for nothing at all.
+     */
+    public let bitsPerSecond: UInt64
+    /**
+     * Pictures per second that look best at this bitrate; 0 for sound.
+     */
+    public let frameRate: UInt32
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Bits per second; 0 for nothing at all.
+         */bitsPerSecond: UInt64,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */frameRate: UInt32) {
+        self.bitsPerSecond = bitsPerSecond
+        self.frameRate = frameRate
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Target: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTarget: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Target {
+        return
+            try Target(
+                bitsPerSecond: FfiConverterUInt64.read(from: &buf),
+                frameRate: FfiConverterUInt32.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Target, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.bitsPerSecond, into: &buf)
+        FfiConverterUInt32.write(value.frameRate, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTarget_lift(_ buf: RustBuffer) throws -> Target {
+    return try FfiConverterTypeTarget.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTarget_lower(_ value: Target) -> RustBuffer {
+    return FfiConverterTypeTarget.lower(value)
+}
+
+
+/**
+ * What a track wants of the bits to each remote.
+ */
+public struct TrackBitrate: Equatable, Hashable {
+    /**
+     * Who gets more when there is too little.
+     */
+    public let priority: TrackPriority
+    /**
+     * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+     * but for the most important one, which goes on with what there is.
+     */
+    public let minimum: UInt64
+    /**
+     * Bits per second beyond which it does not get better. Not below the minimum.
+     */
+    public let maximum: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Who gets more when there is too little.
+         */priority: TrackPriority,
+        /**
+         * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+         * but for the most important one, which goes on with what there is.
+         */minimum: UInt64,
+        /**
+         * Bits per second beyond which it does not get better. Not below the minimum.
+         */maximum: UInt64) {
+        self.priority = priority
+        self.minimum = minimum
+        self.maximum = maximum
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TrackBitrate: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTrackBitrate: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TrackBitrate {
+        return
+            try TrackBitrate(
+                priority: FfiConverterTypeTrackPriority.read(from: &buf),
+                minimum: FfiConverterUInt64.read(from: &buf),
+                maximum: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: TrackBitrate, into buf: inout [UInt8]) {
+        FfiConverterTypeTrackPriority.write(value.priority, into: &buf)
+        FfiConverterUInt64.write(value.minimum, into: &buf)
+        FfiConverterUInt64.write(value.maximum, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackBitrate_lift(_ buf: RustBuffer) throws -> TrackBitrate {
+    return try FfiConverterTypeTrackBitrate.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackBitrate_lower(_ value: TrackBitrate) -> RustBuffer {
+    return FfiConverterTypeTrackBitrate.lower(value)
+}
+
+
+/**
  * A track's figures, in one direction.
  */
 public struct TrackStats: Equatable, Hashable {
@@ -6314,6 +10332,135 @@ public func FfiConverterTypeTrackStats_lift(_ buf: RustBuffer) throws -> TrackSt
 #endif
 public func FfiConverterTypeTrackStats_lower(_ value: TrackStats) -> RustBuffer {
     return FfiConverterTypeTrackStats.lower(value)
+}
+
+
+/**
+ * Figures of a track of pictures, since it came.
+ */
+public struct VideoStats: Equatable, Hashable {
+    /**
+     * Whole pictures.
+     */
+    public let framesReceived: UInt64
+    /**
+     * Those of them that a decoder can begin with.
+     */
+    public let keyFramesReceived: UInt64
+    /**
+     * Bytes of RTP payload.
+     */
+    public let bytesReceived: UInt64
+    /**
+     * RTP packets.
+     */
+    public let packetsReceived: UInt64
+    /**
+     * Packets that never came, nor their retransmissions in time.
+     */
+    public let packetsLost: UInt64
+    /**
+     * Times that a key frame was asked for because of losses.
+     */
+    public let keyFramesAsked: UInt64
+    /**
+     * Times without a picture for a second.
+     */
+    public let freezes: UInt64
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    public let jitterMs: Double
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whole pictures.
+         */framesReceived: UInt64,
+        /**
+         * Those of them that a decoder can begin with.
+         */keyFramesReceived: UInt64,
+        /**
+         * Bytes of RTP payload.
+         */bytesReceived: UInt64,
+        /**
+         * RTP packets.
+         */packetsReceived: UInt64,
+        /**
+         * Packets that never came, nor their retransmissions in time.
+         */packetsLost: UInt64,
+        /**
+         * Times that a key frame was asked for because of losses.
+         */keyFramesAsked: UInt64,
+        /**
+         * Times without a picture for a second.
+         */freezes: UInt64,
+        /**
+         * Variation of the transit time (RFC 3550 section 6.4.1).
+         */jitterMs: Double) {
+        self.framesReceived = framesReceived
+        self.keyFramesReceived = keyFramesReceived
+        self.bytesReceived = bytesReceived
+        self.packetsReceived = packetsReceived
+        self.packetsLost = packetsLost
+        self.keyFramesAsked = keyFramesAsked
+        self.freezes = freezes
+        self.jitterMs = jitterMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension VideoStats: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeVideoStats: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> VideoStats {
+        return
+            try VideoStats(
+                framesReceived: FfiConverterUInt64.read(from: &buf),
+                keyFramesReceived: FfiConverterUInt64.read(from: &buf),
+                bytesReceived: FfiConverterUInt64.read(from: &buf),
+                packetsReceived: FfiConverterUInt64.read(from: &buf),
+                packetsLost: FfiConverterUInt64.read(from: &buf),
+                keyFramesAsked: FfiConverterUInt64.read(from: &buf),
+                freezes: FfiConverterUInt64.read(from: &buf),
+                jitterMs: FfiConverterDouble.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: VideoStats, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.framesReceived, into: &buf)
+        FfiConverterUInt64.write(value.keyFramesReceived, into: &buf)
+        FfiConverterUInt64.write(value.bytesReceived, into: &buf)
+        FfiConverterUInt64.write(value.packetsReceived, into: &buf)
+        FfiConverterUInt64.write(value.packetsLost, into: &buf)
+        FfiConverterUInt64.write(value.keyFramesAsked, into: &buf)
+        FfiConverterUInt64.write(value.freezes, into: &buf)
+        FfiConverterDouble.write(value.jitterMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoStats_lift(_ buf: RustBuffer) throws -> VideoStats {
+    return try FfiConverterTypeVideoStats.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoStats_lower(_ value: VideoStats) -> RustBuffer {
+    return FfiConverterTypeVideoStats.lower(value)
 }
 
 
@@ -6855,6 +11002,114 @@ public func FfiConverterTypeDataChannelEvent_lower(_ value: DataChannelEvent) ->
 // Note that we don't yet support `indirect` for enums.
 // See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
 /**
+ * What a track of pictures has to say.
+ */
+
+public enum FrameEvent: Equatable, Hashable {
+
+    /**
+     * A picture, in decode order. The first one of a sink is a key frame, and after a gap too.
+     */
+    case frame(
+        /**
+         * The picture.
+         */unit: AccessUnit
+    )
+    /**
+     * No picture came for a second.
+     */
+    case frozen
+    /**
+     * Pictures come again.
+     */
+    case resumed
+    /**
+     * This sink was too slow: so many events are lost. It goes on with a key frame.
+     */
+    case lagged(
+        /**
+         * How many.
+         */missed: UInt64
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FrameEvent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFrameEvent: FfiConverterRustBuffer {
+    typealias SwiftType = FrameEvent
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FrameEvent {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .frame(unit: try FfiConverterTypeAccessUnit.read(from: &buf)
+        )
+
+        case 2: return .frozen
+
+        case 3: return .resumed
+
+        case 4: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FrameEvent, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case let .frame(unit):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeAccessUnit.write(unit, into: &buf)
+
+
+        case .frozen:
+            writeInt(&buf, Int32(2))
+
+
+        case .resumed:
+            writeInt(&buf, Int32(3))
+
+
+        case let .lagged(missed):
+            writeInt(&buf, Int32(4))
+            FfiConverterUInt64.write(missed, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFrameEvent_lift(_ buf: RustBuffer) throws -> FrameEvent {
+    return try FfiConverterTypeFrameEvent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFrameEvent_lower(_ value: FrameEvent) -> RustBuffer {
+    return FfiConverterTypeFrameEvent.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
  * Which candidates may be used.
  */
 
@@ -6925,6 +11180,236 @@ public func FfiConverterTypeIceTransportPolicy_lift(_ buf: RustBuffer) throws ->
 #endif
 public func FfiConverterTypeIceTransportPolicy_lower(_ value: IceTransportPolicy) -> RustBuffer {
     return FfiConverterTypeIceTransportPolicy.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * A track of either kind.
+ */
+
+public enum LocalTrack {
+
+    /**
+     * Pictures.
+     */
+    case video(
+        /**
+         * The track.
+         */track: LocalVideoTrack
+    )
+    /**
+     * Sound.
+     */
+    case audio(
+        /**
+         * The track.
+         */track: LocalAudioTrack
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension LocalTrack: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLocalTrack: FfiConverterRustBuffer {
+    typealias SwiftType = LocalTrack
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LocalTrack {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .video(track: try FfiConverterTypeLocalVideoTrack.read(from: &buf)
+        )
+
+        case 2: return .audio(track: try FfiConverterTypeLocalAudioTrack.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: LocalTrack, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case let .video(track):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeLocalVideoTrack.write(track, into: &buf)
+
+
+        case let .audio(track):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeLocalAudioTrack.write(track, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrack_lift(_ buf: RustBuffer) throws -> LocalTrack {
+    return try FfiConverterTypeLocalTrack.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrack_lower(_ value: LocalTrack) -> RustBuffer {
+    return FfiConverterTypeLocalTrack.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * What a track is told by its remotes.
+ */
+
+public enum LocalTrackEvent: Equatable, Hashable {
+
+    /**
+     * The encoder shall make its next picture a key frame. At most one per 300 ms.
+     */
+    case keyFrameWanted
+    /**
+     * A remote takes the track.
+     */
+    case codecAgreed(
+        /**
+         * The remote.
+         */peerId: String
+    )
+    /**
+     * A remote cannot take the track's codec and gets nothing of it.
+     */
+    case codecNotSupported(
+        /**
+         * The remote.
+         */peerId: String,
+        /**
+         * Such as `video/H264`.
+         */codec: String
+    )
+    /**
+     * What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+     */
+    case targetBitrate(
+        /**
+         * The remote; none for all of them, as the slowest decides.
+         */peerId: String?,
+        /**
+         * Bits per second that an encoder shall make; 0 for nothing at all.
+         */bitsPerSecond: UInt64,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */frameRate: UInt32
+    )
+    /**
+     * Events were not taken fast enough: so many of the oldest were dropped.
+     */
+    case lagged(
+        /**
+         * How many.
+         */missed: UInt64
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension LocalTrackEvent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeLocalTrackEvent: FfiConverterRustBuffer {
+    typealias SwiftType = LocalTrackEvent
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> LocalTrackEvent {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .keyFrameWanted
+
+        case 2: return .codecAgreed(peerId: try FfiConverterString.read(from: &buf)
+        )
+
+        case 3: return .codecNotSupported(peerId: try FfiConverterString.read(from: &buf), codec: try FfiConverterString.read(from: &buf)
+        )
+
+        case 4: return .targetBitrate(peerId: try FfiConverterOptionString.read(from: &buf), bitsPerSecond: try FfiConverterUInt64.read(from: &buf), frameRate: try FfiConverterUInt32.read(from: &buf)
+        )
+
+        case 5: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: LocalTrackEvent, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .keyFrameWanted:
+            writeInt(&buf, Int32(1))
+
+
+        case let .codecAgreed(peerId):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(peerId, into: &buf)
+
+
+        case let .codecNotSupported(peerId,codec):
+            writeInt(&buf, Int32(3))
+            FfiConverterString.write(peerId, into: &buf)
+            FfiConverterString.write(codec, into: &buf)
+
+
+        case let .targetBitrate(peerId,bitsPerSecond,frameRate):
+            writeInt(&buf, Int32(4))
+            FfiConverterOptionString.write(peerId, into: &buf)
+            FfiConverterUInt64.write(bitsPerSecond, into: &buf)
+            FfiConverterUInt32.write(frameRate, into: &buf)
+
+
+        case let .lagged(missed):
+            writeInt(&buf, Int32(5))
+            FfiConverterUInt64.write(missed, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrackEvent_lift(_ buf: RustBuffer) throws -> LocalTrackEvent {
+    return try FfiConverterTypeLocalTrackEvent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeLocalTrackEvent_lower(_ value: LocalTrackEvent) -> RustBuffer {
+    return FfiConverterTypeLocalTrackEvent.lower(value)
 }
 
 
@@ -7031,6 +11516,170 @@ public func FfiConverterTypeLogLevel_lift(_ buf: RustBuffer) throws -> LogLevel 
 #endif
 public func FfiConverterTypeLogLevel_lower(_ value: LogLevel) -> RustBuffer {
     return FfiConverterTypeLogLevel.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * What the sound is, for the encoder's choice of tools.
+ */
+
+public enum OpusApplication: Equatable, Hashable {
+
+    /**
+     * Speech: intelligible at any bitrate.
+     */
+    case voice
+    /**
+     * Music and everything else: true to the original.
+     */
+    case music
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension OpusApplication: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOpusApplication: FfiConverterRustBuffer {
+    typealias SwiftType = OpusApplication
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> OpusApplication {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .voice
+
+        case 2: return .music
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: OpusApplication, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .voice:
+            writeInt(&buf, Int32(1))
+
+
+        case .music:
+            writeInt(&buf, Int32(2))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOpusApplication_lift(_ buf: RustBuffer) throws -> OpusApplication {
+    return try FfiConverterTypeOpusApplication.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOpusApplication_lower(_ value: OpusApplication) -> RustBuffer {
+    return FfiConverterTypeOpusApplication.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * What a track of sound has to say.
+ */
+
+public enum PacketEvent: Equatable, Hashable {
+
+    /**
+     * A packet, as it came: late ones and duplicates too.
+     */
+    case packet(
+        /**
+         * The packet.
+         */packet: AudioPacket
+    )
+    /**
+     * This sink was too slow: so many packets are lost.
+     */
+    case lagged(
+        /**
+         * How many.
+         */missed: UInt64
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension PacketEvent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePacketEvent: FfiConverterRustBuffer {
+    typealias SwiftType = PacketEvent
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> PacketEvent {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .packet(packet: try FfiConverterTypeAudioPacket.read(from: &buf)
+        )
+
+        case 2: return .lagged(missed: try FfiConverterUInt64.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: PacketEvent, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case let .packet(packet):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeAudioPacket.write(packet, into: &buf)
+
+
+        case let .lagged(missed):
+            writeInt(&buf, Int32(2))
+            FfiConverterUInt64.write(missed, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePacketEvent_lift(_ buf: RustBuffer) throws -> PacketEvent {
+    return try FfiConverterTypePacketEvent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePacketEvent_lower(_ value: PacketEvent) -> RustBuffer {
+    return FfiConverterTypePacketEvent.lower(value)
 }
 
 
@@ -7764,6 +12413,94 @@ public func FfiConverterTypeRemoteEvent_lower(_ value: RemoteEvent) -> RustBuffe
 // Note that we don't yet support `indirect` for enums.
 // See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
 /**
+ * What comes on a track.
+ */
+
+public enum RemoteMedia {
+
+    /**
+     * Pictures.
+     */
+    case video(
+        /**
+         * The track.
+         */track: RemoteVideoTrack
+    )
+    /**
+     * Sound.
+     */
+    case audio(
+        /**
+         * The track.
+         */track: RemoteAudioTrack
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension RemoteMedia: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeRemoteMedia: FfiConverterRustBuffer {
+    typealias SwiftType = RemoteMedia
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> RemoteMedia {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .video(track: try FfiConverterTypeRemoteVideoTrack.read(from: &buf)
+        )
+
+        case 2: return .audio(track: try FfiConverterTypeRemoteAudioTrack.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: RemoteMedia, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case let .video(track):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeRemoteVideoTrack.write(track, into: &buf)
+
+
+        case let .audio(track):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeRemoteAudioTrack.write(track, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteMedia_lift(_ buf: RustBuffer) throws -> RemoteMedia {
+    return try FfiConverterTypeRemoteMedia.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeRemoteMedia_lower(_ value: RemoteMedia) -> RustBuffer {
+    return FfiConverterTypeRemoteMedia.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
  * Where the connection to a remote stands.
  */
 
@@ -8017,15 +12754,15 @@ public enum SdkError: Swift.Error, Equatable, Hashable, Foundation.LocalizedErro
          */preflight: String
     )
     /**
-     * The peer's state does not allow the call.
+     * The peer's state, or the track's, does not allow the call.
      */
     case MeteredPeerStateError(
         /**
          * Code, message, cause and fix.
          */details: ErrorDetails,
         /**
-         * The peer's state.
-         */currentState: String,
+         * The peer's state, if that is what does not allow it.
+         */currentState: String?,
         /**
          * The method.
          */method: String
@@ -8051,6 +12788,20 @@ public enum SdkError: Swift.Error, Equatable, Hashable, Foundation.LocalizedErro
         /**
          * Bytes that are allowed.
          */cap: UInt64
+    )
+    /**
+     * A track was not replaced for every remote.
+     */
+    case MeteredPeerReplaceTrackError(
+        /**
+         * Code, message, cause and fix.
+         */details: ErrorDetails,
+        /**
+         * Remotes that get the new track, by their ids.
+         */succeeded: [String],
+        /**
+         * Remotes that still get the old one.
+         */failed: [String]
     )
     /**
      * The remote has left.
@@ -8164,7 +12915,7 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
             )
         case 13: return .MeteredPeerStateError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf),
-            currentState: try FfiConverterString.read(from: &buf),
+            currentState: try FfiConverterOptionString.read(from: &buf),
             method: try FfiConverterString.read(from: &buf)
             )
         case 14: return .MeteredPeerSendError(
@@ -8175,13 +12926,18 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
             size: try FfiConverterUInt64.read(from: &buf),
             cap: try FfiConverterUInt64.read(from: &buf)
             )
-        case 16: return .RemotePeerClosedError(
+        case 16: return .MeteredPeerReplaceTrackError(
+            details: try FfiConverterTypeErrorDetails.read(from: &buf),
+            succeeded: try FfiConverterSequenceString.read(from: &buf),
+            failed: try FfiConverterSequenceString.read(from: &buf)
+            )
+        case 17: return .RemotePeerClosedError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf)
             )
-        case 17: return .EngineError(
+        case 18: return .EngineError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf)
             )
-        case 18: return .DataChannelOverflowError(
+        case 19: return .DataChannelOverflowError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf),
             queued: try FfiConverterOptionUInt64.read(from: &buf),
             cap: try FfiConverterOptionUInt64.read(from: &buf)
@@ -8276,7 +13032,7 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
         case let .MeteredPeerStateError(details,currentState,method):
             writeInt(&buf, Int32(13))
             FfiConverterTypeErrorDetails.write(details, into: &buf)
-            FfiConverterString.write(currentState, into: &buf)
+            FfiConverterOptionString.write(currentState, into: &buf)
             FfiConverterString.write(method, into: &buf)
 
 
@@ -8292,18 +13048,25 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
             FfiConverterUInt64.write(cap, into: &buf)
 
 
-        case let .RemotePeerClosedError(details):
+        case let .MeteredPeerReplaceTrackError(details,succeeded,failed):
             writeInt(&buf, Int32(16))
             FfiConverterTypeErrorDetails.write(details, into: &buf)
+            FfiConverterSequenceString.write(succeeded, into: &buf)
+            FfiConverterSequenceString.write(failed, into: &buf)
 
 
-        case let .EngineError(details):
+        case let .RemotePeerClosedError(details):
             writeInt(&buf, Int32(17))
             FfiConverterTypeErrorDetails.write(details, into: &buf)
 
 
-        case let .DataChannelOverflowError(details,queued,cap):
+        case let .EngineError(details):
             writeInt(&buf, Int32(18))
+            FfiConverterTypeErrorDetails.write(details, into: &buf)
+
+
+        case let .DataChannelOverflowError(details,queued,cap):
+            writeInt(&buf, Int32(19))
             FfiConverterTypeErrorDetails.write(details, into: &buf)
             FfiConverterOptionUInt64.write(queued, into: &buf)
             FfiConverterOptionUInt64.write(cap, into: &buf)
@@ -8805,6 +13568,198 @@ public func FfiConverterTypeSignallingState_lower(_ value: SignallingState) -> R
 }
 
 
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * Who gets more when there is too little.
+ */
+
+public enum TrackPriority: Equatable, Hashable {
+
+    /**
+     * Half of low.
+     */
+    case veryLow
+    /**
+     * What tracks have.
+     */
+    case low
+    /**
+     * Twice low.
+     */
+    case medium
+    /**
+     * Four times low.
+     */
+    case high
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension TrackPriority: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeTrackPriority: FfiConverterRustBuffer {
+    typealias SwiftType = TrackPriority
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> TrackPriority {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .veryLow
+
+        case 2: return .low
+
+        case 3: return .medium
+
+        case 4: return .high
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: TrackPriority, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .veryLow:
+            writeInt(&buf, Int32(1))
+
+
+        case .low:
+            writeInt(&buf, Int32(2))
+
+
+        case .medium:
+            writeInt(&buf, Int32(3))
+
+
+        case .high:
+            writeInt(&buf, Int32(4))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackPriority_lift(_ buf: RustBuffer) throws -> TrackPriority {
+    return try FfiConverterTypeTrackPriority.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeTrackPriority_lower(_ value: TrackPriority) -> RustBuffer {
+    return FfiConverterTypeTrackPriority.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
+ * A codec of video.
+ */
+
+public enum VideoCodec: Equatable, Hashable {
+
+    /**
+     * VP8 (RFC 6386).
+     */
+    case vp8
+    /**
+     * VP9.
+     */
+    case vp9
+    /**
+     * H.264.
+     */
+    case h264
+    /**
+     * AV1.
+     */
+    case av1
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension VideoCodec: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeVideoCodec: FfiConverterRustBuffer {
+    typealias SwiftType = VideoCodec
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> VideoCodec {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .vp8
+
+        case 2: return .vp9
+
+        case 3: return .h264
+
+        case 4: return .av1
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: VideoCodec, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .vp8:
+            writeInt(&buf, Int32(1))
+
+
+        case .vp9:
+            writeInt(&buf, Int32(2))
+
+
+        case .h264:
+            writeInt(&buf, Int32(3))
+
+
+        case .av1:
+            writeInt(&buf, Int32(4))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoCodec_lift(_ buf: RustBuffer) throws -> VideoCodec {
+    return try FfiConverterTypeVideoCodec.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeVideoCodec_lower(_ value: VideoCodec) -> RustBuffer {
+    return FfiConverterTypeVideoCodec.lower(value)
+}
+
+
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
@@ -8904,6 +13859,30 @@ fileprivate struct FfiConverterOptionDouble: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionBool: FfiConverterRustBuffer {
+    typealias SwiftType = Bool?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterBool.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterBool.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionString: FfiConverterRustBuffer {
     typealias SwiftType = String?
 
@@ -8968,6 +13947,30 @@ fileprivate struct FfiConverterOptionTypeCandidatePairStats: FfiConverterRustBuf
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeCandidatePairStats.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeJitterBounds: FfiConverterRustBuffer {
+    typealias SwiftType = JitterBounds?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeJitterBounds.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeJitterBounds.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -9072,6 +14075,30 @@ fileprivate struct FfiConverterOptionTypeReconnectOptions: FfiConverterRustBuffe
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeTarget: FfiConverterRustBuffer {
+    typealias SwiftType = Target?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeTarget.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeTarget.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeWelcome: FfiConverterRustBuffer {
     typealias SwiftType = Welcome?
 
@@ -9112,6 +14139,30 @@ fileprivate struct FfiConverterOptionTypeIceTransportPolicy: FfiConverterRustBuf
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeIceTransportPolicy.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeLocalTrack: FfiConverterRustBuffer {
+    typealias SwiftType = LocalTrack?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeLocalTrack.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeLocalTrack.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -9492,6 +14543,106 @@ fileprivate struct FfiConverterSequenceTypeDataChannelEvent: FfiConverterRustBuf
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeFrameEvent: FfiConverterRustBuffer {
+    typealias SwiftType = [FrameEvent]
+
+    public static func write(_ value: [FrameEvent], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFrameEvent.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FrameEvent] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FrameEvent]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFrameEvent.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeLocalTrack: FfiConverterRustBuffer {
+    typealias SwiftType = [LocalTrack]
+
+    public static func write(_ value: [LocalTrack], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLocalTrack.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LocalTrack] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LocalTrack]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLocalTrack.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeLocalTrackEvent: FfiConverterRustBuffer {
+    typealias SwiftType = [LocalTrackEvent]
+
+    public static func write(_ value: [LocalTrackEvent], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeLocalTrackEvent.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [LocalTrackEvent] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [LocalTrackEvent]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeLocalTrackEvent.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypePacketEvent: FfiConverterRustBuffer {
+    typealias SwiftType = [PacketEvent]
+
+    public static func write(_ value: [PacketEvent], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypePacketEvent.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [PacketEvent] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [PacketEvent]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypePacketEvent.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypePeerEvent: FfiConverterRustBuffer {
     typealias SwiftType = [PeerEvent]
 
@@ -9822,6 +14973,27 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_func_shutdown_all() != 6880) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_audiomix_add() != 47682) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_inputs() != 34882) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_level() != 45685) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_pull_f32() != 36302) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_pull_i16() != 15211) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_remove() != 18428) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiomix_set_gain() != 60663) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_datachannel_buffered_amount() != 61764) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9876,7 +15048,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_datachannel_try_send_text() != 58687) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_audiopacketlistener_on_events() != 7008) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_datachannellistener_on_events() != 52659) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localtracklistener_on_events() != 26562) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_peerlistener_on_events() != 19544) {
@@ -9886,6 +15064,93 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_signallinglistener_on_events() != 30321) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_videoframelistener_on_events() != 9457) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_clear_listener() != 6091) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_encoding() != 31263) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_id() != 41520) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_level() != 10970) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_next_events() != 22196) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss() != 15582) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate() != 64025) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding() != 11367) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener() != 16010) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted() != 11161) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown() != 36238) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_target() != 47766) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus() != 9903) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_f32() != 2742) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_i16() != 46393) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_clear_listener() != 5880) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_codec() != 56543) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_id() != 47422) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_next_events() != 35080) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss() != 11606) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate() != 52344) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_set_listener() != 20484) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_set_muted() != 38764) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_shutdown() != 6345) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_target() != 7438) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_localvideotrack_write() != 4465) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_add_stream() != 32151) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_add_track() != 45233) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_meteredpeer_channel() != 55972) {
@@ -9930,6 +15195,15 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers() != 65209) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_remove_stream() != 38217) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_remove_track() != 39414) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_replace_track() != 27235) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_meteredpeer_send() != 55628) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -9937,6 +15211,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_meteredpeer_set_listener() != 12374) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_set_socket_binder() != 42143) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_meteredpeer_shutdown() != 7847) {
@@ -9952,6 +15229,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_meteredpeer_state_history() != 29822) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_stream_metadata_json() != 28294) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_meteredpeer_track_metadata_json() != 13027) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remotepeer_clear_listener() != 9197) {
@@ -10000,6 +15283,69 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remotepeer_stats() != 26883) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiooutput_is_ended() != 27245) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiooutput_level() != 15878) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiooutput_pull_f32() != 49107) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiooutput_pull_i16() != 21794) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiooutput_stats() != 14163) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiopackets_clear_listener() != 34447) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiopackets_next_events() != 63445) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiopackets_set_listener() != 49518) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_audiopackets_shutdown() != 26438) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_is_ended() != 2088) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_level() != 43956) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 8598) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout() != 5027) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats() != 50966) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 19427) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remotevideotrack_stats() != 59224) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_videoframes_clear_listener() != 49551) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_videoframes_next_events() != 51404) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_videoframes_set_listener() != 29295) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_videoframes_shutdown() != 12312) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_signallingclient_clear_listener() != 50490) {
@@ -10059,7 +15405,19 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_signallingclient_welcome() != 51549) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_socketbinder_bind_socket() != 46350) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_tokenprovider_token() != 62350) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_constructor_audiomix_new() != 24117) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_constructor_localaudiotrack_new() != 42931) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_constructor_localvideotrack_new() != 59692) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_constructor_meteredpeer_new() != 52376) {
@@ -10075,11 +15433,15 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
 
+    uniffiCallbackInitAudioPacketListener()
     uniffiCallbackInitDataChannelListener()
+    uniffiCallbackInitLocalTrackListener()
     uniffiCallbackInitPeerListener()
     uniffiCallbackInitRemoteListener()
     uniffiCallbackInitSignallingListener()
+    uniffiCallbackInitSocketBinder()
     uniffiCallbackInitTokenProvider()
+    uniffiCallbackInitVideoFrameListener()
     return InitializationResult.ok
 }()
 

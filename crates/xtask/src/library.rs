@@ -18,6 +18,10 @@ pub enum Kind {
     Test,
     /// What ships: optimised.
     Shipped,
+    /// What ships but for thin LTO: larger, and built in a fraction of the time.
+    Thin,
+    /// The same, with the functions that bench/ffi measures with.
+    Measured,
 }
 
 impl Kind {
@@ -26,6 +30,8 @@ impl Kind {
             Self::App => &["--features", "ffi"],
             Self::Test => &["--features", "ffi-test"],
             Self::Shipped => &["--features", "ffi", "--profile", "mobile"],
+            Self::Thin => &["--features", "ffi", "--profile", "mobile-thin"],
+            Self::Measured => &["--features", "ffi-test", "--profile", "mobile-thin"],
         }
     }
 
@@ -35,6 +41,8 @@ impl Kind {
             Self::App => "app",
             Self::Test => "test",
             Self::Shipped => "shipped",
+            Self::Thin => "thin",
+            Self::Measured => "measured",
         }
     }
 }

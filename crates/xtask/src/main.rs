@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 use metered_xtask::{Error, bindings, library, root, size};
 
@@ -20,8 +21,14 @@ enum Command {
     Bindings,
     /// Builds the library with the functions that fail on purpose, and its bindings, below target/
     TestLibrary,
-    /// Builds the library as it ships and prints its size and what takes it
-    Size,
+    /// Builds a library as fast as what ships for bench/ffi, and its bindings, below target/
+    BenchLibrary,
+    /// Builds the library as it ships and prints its size and what takes it; fails if it has grown
+    Size {
+        /// With thin LTO: larger, and built in a fraction of the time
+        #[arg(long)]
+        thin: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -43,18 +50,24 @@ fn run(command: &Command) -> Result<(), Error> {
             println!("{into}");
         }
         Command::TestLibrary => {
-            let built = library::build(library::Kind::Test)?;
             // METERED_BINDINGS of the tests is what is printed here.
-            let into = built.with_file_name("bindings");
-            bindings::generate(&built, &into)?;
-            bindings::install(&built, &into)?;
-            println!("{into}");
+            println!("{}", with_bindings(library::Kind::Test)?);
         }
-        Command::Size => {
-            let measured = size::measure()?;
+        Command::BenchLibrary => println!("{}", with_bindings(library::Kind::Measured)?),
+        Command::Size { thin } => {
+            let measured = size::measure(if *thin { size::THIN } else { size::SHIPPED })?;
             print!("{}", measured.report);
             measured.check()?;
         }
     }
     Ok(())
+}
+
+/// A library and bindings of its own beside it; where they are.
+fn with_bindings(kind: library::Kind) -> Result<Utf8PathBuf, Error> {
+    let built = library::build(kind)?;
+    let into = built.with_file_name("bindings");
+    bindings::generate(&built, &into)?;
+    bindings::install(&built, &into)?;
+    Ok(into)
 }

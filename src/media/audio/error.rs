@@ -28,6 +28,14 @@ pub enum AudioError {
         /// What was asked for, in bits per second.
         bps: u32,
     },
+    /// A playout whose shortest delay is above its longest, or whose longest is above five seconds.
+    #[error("a playout's delay from {min_ms} to {max_ms} ms cannot be")]
+    Delay {
+        /// The shortest delay.
+        min_ms: u64,
+        /// The longest delay.
+        max_ms: u64,
+    },
     /// A packet that is not Opus (RFC 6716 section 3).
     #[error("the packet is not Opus")]
     Packet,
@@ -46,6 +54,7 @@ impl AudioError {
             Self::Format { .. } => "audio_format",
             Self::Uneven { .. } => "audio_chunk_uneven",
             Self::Bitrate { .. } => "audio_bitrate",
+            Self::Delay { .. } => "audio_delay",
             Self::Packet => "opus_packet",
             Self::Codec { .. } => "opus_codec",
         }
@@ -72,6 +81,10 @@ impl AudioError {
             Self::Bitrate { .. } => Diagnosis::new(
                 "Opus is used from 6 to 128 kbit/s here.",
                 "24,000 to 32,000 is good for speech, 64,000 to 96,000 for music in stereo.",
+            ),
+            Self::Delay { .. } => Diagnosis::new(
+                "The bounds of a jitter buffer's delay exclude each other, or would hold more than five seconds.",
+                "Leave the defaults, or give a shortest delay up to the longest, and that one up to 5,000 ms.",
             ),
             Self::Packet => Diagnosis::new(
                 "The packet breaks the rules of RFC 6716 section 3: it was damaged, or it is of another codec.",

@@ -15,6 +15,9 @@ use super::pcm::PcmFormat;
 use super::resample::Resampler;
 use super::stretch::{lengthen, shorten};
 
+/// What a jitter buffer may hold.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+
 /// Counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlayoutStats {
@@ -66,8 +69,14 @@ impl AudioPlayout {
     /// A playout to PCM in a format.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    /// [`AudioError::Delay`] for bounds that cannot be, [`AudioError::Codec`] if the codec refuses, which it
+    /// does not.
     pub fn new(format: PcmFormat, options: JitterOptions) -> Result<Self, AudioError> {
+        let JitterOptions { min_delay, max_delay, .. } = options;
+        if min_delay > max_delay || max_delay > MAX_DELAY {
+            let [min_ms, max_ms] = [min_delay, max_delay].map(|delay| delay.as_millis() as u64);
+            return Err(AudioError::Delay { min_ms, max_ms });
+        }
         let opus =
             if format.channels() == 1 { PcmFormat::OPUS_MONO } else { PcmFormat::OPUS_STEREO };
         Ok(Self {
@@ -182,6 +191,16 @@ mod tests {
 
     const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn bounds_that_exclude_each_other_are_refused() {
+        for (min, max) in [(200, 100), (0, 5_001)] {
+            let (min_delay, max_delay) = (ms(min), ms(max));
+            let options = JitterOptions { min_delay, max_delay, ..JitterOptions::default() };
+            let refused = AudioPlayout::new(PcmFormat::OPUS_MONO, options).map(drop);
+            assert_eq!(refused, Err(AudioError::Delay { min_ms: min, max_ms: max }));
+        }
     }
 
     /// Sound through a network that loses every tenth packet, or none; what is heard.

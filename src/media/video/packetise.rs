@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{AccessUnit, VideoCodec, av1, h264, vp8, vp9};
+use crate::diagnosis::Diagnosis;
 
 /// Bytes of a payload: with headers, extensions, SRTP and a retransmission's two bytes a packet stays within
 /// 1,200 bytes, which every path carries.
@@ -32,6 +33,24 @@ impl PacketiseError {
             Self::Empty => "access_unit_empty",
             Self::TooLarge => "access_unit_too_large",
             Self::Malformed(_) => "access_unit_malformed",
+        }
+    }
+
+    /// Cause and fix.
+    pub fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Empty => Diagnosis::new(
+                "A picture without bytes was written.",
+                "Leave out what the encoder gives for skipped pictures.",
+            ),
+            Self::TooLarge => Diagnosis::new(
+                "A picture of more than 4 MiB is none of a call.",
+                "Write encoded pictures, one at a time; lower the encoder's bitrate.",
+            ),
+            Self::Malformed(codec) => Diagnosis::new(
+                format!("The bytes do not hold what a picture of {} has.", codec.mime_type()),
+                "H.264: Annex B, or AVCC with lengths of four bytes. AV1: OBUs with their sizes. VP8 and VP9: the frame without IVF or WebM around it.",
+            ),
         }
     }
 }

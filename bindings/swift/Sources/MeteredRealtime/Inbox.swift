@@ -41,13 +41,13 @@ final class Inbox<Event: Sendable>: Sendable {
         }
     }
 
-    static var batch: UInt32 { 64 }
-
     private let state = Locked(State())
+    private let batch: UInt32
     private let pull: @Sendable (UInt32) async throws -> [Event]
 
     /// `pull` gives up to so many events, at least one; none after the end.
-    init(pull: @escaping @Sendable (UInt32) async throws -> [Event]) {
+    init(batch: UInt32 = 64, pull: @escaping @Sendable (UInt32) async throws -> [Event]) {
+        self.batch = batch
         self.pull = pull
     }
 
@@ -124,17 +124,17 @@ final class Inbox<Event: Sendable>: Sendable {
     private func pullIfWanted(_ state: inout State) {
         guard !state.ended, state.pulling == nil,
             state.readers.values.contains(where: { !$0.waiters.isEmpty }),
-            state.readers.values.allSatisfy({ $0.unread.count < Int(Self.batch) })
+            state.readers.values.allSatisfy({ $0.unread.count < Int(batch) })
         else { return }
         state.pulling = Task { await self.pullOnce() }
     }
 
     private func pullOnce() async {
-        var batch: [Event] = []
+        var events: [Event] = []
         var isOver = false
         do {
-            batch = try await pull(Self.batch)
-            isOver = batch.isEmpty
+            events = try await pull(batch)
+            isOver = events.isEmpty
         } catch {
             // Besides our own cancellation only a fault of the library gets here. A stream cannot throw: it
             // ends, and every further call says why.
@@ -143,7 +143,7 @@ final class Inbox<Event: Sendable>: Sendable {
         let answers: [(Waiter, Event?)] = state.with { state in
             state.pulling = nil
             if isOver { state.ended = true }
-            let answers = state.hand(batch)
+            let answers = state.hand(events)
             pullIfWanted(&state)
             return answers
         }

@@ -43,12 +43,15 @@ public struct MeteredError: Error, Equatable, Sendable {
         case oversizedPayload(size: Int, cap: Int)
         /// The token does not allow it; nothing was sent.
         case preflight(preflight: String)
-        /// The peer's state does not allow the call.
-        case peerState(currentState: String, method: String)
+        /// The peer's state, or the track's, does not allow the call.
+        case peerState(currentState: String?, method: String)
         /// The peer cannot send this, or not to this target.
         case peerSend
         /// More bytes than the service takes at once.
         case peerOversized(size: Int, cap: Int)
+        /// A track was not replaced for all who have it. By their ids: who gets the new one, and who still gets
+        /// the old one.
+        case replaceTrack(succeeded: [String], failed: [String])
         /// The remote has left.
         case remotePeerClosed
         /// The WebRTC engine refused.
@@ -127,6 +130,9 @@ extension MeteredError {
         case .MeteredPeerOversizedError(let details, let size, let cap):
             let kind = Kind.peerOversized(size: Int(clamping: size), cap: Int(clamping: cap))
             self.init(kind, "MeteredPeerOversizedError", details)
+        case .MeteredPeerReplaceTrackError(let details, let succeeded, let failed):
+            let kind = Kind.replaceTrack(succeeded: succeeded, failed: failed)
+            self.init(kind, "MeteredPeerReplaceTrackError", details)
         case .RemotePeerClosedError(let details):
             self.init(.remotePeerClosed, "RemotePeerClosedError", details)
         case .EngineError(let details):

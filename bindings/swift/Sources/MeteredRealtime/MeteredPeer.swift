@@ -155,6 +155,58 @@ public final class MeteredPeer: Sendable {
         try await nativeCall { try await inner.sendTo(peerId: peerId, dataJson: data.text) }
     }
 
+    /// Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+    ///
+    /// - Parameters:
+    ///   - track: the track
+    ///   - stream: the remotes get it as part of this stream
+    ///   - metadata: an object that reaches them before the track does
+    public func addTrack(_ track: LocalTrack, in stream: MediaStream? = nil, metadata: Payload? = nil) throws {
+        let track = try track.asNative()
+        try native { try inner.addTrack(track: track, streamId: stream?.id, metadataJson: metadata?.text) }
+    }
+
+    /// Stops sending a track. One that was never added is none, and that is no error.
+    public func removeTrack(_ track: LocalTrack) throws { try native { try inner.removeTrack(trackId: track.id) } }
+
+    /// Puts another track of the same codec in a track's place, without a negotiation: the remotes see the same
+    /// track go on. `nil` silences it for those who have it, and forgets it. Not possible while reconnecting.
+    public func replaceTrack(_ track: LocalTrack, by other: LocalTrack?) throws {
+        let other = try other?.asNative()
+        try native { try inner.replaceTrack(trackId: track.id, by: other) }
+    }
+
+    /// Adds every track of a stream; the metadata, an object, is said of each.
+    public func addStream(_ stream: MediaStream, metadata: Payload? = nil) throws {
+        let stream = try stream.asNative()
+        try native { try inner.addStream(stream: stream, metadataJson: metadata?.text) }
+    }
+
+    /// Removes every track of a stream.
+    public func removeStream(_ stream: MediaStream) throws {
+        let stream = try stream.asNative()
+        try native { try inner.removeStream(stream: stream) }
+    }
+
+    /// What was said of a track when it was added.
+    public func trackMetadata(_ track: LocalTrack) throws -> Payload? {
+        try native { try inner.trackMetadataJson(trackId: track.id) }.map(Payload.init(text:))
+    }
+
+    /// What was said of a stream's first track that is published.
+    public func streamMetadata(_ stream: MediaStream) throws -> Payload? {
+        let stream = try stream.asNative()
+        return try native { try inner.streamMetadataJson(stream: stream) }.map(Payload.init(text:))
+    }
+
+    /// Has each new socket of the connections to remotes bound by the app. Set it before ``join(_:includeSenderMetadata:)``.
+    ///
+    /// - Parameter bind: called with the file descriptor of each new socket, before anything is sent. It is still
+    ///   the SDK's: it is not to be closed. If this throws, the socket is not used. It must not wait.
+    public func setSocketBinder(_ bind: @escaping @Sendable (Int32) throws -> Void) throws {
+        try native { try inner.setSocketBinder(binder: BinderAdapter(bind)) }
+    }
+
     /// The platform reports another network.
     public func networkChanged() throws { try native { try inner.networkChanged() } }
 
@@ -172,6 +224,17 @@ public final class MeteredPeer: Sendable {
     public func shutdown() async throws {
         let inner = inner
         try await nativeToTheEnd { try await inner.shutdown() }
+    }
+}
+
+/// The app's binder, as the library asks it.
+private final class BinderAdapter: MeteredRealtimeFFI.SocketBinder {
+    private let bind: @Sendable (Int32) throws -> Void
+
+    init(_ bind: @escaping @Sendable (Int32) throws -> Void) { self.bind = bind }
+
+    func bindSocket(fileDescriptor: Int32) throws {
+        do { try bind(fileDescriptor) } catch { throw CallbackError.Failed(reason: String(describing: error)) }
     }
 }
 

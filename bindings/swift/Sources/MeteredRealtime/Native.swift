@@ -31,9 +31,12 @@ private func translated(_ error: any Error) -> any Error {
 }
 
 /// The generated code's own errors: a panic inside, above all.
-private func internalFault(_ error: any Error) -> MeteredError {
+private func internalFault(_ error: any Error) -> MeteredError { internalFault(error.localizedDescription) }
+
+/// What cannot be, and was met all the same.
+func internalFault(_ message: String) -> MeteredError {
     MeteredError(
-        kind: .internalFault, name: "InternalError", code: "internal", message: error.localizedDescription,
+        kind: .internalFault, name: "InternalError", code: "internal", message: message,
         cause: "The SDK met a fault of its own.",
         fix: "Report it with a trace log; credentials are never in it.")
 }

@@ -42,17 +42,19 @@ public struct IceFailure: Equatable, Sendable {
 }
 
 /// What is known of a track that the remote sends.
-public struct RemoteTrack: Equatable, Sendable {
+public struct RemoteTrack: Sendable {
     /// The track's id.
     public let trackId: String
     /// `audio` or `video`.
     public let kind: String
-    /// The codec.
+    /// The codec, such as `video/VP8`; empty while unknown.
     public let codec: String
     /// The streams that it belongs to.
     public let streamIds: [String]
     /// The track's metadata, if there is any.
     public let metadata: Payload?
+    /// What comes on it.
+    public let media: RemoteMedia
 
     init(_ track: MeteredRealtimeFFI.RemoteTrack) {
         trackId = track.trackId
@@ -60,6 +62,23 @@ public struct RemoteTrack: Equatable, Sendable {
         codec = track.codec
         streamIds = track.streamIds
         metadata = track.metadataJson.map(Payload.init(text:))
+        media = RemoteMedia(track.media)
+    }
+}
+
+/// What comes on a track that a remote sends.
+public enum RemoteMedia: Sendable {
+    /// Pictures.
+    case video(RemoteVideoTrack)
+    /// Sound.
+    case audio(RemoteAudioTrack)
+
+    init(_ media: MeteredRealtimeFFI.RemoteMedia) {
+        self =
+            switch media {
+            case .video(let track): .video(RemoteVideoTrack(track))
+            case .audio(let track): .audio(RemoteAudioTrack(track))
+            }
     }
 }
 

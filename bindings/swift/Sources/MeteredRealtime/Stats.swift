@@ -14,6 +14,8 @@ public struct ConnectionStats: Equatable, Sendable {
     public let packetsReceived: UInt64
     /// Media packets known to be lost on the way to us, all tracks.
     public let packetsLost: Int64
+    /// Bits per second that the path to the remote is believed to carry; `nil` without tracks to send.
+    public let availableOutgoingBitrate: UInt64?
     /// Per data channel.
     public let channels: [ChannelStats]
     /// Per track and direction.
@@ -26,6 +28,7 @@ public struct ConnectionStats: Equatable, Sendable {
         packetsSent = stats.packetsSent
         packetsReceived = stats.packetsReceived
         packetsLost = stats.packetsLost
+        availableOutgoingBitrate = stats.availableOutgoingBitrate
         channels = stats.channels.map(ChannelStats.init)
         tracks = stats.tracks.map(TrackStats.init)
     }
@@ -124,8 +127,30 @@ public struct TrackStats: Equatable, Sendable {
     public let packets: UInt64
     /// Bytes of RTP payload received or sent.
     public let bytes: UInt64
-    /// Packets known to be lost; inbound only.
+    /// Packets lost: inbound, as far as known here; outbound, as the remote reports.
     public let packetsLost: Int64
+    /// Packets sent again because the remote asked; outbound only.
+    public let retransmittedPackets: UInt64
+    /// Bytes of RTP payload in them.
+    public let retransmittedBytes: UInt64
+    /// Share of the packets lost, 0 to 1, in the remote's last report; outbound only.
+    public let fractionLost: Double?
+    /// Variation of the transit time in milliseconds, measured by who receives.
+    public let jitterMs: Double?
+    /// From here to the remote and back in milliseconds, from its last report; outbound only.
+    public let roundTripTimeMs: Double?
+    /// Bits per second that the encoder shall make for this remote; outbound only.
+    public let targetBitrate: UInt64?
+    /// Whole pictures sent or received; video only.
+    public let frames: UInt64
+    /// Those of them that a decoder can begin with.
+    public let keyFrames: UInt64
+    /// Key frames that we asked for because of losses; inbound video only.
+    public let keyFramesAsked: UInt64
+    /// Times without a picture for a second; inbound video only.
+    public let freezes: UInt64
+    /// Samples at 48 kHz that were made up because their packet did not come in time; inbound audio only.
+    public let concealedSamples: UInt64
 
     init(_ track: MeteredRealtimeFFI.TrackStats) {
         trackId = track.trackId
@@ -134,5 +159,16 @@ public struct TrackStats: Equatable, Sendable {
         packets = track.packets
         bytes = track.bytes
         packetsLost = track.packetsLost
+        retransmittedPackets = track.retransmittedPackets
+        retransmittedBytes = track.retransmittedBytes
+        fractionLost = track.fractionLost
+        jitterMs = track.jitterMs
+        roundTripTimeMs = track.roundTripTimeMs
+        targetBitrate = track.targetBitrate
+        frames = track.frames
+        keyFrames = track.keyFrames
+        keyFramesAsked = track.keyFramesAsked
+        freezes = track.freezes
+        concealedSamples = track.concealedSamples
     }
 }

@@ -53,6 +53,10 @@ import Testing
                 .MeteredPeerOversizedError(details: details, size: 2, cap: 1), "MeteredPeerOversizedError",
                 .peerOversized(size: 2, cap: 1)
             ),
+            (
+                .MeteredPeerReplaceTrackError(details: details, succeeded: ["alice"], failed: ["bob"]),
+                "MeteredPeerReplaceTrackError", .replaceTrack(succeeded: ["alice"], failed: ["bob"])
+            ),
             (.RemotePeerClosedError(details: details), "RemotePeerClosedError", .remotePeerClosed),
             (.EngineError(details: details), "EngineError", .engine),
             (
@@ -101,7 +105,8 @@ import Testing
         guard case .iceFailed(let failed) = Remote(.iceFailed(failure: ice)) else { throw Missing(description: "ice") }
         #expect(failed.url == "turn:t" && failed.errorCode == 701 && failed.diagnosis.code == "a_code")
         let track = MeteredRealtimeFFI.RemoteTrack(
-            trackId: "t", kind: "video", codec: "VP8", streamIds: ["s"], metadataJson: "{\"a\":1}")
+            trackId: "t", kind: "video", codec: "VP8", streamIds: ["s"], metadataJson: "{\"a\":1}",
+            media: .video(track: MeteredRealtimeFFI.RemoteVideoTrack(noHandle: .init())))
         guard case .trackAdded(let added) = Remote(.trackAdded(track: track)) else { throw Missing(description: "track") }
         #expect([added.trackId, added.kind, added.codec] + added.streamIds == ["t", "video", "VP8", "s"])
         #expect(try added.metadata?.json == ["a": 1])

@@ -10,9 +10,10 @@ private struct Greeting: Codable, Equatable { let text: String }
     @Test func thePageHasTheseSnippets() throws {
         let here = URL(fileURLWithPath: #filePath)
         let page = here.appendingPathComponent("../../../../../docs/swift.md").standardized
-        let source = Self.flat(try String(contentsOf: here, encoding: .utf8))
+        let call = here.deletingLastPathComponent().appendingPathComponent("CallGuideTests.swift")
+        let source = try [here, call].map { Self.flat(try String(contentsOf: $0, encoding: .utf8)) }.joined()
         let parts = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "```swift\n").dropFirst()
-        #expect(parts.count == 8)
+        #expect(parts.count == 14)
         for part in parts {
             let snippet = part.components(separatedBy: "```")[0]
             #expect(source.contains(Self.flat(snippet)), "\(snippet)")

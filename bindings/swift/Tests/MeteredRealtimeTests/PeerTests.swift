@@ -145,4 +145,21 @@ final class PeerTests: XCTestCase {
         }
         try await pair.shutdown()
     }
+
+    func testTheAppBindsTheSockets() async throws {
+        struct Refused: Error {}
+        let server = try Server()
+        let couple = try await Couple(server)
+        let bound = Locked<Set<Int32>>([])
+        try couple.alice.setSocketBinder { descriptor in bound.with { _ = $0.insert(descriptor) } }
+        try couple.bob.setSocketBinder { _ in throw Refused() }
+        let (toBob, toAlice) = try await couple.meet()
+        _ = try await within { try await toBob.openDataChannel("chat") }
+        try await until { bound.with { !$0.isEmpty } }
+        XCTAssertTrue(bound.with { $0.allSatisfy { $0 > 2 } })
+        // Without a socket there is no path.
+        try await Task.sleep(for: .milliseconds(300))
+        XCTAssertNotEqual(toAlice.state, .connected)
+        try await couple.shutdown()
+    }
 }

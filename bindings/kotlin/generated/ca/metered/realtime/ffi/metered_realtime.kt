@@ -620,7 +620,13 @@ internal open class UniffiForeignFutureResultVoid(
 internal interface UniffiForeignFutureCompleteVoid : com.sun.jna.Callback {
     fun callback(`callbackData`: Long,`result`: UniffiForeignFutureResultVoid.UniffiByValue,)
 }
+internal interface UniffiCallbackInterfaceAudioPacketListenerMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
 internal interface UniffiCallbackInterfaceDataChannelListenerMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
+internal interface UniffiCallbackInterfaceLocalTrackListenerMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
 internal interface UniffiCallbackInterfacePeerListenerMethod0 : com.sun.jna.Callback {
@@ -632,8 +638,33 @@ internal interface UniffiCallbackInterfaceRemoteListenerMethod0 : com.sun.jna.Ca
 internal interface UniffiCallbackInterfaceSignallingListenerMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
+internal interface UniffiCallbackInterfaceVideoFrameListenerMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
+internal interface UniffiCallbackInterfaceSocketBinderMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`fileDescriptor`: Int,`uniffiOutReturn`: Pointer,uniffiCallStatus: UniffiRustCallStatus,)
+}
 internal interface UniffiCallbackInterfaceTokenProviderMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "onEvents")
+internal open class UniffiVTableCallbackInterfaceAudioPacketListener(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `onEvents`: UniffiCallbackInterfaceAudioPacketListenerMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `onEvents`: UniffiCallbackInterfaceAudioPacketListenerMethod0? = null,
+    ): UniffiVTableCallbackInterfaceAudioPacketListener(`uniffiFree`,`uniffiClone`,`onEvents`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceAudioPacketListener) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `onEvents` = other.`onEvents`
+    }
+
 }
 @Structure.FieldOrder("uniffiFree", "uniffiClone", "onEvents")
 internal open class UniffiVTableCallbackInterfaceDataChannelListener(
@@ -648,6 +679,25 @@ internal open class UniffiVTableCallbackInterfaceDataChannelListener(
     ): UniffiVTableCallbackInterfaceDataChannelListener(`uniffiFree`,`uniffiClone`,`onEvents`,), Structure.ByValue
 
    internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceDataChannelListener) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `onEvents` = other.`onEvents`
+    }
+
+}
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "onEvents")
+internal open class UniffiVTableCallbackInterfaceLocalTrackListener(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `onEvents`: UniffiCallbackInterfaceLocalTrackListenerMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `onEvents`: UniffiCallbackInterfaceLocalTrackListenerMethod0? = null,
+    ): UniffiVTableCallbackInterfaceLocalTrackListener(`uniffiFree`,`uniffiClone`,`onEvents`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceLocalTrackListener) {
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
         `onEvents` = other.`onEvents`
@@ -711,6 +761,44 @@ internal open class UniffiVTableCallbackInterfaceSignallingListener(
     }
 
 }
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "onEvents")
+internal open class UniffiVTableCallbackInterfaceVideoFrameListener(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `onEvents`: UniffiCallbackInterfaceVideoFrameListenerMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `onEvents`: UniffiCallbackInterfaceVideoFrameListenerMethod0? = null,
+    ): UniffiVTableCallbackInterfaceVideoFrameListener(`uniffiFree`,`uniffiClone`,`onEvents`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceVideoFrameListener) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `onEvents` = other.`onEvents`
+    }
+
+}
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "bindSocket")
+internal open class UniffiVTableCallbackInterfaceSocketBinder(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `bindSocket`: UniffiCallbackInterfaceSocketBinderMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `bindSocket`: UniffiCallbackInterfaceSocketBinderMethod0? = null,
+    ): UniffiVTableCallbackInterfaceSocketBinder(`uniffiFree`,`uniffiClone`,`bindSocket`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceSocketBinder) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `bindSocket` = other.`bindSocket`
+    }
+
+}
 @Structure.FieldOrder("uniffiFree", "uniffiClone", "token")
 internal open class UniffiVTableCallbackInterfaceTokenProvider(
     @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
@@ -753,183 +841,321 @@ internal object IntegrityCheckingUniffiLib {
         uniffiCheckContractApiVersion(this)
     }
     external fun uniffi_metered_realtime_checksum_func_diagnose_close_code(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_func_next_log_records(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_func_start_logging(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_func_shutdown_all(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_buffered_amount(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_clear_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_durable(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_id(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_label(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_max_message_size(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_max_retransmits(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_next_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_ordered(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_protocol(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_ready_state(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_ready_state_after(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_send_bytes(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_send_text(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_set_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_shutdown(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_try_send_bytes(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannel_try_send_text(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_datachannellistener_on_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_peerlistener_on_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotelistener_on_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallinglistener_on_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_channel(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_clear_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_counters(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_entered_background(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_entered_foreground(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_join(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_last_failure(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_leave(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_network_changed(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_next_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_peer_id(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_reconnect_now(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_remote_peer(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_send(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_send_to(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_set_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_shutdown(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_signalling(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_state(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_state_after(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_meteredpeer_state_history(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_clear_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_counters(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_ice_failures(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_id(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_last_failure(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_metadata_json(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_next_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_open_data_channel(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_polite(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_send(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_set_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_shutdown(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_state(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_state_after(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_state_history(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_remotepeer_stats(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_clear_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_connect(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_counters(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_disconnect(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_background(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_network_changed(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_next_events(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_pacing(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_publish(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_send(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_set_listener(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_shutdown(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_state(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_state_after(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_subscribe(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_unsubscribe(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_signallingclient_welcome(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_method_tokenprovider_token(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_constructor_meteredpeer_new(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_constructor_meteredpeer_with_token_provider(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_constructor_signallingclient_new(
-    ): Int
-    external fun uniffi_metered_realtime_checksum_constructor_signallingclient_with_token_provider(
-    ): Int
-    external fun ffi_metered_realtime_uniffi_contract_version(
-    ): Int
+): Int
+external fun uniffi_metered_realtime_checksum_func_next_log_records(
+): Int
+external fun uniffi_metered_realtime_checksum_func_start_logging(
+): Int
+external fun uniffi_metered_realtime_checksum_func_shutdown_all(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_add(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_inputs(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_level(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_pull_f32(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_pull_i16(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_remove(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiomix_set_gain(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_buffered_amount(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_durable(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_id(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_label(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_max_message_size(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_max_retransmits(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_ordered(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_protocol(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_ready_state(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_ready_state_after(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_send_bytes(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_send_text(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_try_send_bytes(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannel_try_send_text(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiopacketlistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_datachannellistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localtracklistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_peerlistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotelistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallinglistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_videoframelistener_on_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_encoding(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_id(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_level(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_reported_loss(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_bitrate(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_encoding(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_set_muted(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_target(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_write_opus(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_f32(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localaudiotrack_write_pcm_i16(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_codec(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_id(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_reported_loss(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_bitrate(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_set_muted(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_target(
+): Int
+external fun uniffi_metered_realtime_checksum_method_localvideotrack_write(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_add_stream(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_add_track(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_channel(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_counters(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_entered_background(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_entered_foreground(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_join(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_last_failure(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_leave(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_network_changed(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_peer_id(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_reconnect_now(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_remote_peer(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_remote_peers(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_remove_stream(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_remove_track(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_replace_track(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_send(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_send_to(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_set_socket_binder(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_signalling(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_state(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_state_after(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_state_history(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_stream_metadata_json(
+): Int
+external fun uniffi_metered_realtime_checksum_method_meteredpeer_track_metadata_json(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_counters(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_ice_failures(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_id(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_last_failure(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_metadata_json(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_open_data_channel(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_polite(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_send(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_state(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_state_after(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_state_history(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotepeer_stats(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiooutput_is_ended(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiooutput_level(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiooutput_pull_f32(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiooutput_pull_i16(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiooutput_stats(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiopackets_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiopackets_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiopackets_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_audiopackets_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remoteaudiotrack_is_ended(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remoteaudiotrack_level(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotevideotrack_frames(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame(
+): Int
+external fun uniffi_metered_realtime_checksum_method_remotevideotrack_stats(
+): Int
+external fun uniffi_metered_realtime_checksum_method_videoframes_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_videoframes_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_videoframes_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_videoframes_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_clear_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_connect(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_counters(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_disconnect(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_background(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_network_changed(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_next_events(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_pacing(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_publish(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_send(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_set_listener(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_shutdown(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_state(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_state_after(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_subscribe(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_unsubscribe(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_welcome(
+): Int
+external fun uniffi_metered_realtime_checksum_method_socketbinder_bind_socket(
+): Int
+external fun uniffi_metered_realtime_checksum_method_tokenprovider_token(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_audiomix_new(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_localaudiotrack_new(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_localvideotrack_new(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_meteredpeer_new(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_meteredpeer_with_token_provider(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_signallingclient_new(
+): Int
+external fun uniffi_metered_realtime_checksum_constructor_signallingclient_with_token_provider(
+): Int
+external fun ffi_metered_realtime_uniffi_contract_version(
+): Int
 
 
 }
@@ -944,14 +1170,38 @@ internal object UniffiLib {
 
     init {
         Native.register(UniffiLib::class.java, findLibraryName(componentName = "metered_realtime"))
+        uniffiCallbackInterfaceAudioPacketListener.register(this)
         uniffiCallbackInterfaceDataChannelListener.register(this)
+        uniffiCallbackInterfaceLocalTrackListener.register(this)
         uniffiCallbackInterfacePeerListener.register(this)
         uniffiCallbackInterfaceRemoteListener.register(this)
         uniffiCallbackInterfaceSignallingListener.register(this)
+        uniffiCallbackInterfaceSocketBinder.register(this)
         uniffiCallbackInterfaceTokenProvider.register(this)
+        uniffiCallbackInterfaceVideoFrameListener.register(this)
 
     }
-    external fun uniffi_metered_realtime_fn_clone_datachannel(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    external fun uniffi_metered_realtime_fn_clone_audiomix(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_audiomix(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_constructor_audiomix_new(`sampleRateHz`: Int,`channels`: Byte,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_audiomix_add(`ptr`: Long,`track`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_audiomix_inputs(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_audiomix_level(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiomix_pull_f32(`ptr`: Long,`samples`: Int,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiomix_pull_i16(`ptr`: Long,`samples`: Int,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiomix_remove(`ptr`: Long,`input`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiomix_set_gain(`ptr`: Long,`input`: Long,`gain`: Float,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_clone_datachannel(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
 external fun uniffi_metered_realtime_fn_free_datachannel(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
@@ -991,6 +1241,14 @@ external fun uniffi_metered_realtime_fn_method_datachannel_try_send_bytes(`ptr`:
 ): Long
 external fun uniffi_metered_realtime_fn_method_datachannel_try_send_text(`ptr`: Long,`text`: RustBuffer.ByValue,
 ): Long
+external fun uniffi_metered_realtime_fn_clone_audiopacketlistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_audiopacketlistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener(`vtable`: UniffiVTableCallbackInterfaceAudioPacketListener,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiopacketlistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,
+): Long
 external fun uniffi_metered_realtime_fn_clone_datachannellistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
 external fun uniffi_metered_realtime_fn_free_datachannellistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -998,6 +1256,14 @@ external fun uniffi_metered_realtime_fn_free_datachannellistener(`handle`: Long,
 external fun uniffi_metered_realtime_fn_init_callback_vtable_datachannellistener(`vtable`: UniffiVTableCallbackInterfaceDataChannelListener,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_datachannellistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,
+): Long
+external fun uniffi_metered_realtime_fn_clone_localtracklistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_localtracklistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener(`vtable`: UniffiVTableCallbackInterfaceLocalTrackListener,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localtracklistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,
 ): Long
 external fun uniffi_metered_realtime_fn_clone_peerlistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
@@ -1023,6 +1289,78 @@ external fun uniffi_metered_realtime_fn_init_callback_vtable_signallinglistener(
 ): Unit
 external fun uniffi_metered_realtime_fn_method_signallinglistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,
 ): Long
+external fun uniffi_metered_realtime_fn_clone_videoframelistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_videoframelistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener(`vtable`: UniffiVTableCallbackInterfaceVideoFrameListener,
+): Unit
+external fun uniffi_metered_realtime_fn_method_videoframelistener_on_events(`ptr`: Long,`events`: RustBuffer.ByValue,
+): Long
+external fun uniffi_metered_realtime_fn_clone_localaudiotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_localaudiotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_constructor_localaudiotrack_new(`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_encoding(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_id(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_level(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_next_events(`ptr`: Long,`max`: Int,
+): Long
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Double
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(`ptr`: Long,`bitrate`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding(`ptr`: Long,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_set_muted(`ptr`: Long,`muted`: Byte,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_shutdown(`ptr`: Long,
+): Long
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_target(`ptr`: Long,`peerId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_write_opus(`ptr`: Long,`packet`: RustBuffer.ByValue,`timestampUs`: Long,`begins`: Byte,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32(`ptr`: Long,`sampleRateHz`: Int,`channels`: Byte,`pcm`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16(`ptr`: Long,`sampleRateHz`: Int,`channels`: Byte,`pcm`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_clone_localvideotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_localvideotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_constructor_localvideotrack_new(`codec`: RustBuffer.ByValue,`id`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_localvideotrack_clear_listener(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localvideotrack_codec(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localvideotrack_id(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localvideotrack_next_events(`ptr`: Long,`max`: Int,
+): Long
+external fun uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Double
+external fun uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(`ptr`: Long,`bitrate`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localvideotrack_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localvideotrack_set_muted(`ptr`: Long,`muted`: Byte,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_localvideotrack_shutdown(`ptr`: Long,
+): Long
+external fun uniffi_metered_realtime_fn_method_localvideotrack_target(`ptr`: Long,`peerId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_localvideotrack_write(`ptr`: Long,`data`: RustBuffer.ByValue,`timestampUs`: Long,`keyFrame`: RustBuffer.ByValue,`rotationDegrees`: Short,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_clone_meteredpeer(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
 external fun uniffi_metered_realtime_fn_free_meteredpeer(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1031,6 +1369,10 @@ external fun uniffi_metered_realtime_fn_constructor_meteredpeer_new(`credential`
 ): Long
 external fun uniffi_metered_realtime_fn_constructor_meteredpeer_with_token_provider(`provider`: Long,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
 ): Long
+external fun uniffi_metered_realtime_fn_method_meteredpeer_add_stream(`ptr`: Long,`stream`: RustBuffer.ByValue,`metadataJson`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_meteredpeer_add_track(`ptr`: Long,`track`: RustBuffer.ByValue,`streamId`: RustBuffer.ByValue,`metadataJson`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_method_meteredpeer_channel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_meteredpeer_clear_listener(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1059,11 +1401,19 @@ external fun uniffi_metered_realtime_fn_method_meteredpeer_remote_peer(`ptr`: Lo
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_meteredpeer_remote_peers(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_meteredpeer_remove_stream(`ptr`: Long,`stream`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_meteredpeer_remove_track(`ptr`: Long,`trackId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_meteredpeer_replace_track(`ptr`: Long,`trackId`: RustBuffer.ByValue,`by`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_method_meteredpeer_send(`ptr`: Long,`dataJson`: RustBuffer.ByValue,
 ): Long
 external fun uniffi_metered_realtime_fn_method_meteredpeer_send_to(`ptr`: Long,`peerId`: RustBuffer.ByValue,`dataJson`: RustBuffer.ByValue,
 ): Long
 external fun uniffi_metered_realtime_fn_method_meteredpeer_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder(`ptr`: Long,`binder`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_meteredpeer_shutdown(`ptr`: Long,
 ): Long
@@ -1074,6 +1424,10 @@ external fun uniffi_metered_realtime_fn_method_meteredpeer_state(`ptr`: Long,uni
 external fun uniffi_metered_realtime_fn_method_meteredpeer_state_after(`ptr`: Long,`known`: RustBuffer.ByValue,
 ): Long
 external fun uniffi_metered_realtime_fn_method_meteredpeer_state_history(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json(`ptr`: Long,`stream`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json(`ptr`: Long,`trackId`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_clone_remotepeer(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
@@ -1110,6 +1464,68 @@ external fun uniffi_metered_realtime_fn_method_remotepeer_state_after(`ptr`: Lon
 external fun uniffi_metered_realtime_fn_method_remotepeer_state_history(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_remotepeer_stats(`ptr`: Long,
+): Long
+external fun uniffi_metered_realtime_fn_clone_audiooutput(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_audiooutput(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiooutput_is_ended(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Byte
+external fun uniffi_metered_realtime_fn_method_audiooutput_level(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiooutput_pull_f32(`ptr`: Long,`samples`: Int,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiooutput_pull_i16(`ptr`: Long,`samples`: Int,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_audiooutput_stats(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_clone_audiopackets(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_audiopackets(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiopackets_clear_listener(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiopackets_next_events(`ptr`: Long,`max`: Int,
+): Long
+external fun uniffi_metered_realtime_fn_method_audiopackets_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_audiopackets_shutdown(`ptr`: Long,
+): Long
+external fun uniffi_metered_realtime_fn_clone_remoteaudiotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_remoteaudiotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Byte
+external fun uniffi_metered_realtime_fn_method_remoteaudiotrack_level(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_method_remoteaudiotrack_packets(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_remoteaudiotrack_playout(`ptr`: Long,`sampleRateHz`: Int,`channels`: Byte,`bounds`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_remoteaudiotrack_stats(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_clone_remotevideotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_remotevideotrack(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_remotevideotrack_frames(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_remotevideotrack_stats(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_clone_videoframes(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_videoframes(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_videoframes_clear_listener(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_videoframes_next_events(`ptr`: Long,`max`: Int,
+): Long
+external fun uniffi_metered_realtime_fn_method_videoframes_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_videoframes_shutdown(`ptr`: Long,
 ): Long
 external fun uniffi_metered_realtime_fn_clone_signallingclient(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
@@ -1157,6 +1573,14 @@ external fun uniffi_metered_realtime_fn_method_signallingclient_unsubscribe(`ptr
 ): Long
 external fun uniffi_metered_realtime_fn_method_signallingclient_welcome(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_clone_socketbinder(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Long
+external fun uniffi_metered_realtime_fn_free_socketbinder(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_init_callback_vtable_socketbinder(`vtable`: UniffiVTableCallbackInterfaceSocketBinder,
+): Unit
+external fun uniffi_metered_realtime_fn_method_socketbinder_bind_socket(`ptr`: Long,`fileDescriptor`: Int,uniffi_out_err: UniffiRustCallStatus,
+): Unit
 external fun uniffi_metered_realtime_fn_clone_tokenprovider(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
 external fun uniffi_metered_realtime_fn_free_tokenprovider(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1582,6 +2006,33 @@ private fun UniffiCleaner.Companion.create(): UniffiCleaner = UniffiJnaCleaner()
 /**
  * @suppress
  */
+public object FfiConverterUByte: FfiConverter<UByte, Byte> {
+    override fun lift(value: Byte): UByte {
+        return value.toUByte()
+    }
+
+    fun lift(value: Int): UByte {
+        return value.toUByte()
+    }
+
+    override fun read(buf: ByteBuffer): UByte {
+        return lift(buf.get())
+    }
+
+    override fun lower(value: UByte): Byte {
+        return value.toByte()
+    }
+
+    override fun allocationSize(value: UByte) = 1UL
+
+    override fun write(value: UByte, buf: ByteBuffer) {
+        buf.put(value.toByte())
+    }
+}
+
+/**
+ * @suppress
+ */
 public object FfiConverterUShort: FfiConverter<UShort, Short> {
     override fun lift(value: Short): UShort {
         return value.toUShort()
@@ -1632,6 +2083,29 @@ public object FfiConverterUInt: FfiConverter<UInt, Int> {
 /**
  * @suppress
  */
+public object FfiConverterInt: FfiConverter<Int, Int> {
+    override fun lift(value: Int): Int {
+        return value
+    }
+
+    override fun read(buf: ByteBuffer): Int {
+        return buf.getInt()
+    }
+
+    override fun lower(value: Int): Int {
+        return value
+    }
+
+    override fun allocationSize(value: Int) = 4UL
+
+    override fun write(value: Int, buf: ByteBuffer) {
+        buf.putInt(value)
+    }
+}
+
+/**
+ * @suppress
+ */
 public object FfiConverterULong: FfiConverter<ULong, Long> {
     override fun lift(value: Long): ULong {
         return value.toULong()
@@ -1672,6 +2146,29 @@ public object FfiConverterLong: FfiConverter<Long, Long> {
 
     override fun write(value: Long, buf: ByteBuffer) {
         buf.putLong(value)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterFloat: FfiConverter<Float, Float> {
+    override fun lift(value: Float): Float {
+        return value
+    }
+
+    override fun read(buf: ByteBuffer): Float {
+        return buf.getFloat()
+    }
+
+    override fun lower(value: Float): Float {
+        return value
+    }
+
+    override fun allocationSize(value: Float) = 4UL
+
+    override fun write(value: Float, buf: ByteBuffer) {
+        buf.putFloat(value)
     }
 }
 
@@ -1794,6 +2291,1462 @@ public object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
     override fun write(value: ByteArray, buf: ByteBuffer) {
         buf.putInt(value.size)
         buf.put(value)
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+ * tracks and turn the gains.
+ */
+public interface AudioMixInterface {
+
+    /**
+     * Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+     * itself when it ends.
+     */
+    fun `add`(`track`: RemoteAudioTrack): kotlin.ULong
+
+    /**
+     * How many tracks are in it.
+     */
+    fun `inputs`(): kotlin.ULong
+
+    /**
+     * How loud it was since the last call.
+     */
+    fun `level`(): Level
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    fun `pullF32`(`samples`: kotlin.UInt): kotlin.ByteArray
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits. Up to one second.
+     */
+    fun `pullI16`(`samples`: kotlin.UInt): kotlin.ByteArray
+
+    /**
+     * Takes a track out.
+     */
+    fun `remove`(`input`: kotlin.ULong)
+
+    /**
+     * How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+     * nothing clicks.
+     */
+    fun `setGain`(`input`: kotlin.ULong, `gain`: kotlin.Float)
+
+    companion object
+}
+
+/**
+ * Mixes tracks for one loudspeaker, each with a gain of its own. The thread that plays pulls, others add
+ * tracks and turn the gains.
+ */
+open class AudioMix: Disposable, AutoCloseable, AudioMixInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * A mix that gives PCM of 8,000 to 48,000 Hz in one or two channels.
+     */
+    constructor(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_constructor_audiomix_new(
+
+        FfiConverterUInt.lower(`sampleRateHz`),FfiConverterUByte.lower(`channels`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_audiomix(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_audiomix(handle, status)
+        }
+    }
+
+
+    /**
+     * Adds a track, at gain 1.0; the number is what `remove` and `set_gain` call it. It leaves the mix by
+     * itself when it ends.
+     */
+    @Throws(SdkException::class)override fun `add`(`track`: RemoteAudioTrack): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_add(
+        it,
+        FfiConverterTypeRemoteAudioTrack.lower(`track`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How many tracks are in it.
+     */
+    @Throws(SdkException::class)override fun `inputs`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_inputs(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How loud it was since the last call.
+     */
+    @Throws(SdkException::class)override fun `level`(): Level {
+            return FfiConverterTypeLevel.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_level(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    @Throws(SdkException::class)override fun `pullF32`(`samples`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_f32(
+        it,
+        FfiConverterUInt.lower(`samples`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits. Up to one second.
+     */
+    @Throws(SdkException::class)override fun `pullI16`(`samples`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_pull_i16(
+        it,
+        FfiConverterUInt.lower(`samples`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Takes a track out.
+     */
+    @Throws(SdkException::class)override fun `remove`(`input`: kotlin.ULong)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_remove(
+        it,
+        FfiConverterULong.lower(`input`),_status)
+}
+    }
+
+
+
+
+    /**
+     * How loud a track is: 0.0 is silent, 1.0 unchanged, 4.0 the most. It moves there within 10 ms, so that
+     * nothing clicks.
+     */
+    @Throws(SdkException::class)override fun `setGain`(`input`: kotlin.ULong, `gain`: kotlin.Float)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiomix_set_gain(
+        it,
+        FfiConverterULong.lower(`input`),FfiConverterFloat.lower(`gain`),_status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioMix: FfiConverter<AudioMix, Long> {
+    override fun lower(value: AudioMix): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): AudioMix {
+        return AudioMix(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): AudioMix {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: AudioMix) = 8UL
+
+    override fun write(value: AudioMix, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+ * Detached when let go of.
+ */
+public interface AudioOutputInterface {
+
+    /**
+     * Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+     */
+    fun `isEnded`(): kotlin.Boolean
+
+    /**
+     * How loud the last 100 ms were; silence if nothing was pulled for half a second.
+     */
+    fun `level`(): Level
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    fun `pullF32`(`samples`: kotlin.UInt): kotlin.ByteArray
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+     */
+    fun `pullI16`(`samples`: kotlin.UInt): kotlin.ByteArray
+
+    /**
+     * What was counted and measured so far.
+     */
+    fun `stats`(): PlayoutStats
+
+    companion object
+}
+
+/**
+ * A sink of PCM. Pull from it at the pace of what plays it; what is lost or late on the way is concealed.
+ * Detached when let go of.
+ */
+open class AudioOutput: Disposable, AutoCloseable, AudioOutputInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_audiooutput(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_audiooutput(handle, status)
+        }
+    }
+
+
+    /**
+     * Whether the remote sends the track no more. What is on its way to the ear is still to be pulled.
+     */
+    @Throws(SdkException::class)override fun `isEnded`(): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_is_ended(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How loud the last 100 ms were; silence if nothing was pulled for half a second.
+     */
+    @Throws(SdkException::class)override fun `level`(): Level {
+            return FfiConverterTypeLevel.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_level(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * As `pull_i16`, with samples from -1.0 to 1.0 of 32 bits each.
+     */
+    @Throws(SdkException::class)override fun `pullF32`(`samples`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_f32(
+        it,
+        FfiConverterUInt.lower(`samples`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * So many samples of interleaved PCM, all channels counted, whose first moment is heard now: 16 bits
+     * each in little-endian order. Never waits; after the track's end it gives silence. Up to one second.
+     */
+    @Throws(SdkException::class)override fun `pullI16`(`samples`: kotlin.UInt): kotlin.ByteArray {
+            return FfiConverterByteArray.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_pull_i16(
+        it,
+        FfiConverterUInt.lower(`samples`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * What was counted and measured so far.
+     */
+    @Throws(SdkException::class)override fun `stats`(): PlayoutStats {
+            return FfiConverterTypePlayoutStats.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiooutput_stats(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioOutput: FfiConverter<AudioOutput, Long> {
+    override fun lower(value: AudioOutput): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): AudioOutput {
+        return AudioOutput(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): AudioOutput {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: AudioOutput) = 8UL
+
+    override fun write(value: AudioOutput, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Is told of the packets of a sink.
+ */
+public interface AudioPacketListener {
+
+    /**
+     * Packets as they came; the next ones come when this has returned.
+     */
+    suspend fun `onEvents`(`events`: List<PacketEvent>)
+
+    companion object
+}
+
+/**
+ * Is told of the packets of a sink.
+ */
+open class AudioPacketListenerImpl: Disposable, AutoCloseable, AudioPacketListener
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_audiopacketlistener(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_audiopacketlistener(handle, status)
+        }
+    }
+
+
+    /**
+     * Packets as they came; the next ones come when this has returned.
+     */
+    @Throws(CallbackException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `onEvents`(`events`: List<PacketEvent>) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_audiopacketlistener_on_events(
+                uniffiHandle,
+                FfiConverterSequenceTypePacketEvent.lower(`events`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        CallbackException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceAudioPacketListener {
+    internal object `onEvents`: UniffiCallbackInterfaceAudioPacketListenerMethod0 {
+        override fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypeAudioPacketListener.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`onEvents`(
+                    FfiConverterSequenceTypePacketEvent.lift(`events`),
+                )
+            }
+            val uniffiHandleSuccess = { _: Unit ->
+                val uniffiResult = UniffiForeignFutureResultVoid.UniffiByValue(
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid.UniffiByValue(
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: CallbackException -> FfiConverterTypeCallbackError.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeAudioPacketListener.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeAudioPacketListener.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceAudioPacketListener.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `onEvents`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_metered_realtime_fn_init_callback_vtable_audiopacketlistener(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioPacketListener: FfiConverter<AudioPacketListener, Long> {
+    internal val handleMap = UniffiHandleMap<AudioPacketListener>()
+
+    override fun lower(value: AudioPacketListener): Long {
+        if (value is AudioPacketListenerImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): AudioPacketListener {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return AudioPacketListenerImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): AudioPacketListener {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: AudioPacketListener) = 8UL
+
+    override fun write(value: AudioPacketListener, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A sink of Opus packets. Ends with its track.
+ */
+public interface AudioPacketsInterface {
+
+    /**
+     * Frees the listener.
+     */
+    fun `clearListener`()
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    suspend fun `nextEvents`(`max`: kotlin.UInt): List<PacketEvent>
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    fun `setListener`(`listener`: AudioPacketListener)
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    suspend fun `shutdown`()
+
+    companion object
+}
+
+/**
+ * A sink of Opus packets. Ends with its track.
+ */
+open class AudioPackets: Disposable, AutoCloseable, AudioPacketsInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_audiopackets(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_audiopackets(handle, status)
+        }
+    }
+
+
+    /**
+     * Frees the listener.
+     */
+    @Throws(SdkException::class)override fun `clearListener`()
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_clear_listener(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextEvents`(`max`: kotlin.UInt) : List<PacketEvent> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_next_events(
+                uniffiHandle,
+                FfiConverterUInt.lower(`max`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypePacketEvent.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    @Throws(SdkException::class)override fun `setListener`(`listener`: AudioPacketListener)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_set_listener(
+        it,
+        FfiConverterTypeAudioPacketListener.lower(`listener`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `shutdown`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_audiopackets_shutdown(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioPackets: FfiConverter<AudioPackets, Long> {
+    override fun lower(value: AudioPackets): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): AudioPackets {
+        return AudioPackets(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): AudioPackets {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: AudioPackets) = 8UL
+
+    override fun write(value: AudioPackets, buf: ByteBuffer) {
+        buf.putLong(lower(value))
     }
 }
 
@@ -2953,10 +4906,1499 @@ public object FfiConverterTypeDataChannelListener: FfiConverter<DataChannelListe
 
 
 /**
+ * Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+ * differ.
+ */
+public interface LocalAudioTrackInterface {
+
+    /**
+     * Frees the listener.
+     */
+    fun `clearListener`()
+
+    /**
+     * How PCM is encoded.
+     */
+    fun `encoding`(): OpusOptions
+
+    /**
+     * Its id.
+     */
+    fun `id`(): kotlin.String
+
+    /**
+     * How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+     */
+    fun `level`(): Level
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    suspend fun `nextEvents`(`max`: kotlin.UInt): List<LocalTrackEvent>
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    fun `reportedLoss`(): kotlin.Double
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    fun `setBitrate`(`bitrate`: TrackBitrate)
+
+    /**
+     * How PCM is encoded from now on.
+     */
+    fun `setEncoding`(`options`: OpusOptions)
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    fun `setListener`(`listener`: LocalTrackListener)
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track, and its time goes on.
+     */
+    fun `setMuted`(`muted`: kotlin.Boolean)
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    suspend fun `shutdown`()
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    fun `target`(`peerId`: kotlin.String? = null): Target?
+
+    /**
+     * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+     * track's own; `begins` says that it follows silence. Never waits.
+     */
+    fun `writeOpus`(`packet`: kotlin.ByteArray, `timestampUs`: kotlin.ULong, `begins`: kotlin.Boolean = false)
+
+    /**
+     * As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+     */
+    fun `writePcmF32`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `pcm`: kotlin.ByteArray)
+
+    /**
+     * Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+     * recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+     *
+     * Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+     * written while muted is dropped.
+     */
+    fun `writePcmI16`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `pcm`: kotlin.ByteArray)
+
+    companion object
+}
+
+/**
+ * Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
+ * differ.
+ */
+open class LocalAudioTrack: Disposable, AutoCloseable, LocalAudioTrackInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * A track with this id, which must differ from every other's, or with one of its own.
+     */
+    constructor(`id`: kotlin.String? = null) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_constructor_localaudiotrack_new(
+
+        FfiConverterOptionalString.lower(`id`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_localaudiotrack(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_localaudiotrack(handle, status)
+        }
+    }
+
+
+    /**
+     * Frees the listener.
+     */
+    @Throws(SdkException::class)override fun `clearListener`()
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_clear_listener(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * How PCM is encoded.
+     */
+    @Throws(SdkException::class)override fun `encoding`(): OpusOptions {
+            return FfiConverterTypeOpusOptions.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_encoding(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Its id.
+     */
+    @Throws(SdkException::class)override fun `id`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_id(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How loud the last 100 ms of PCM were; silence while muted, and when nothing is written.
+     */
+    @Throws(SdkException::class)override fun `level`(): Level {
+            return FfiConverterTypeLevel.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_level(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextEvents`(`max`: kotlin.UInt) : List<LocalTrackEvent> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_next_events(
+                uniffiHandle,
+                FfiConverterUInt.lower(`max`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeLocalTrackEvent.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    @Throws(SdkException::class)override fun `reportedLoss`(): kotlin.Double {
+            return FfiConverterDouble.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_reported_loss(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Priority and bounds; 16 to 64 kbit/s before. They count from the next report of each remote on.
+     */
+    @Throws(SdkException::class)override fun `setBitrate`(`bitrate`: TrackBitrate)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_bitrate(
+        it,
+        FfiConverterTypeTrackBitrate.lower(`bitrate`),_status)
+}
+    }
+
+
+
+
+    /**
+     * How PCM is encoded from now on.
+     */
+    @Throws(SdkException::class)override fun `setEncoding`(`options`: OpusOptions)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_encoding(
+        it,
+        FfiConverterTypeOpusOptions.lower(`options`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    @Throws(SdkException::class)override fun `setListener`(`listener`: LocalTrackListener)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_listener(
+        it,
+        FfiConverterTypeLocalTrackListener.lower(`listener`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track, and its time goes on.
+     */
+    @Throws(SdkException::class)override fun `setMuted`(`muted`: kotlin.Boolean)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_set_muted(
+        it,
+        FfiConverterBoolean.lower(`muted`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `shutdown`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_shutdown(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    @Throws(SdkException::class)override fun `target`(`peerId`: kotlin.String?): Target? {
+            return FfiConverterOptionalTypeTarget.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_target(
+        it,
+        FfiConverterOptionalString.lower(`peerId`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Hands an Opus packet to every remote. `timestamp_us` is the time of its first sample on a clock of the
+     * track's own; `begins` says that it follows silence. Never waits.
+     */
+    @Throws(SdkException::class)override fun `writeOpus`(`packet`: kotlin.ByteArray, `timestampUs`: kotlin.ULong, `begins`: kotlin.Boolean)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_opus(
+        it,
+        FfiConverterByteArray.lower(`packet`),FfiConverterULong.lower(`timestampUs`),FfiConverterBoolean.lower(`begins`),_status)
+}
+    }
+
+
+
+
+    /**
+     * As `write_pcm_i16`, for samples from -1.0 to 1.0 of 32 bits each.
+     */
+    @Throws(SdkException::class)override fun `writePcmF32`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `pcm`: kotlin.ByteArray)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_f32(
+        it,
+        FfiConverterUInt.lower(`sampleRateHz`),FfiConverterUByte.lower(`channels`),FfiConverterByteArray.lower(`pcm`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Takes interleaved PCM, 16 bits per sample in little-endian order, in chunks of any size as it is
+     * recorded: encodes it and hands it to every remote. 8,000 to 48,000 Hz, one or two channels.
+     *
+     * Never waits, and takes as long as the encoder does: about a sixtieth of what the sound lasts. What is
+     * written while muted is dropped.
+     */
+    @Throws(SdkException::class)override fun `writePcmI16`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `pcm`: kotlin.ByteArray)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localaudiotrack_write_pcm_i16(
+        it,
+        FfiConverterUInt.lower(`sampleRateHz`),FfiConverterUByte.lower(`channels`),FfiConverterByteArray.lower(`pcm`),_status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLocalAudioTrack: FfiConverter<LocalAudioTrack, Long> {
+    override fun lower(value: LocalAudioTrack): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): LocalAudioTrack {
+        return LocalAudioTrack(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): LocalAudioTrack {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: LocalAudioTrack) = 8UL
+
+    override fun write(value: LocalAudioTrack, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Is told of a local track's events.
+ */
+public interface LocalTrackListener {
+
+    /**
+     * Events in order; the next ones come when this has returned.
+     */
+    suspend fun `onEvents`(`events`: List<LocalTrackEvent>)
+
+    companion object
+}
+
+/**
+ * Is told of a local track's events.
+ */
+open class LocalTrackListenerImpl: Disposable, AutoCloseable, LocalTrackListener
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_localtracklistener(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_localtracklistener(handle, status)
+        }
+    }
+
+
+    /**
+     * Events in order; the next ones come when this has returned.
+     */
+    @Throws(CallbackException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `onEvents`(`events`: List<LocalTrackEvent>) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_localtracklistener_on_events(
+                uniffiHandle,
+                FfiConverterSequenceTypeLocalTrackEvent.lower(`events`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        CallbackException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceLocalTrackListener {
+    internal object `onEvents`: UniffiCallbackInterfaceLocalTrackListenerMethod0 {
+        override fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypeLocalTrackListener.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`onEvents`(
+                    FfiConverterSequenceTypeLocalTrackEvent.lift(`events`),
+                )
+            }
+            val uniffiHandleSuccess = { _: Unit ->
+                val uniffiResult = UniffiForeignFutureResultVoid.UniffiByValue(
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid.UniffiByValue(
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: CallbackException -> FfiConverterTypeCallbackError.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeLocalTrackListener.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeLocalTrackListener.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceLocalTrackListener.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `onEvents`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_metered_realtime_fn_init_callback_vtable_localtracklistener(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLocalTrackListener: FfiConverter<LocalTrackListener, Long> {
+    internal val handleMap = UniffiHandleMap<LocalTrackListener>()
+
+    override fun lower(value: LocalTrackListener): Long {
+        if (value is LocalTrackListenerImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): LocalTrackListener {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return LocalTrackListenerImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): LocalTrackListener {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: LocalTrackListener) = 8UL
+
+    override fun write(value: LocalTrackListener, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Pictures for the remotes, from an encoder of the app.
+ */
+public interface LocalVideoTrackInterface {
+
+    /**
+     * Frees the listener.
+     */
+    fun `clearListener`()
+
+    /**
+     * Its codec.
+     */
+    fun `codec`(): VideoCodec
+
+    /**
+     * Its id.
+     */
+    fun `id`(): kotlin.String
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    suspend fun `nextEvents`(`max`: kotlin.UInt): List<LocalTrackEvent>
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    fun `reportedLoss`(): kotlin.Double
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    fun `setBitrate`(`bitrate`: TrackBitrate)
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    fun `setListener`(`listener`: LocalTrackListener)
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+     */
+    fun `setMuted`(`muted`: kotlin.Boolean)
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    suspend fun `shutdown`()
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    fun `target`(`peerId`: kotlin.String? = null): Target?
+
+    /**
+     * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+     * next key frame, which is asked for.
+     *
+     * `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+     * AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+     * it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+     * far the remotes turn it clockwise: 0, 90, 180 or 270.
+     */
+    fun `write`(`data`: kotlin.ByteArray, `timestampUs`: kotlin.ULong, `keyFrame`: kotlin.Boolean? = null, `rotationDegrees`: kotlin.UShort = 0u)
+
+    companion object
+}
+
+/**
+ * Pictures for the remotes, from an encoder of the app.
+ */
+open class LocalVideoTrack: Disposable, AutoCloseable, LocalVideoTrackInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * A track with this id, which must differ from every other's, or with one of its own.
+     */
+    constructor(`codec`: VideoCodec, `id`: kotlin.String? = null) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_constructor_localvideotrack_new(
+
+        FfiConverterTypeVideoCodec.lower(`codec`),FfiConverterOptionalString.lower(`id`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_localvideotrack(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_localvideotrack(handle, status)
+        }
+    }
+
+
+    /**
+     * Frees the listener.
+     */
+    @Throws(SdkException::class)override fun `clearListener`()
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_clear_listener(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * Its codec.
+     */
+    @Throws(SdkException::class)override fun `codec`(): VideoCodec {
+            return FfiConverterTypeVideoCodec.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_codec(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Its id.
+     */
+    @Throws(SdkException::class)override fun `id`(): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_id(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after `shutdown`. The first pull or listener of
+     * all also gets what came before it.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextEvents`(`max`: kotlin.UInt) : List<LocalTrackEvent> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_next_events(
+                uniffiHandle,
+                FfiConverterUInt.lower(`max`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeLocalTrackEvent.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * The worst share of packets lost, 0 to 1, of what the remotes last reported.
+     */
+    @Throws(SdkException::class)override fun `reportedLoss`(): kotlin.Double {
+            return FfiConverterDouble.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_reported_loss(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next report of each remote on.
+     */
+    @Throws(SdkException::class)override fun `setBitrate`(`bitrate`: TrackBitrate)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_bitrate(
+        it,
+        FfiConverterTypeTrackBitrate.lower(`bitrate`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    @Throws(SdkException::class)override fun `setListener`(`listener`: LocalTrackListener)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_listener(
+        it,
+        FfiConverterTypeLocalTrackListener.lower(`listener`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+     */
+    @Throws(SdkException::class)override fun `setMuted`(`muted`: kotlin.Boolean)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_set_muted(
+        it,
+        FfiConverterBoolean.lower(`muted`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Frees this object's listener and ends its pulls; a peer that sends the track goes on with it. A second
+     * call does nothing.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `shutdown`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_shutdown(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * What an encoder for all remotes shall make, as the slowest decides; for one remote if its id is given.
+     * None while nobody, or it, gets the track.
+     */
+    @Throws(SdkException::class)override fun `target`(`peerId`: kotlin.String?): Target? {
+            return FfiConverterOptionalTypeTarget.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_target(
+        it,
+        FfiConverterOptionalString.lower(`peerId`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Hands a picture to every remote, and never waits: a remote that is too slow misses it and gets the
+     * next key frame, which is asked for.
+     *
+     * `data` is one access unit: VP8 and VP9 frames; H.264 in Annex B, or AVCC with lengths of four bytes;
+     * AV1 OBUs with their sizes. `timestamp_us` is when it was taken, on a clock of the track's own. Whether
+     * it is a key frame is read from the bitstream if `key_frame` is left out. `rotation_degrees` says how
+     * far the remotes turn it clockwise: 0, 90, 180 or 270.
+     */
+    @Throws(SdkException::class)override fun `write`(`data`: kotlin.ByteArray, `timestampUs`: kotlin.ULong, `keyFrame`: kotlin.Boolean?, `rotationDegrees`: kotlin.UShort)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_localvideotrack_write(
+        it,
+        FfiConverterByteArray.lower(`data`),FfiConverterULong.lower(`timestampUs`),FfiConverterOptionalBoolean.lower(`keyFrame`),FfiConverterUShort.lower(`rotationDegrees`),_status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLocalVideoTrack: FfiConverter<LocalVideoTrack, Long> {
+    override fun lower(value: LocalVideoTrack): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): LocalVideoTrack {
+        return LocalVideoTrack(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): LocalVideoTrack {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: LocalVideoTrack) = 8UL
+
+    override fun write(value: LocalVideoTrack, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * A peer in a room: it knows who is there, is connected to everyone, and stays so. It joins one room in
  * its life.
  */
 public interface MeteredPeerInterface {
+
+    /**
+     * Adds every track of a stream; the metadata, a JSON object, is said of each.
+     */
+    fun `addStream`(`stream`: MediaStream, `metadataJson`: kotlin.String? = null)
+
+    /**
+     * Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+     *
+     * With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+     * them before the track does. Adding a track again with the same stream changes nothing.
+     */
+    fun `addTrack`(`track`: LocalTrack, `streamId`: kotlin.String? = null, `metadataJson`: kotlin.String? = null)
 
     /**
      * The room, once joined.
@@ -3032,6 +6474,22 @@ public interface MeteredPeerInterface {
     fun `remotePeers`(): List<RemotePeer>
 
     /**
+     * Removes every track of a stream.
+     */
+    fun `removeStream`(`stream`: MediaStream)
+
+    /**
+     * Stops sending a track. One that was never added is none, and that is no error.
+     */
+    fun `removeTrack`(`trackId`: kotlin.String)
+
+    /**
+     * Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+     * same track go on. None silences it for those who have it, and forgets it.
+     */
+    fun `replaceTrack`(`trackId`: kotlin.String, `by`: LocalTrack?)
+
+    /**
      * Sends JSON to everyone in the room by way of the service; done at its ack.
      */
     suspend fun `send`(`dataJson`: kotlin.String)
@@ -3045,6 +6503,12 @@ public interface MeteredPeerInterface {
      * Hands all events to a listener, instead of one that was set before and of `next_events`.
      */
     fun `setListener`(`listener`: PeerListener)
+
+    /**
+     * Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+     * before. Set it before the join. `shutdown` frees it.
+     */
+    fun `setSocketBinder`(`binder`: SocketBinder)
 
     /**
      * Leaves the room if that was not done, and frees listener, token provider and tasks. Events from
@@ -3072,6 +6536,16 @@ public interface MeteredPeerInterface {
      * The latest changes of the state, the oldest first; at most 64.
      */
     fun `stateHistory`(): List<PeerStateChange>
+
+    /**
+     * What was said of a stream's first track that is published, as JSON.
+     */
+    fun `streamMetadataJson`(`stream`: MediaStream): kotlin.String?
+
+    /**
+     * What was said of a track when it was added, as JSON.
+     */
+    fun `trackMetadataJson`(`trackId`: kotlin.String): kotlin.String?
 
     companion object
 }
@@ -3186,6 +6660,41 @@ open class MeteredPeer: Disposable, AutoCloseable, MeteredPeerInterface
             UniffiLib.uniffi_metered_realtime_fn_clone_meteredpeer(handle, status)
         }
     }
+
+
+    /**
+     * Adds every track of a stream; the metadata, a JSON object, is said of each.
+     */
+    @Throws(SdkException::class)override fun `addStream`(`stream`: MediaStream, `metadataJson`: kotlin.String?)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_stream(
+        it,
+        FfiConverterTypeMediaStream.lower(`stream`),FfiConverterOptionalString.lower(`metadataJson`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+     *
+     * With a stream's id the remotes get it as part of that stream. The metadata, a JSON object, reaches
+     * them before the track does. Adding a track again with the same stream changes nothing.
+     */
+    @Throws(SdkException::class)override fun `addTrack`(`track`: LocalTrack, `streamId`: kotlin.String?, `metadataJson`: kotlin.String?)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_add_track(
+        it,
+        FfiConverterTypeLocalTrack.lower(`track`),FfiConverterOptionalString.lower(`streamId`),FfiConverterOptionalString.lower(`metadataJson`),_status)
+}
+    }
+
+
 
 
     /**
@@ -3448,6 +6957,55 @@ open class MeteredPeer: Disposable, AutoCloseable, MeteredPeerInterface
 
 
     /**
+     * Removes every track of a stream.
+     */
+    @Throws(SdkException::class)override fun `removeStream`(`stream`: MediaStream)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_stream(
+        it,
+        FfiConverterTypeMediaStream.lower(`stream`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Stops sending a track. One that was never added is none, and that is no error.
+     */
+    @Throws(SdkException::class)override fun `removeTrack`(`trackId`: kotlin.String)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_remove_track(
+        it,
+        FfiConverterString.lower(`trackId`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Puts another track of the same codec in a track's place, without a negotiation: the remotes see the
+     * same track go on. None silences it for those who have it, and forgets it.
+     */
+    @Throws(SdkException::class)override fun `replaceTrack`(`trackId`: kotlin.String, `by`: LocalTrack?)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_replace_track(
+        it,
+        FfiConverterString.lower(`trackId`),FfiConverterOptionalTypeLocalTrack.lower(`by`),_status)
+}
+    }
+
+
+
+
+    /**
      * Sends JSON to everyone in the room by way of the service; done at its ack.
      */
     @Throws(SdkException::class)
@@ -3507,6 +7065,23 @@ open class MeteredPeer: Disposable, AutoCloseable, MeteredPeerInterface
     UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_listener(
         it,
         FfiConverterTypePeerListener.lower(`listener`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Has each new socket of the connections to remotes bound by the app, instead of by one that was set
+     * before. Set it before the join. `shutdown` frees it.
+     */
+    @Throws(SdkException::class)override fun `setSocketBinder`(`binder`: SocketBinder)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_set_socket_binder(
+        it,
+        FfiConverterTypeSocketBinder.lower(`binder`),_status)
 }
     }
 
@@ -3608,6 +7183,40 @@ open class MeteredPeer: Disposable, AutoCloseable, MeteredPeerInterface
     UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_state_history(
         it,
         _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * What was said of a stream's first track that is published, as JSON.
+     */
+    @Throws(SdkException::class)override fun `streamMetadataJson`(`stream`: MediaStream): kotlin.String? {
+            return FfiConverterOptionalString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_stream_metadata_json(
+        it,
+        FfiConverterTypeMediaStream.lower(`stream`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * What was said of a track when it was added, as JSON.
+     */
+    @Throws(SdkException::class)override fun `trackMetadataJson`(`trackId`: kotlin.String): kotlin.String? {
+            return FfiConverterOptionalString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_meteredpeer_track_metadata_json(
+        it,
+        FfiConverterString.lower(`trackId`),_status)
 }
     }
     )
@@ -4008,6 +7617,359 @@ public object FfiConverterTypePeerListener: FfiConverter<PeerListener, Long> {
     override fun allocationSize(value: PeerListener) = 8UL
 
     override fun write(value: PeerListener, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Sound from a remote.
+ */
+public interface RemoteAudioTrackInterface {
+
+    /**
+     * Whether the remote sends it no more.
+     */
+    fun `isEnded`(): kotlin.Boolean
+
+    /**
+     * How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+     */
+    fun `level`(): Level
+
+    /**
+     * The Opus packets from now on, as they come.
+     */
+    fun `packets`(): AudioPackets
+
+    /**
+     * A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+     * what came in the last half second if it is the first.
+     */
+    fun `playout`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `bounds`: JitterBounds? = null): AudioOutput
+
+    /**
+     * Figures since the track came.
+     */
+    fun `stats`(): AudioStats
+
+    companion object
+}
+
+/**
+ * Sound from a remote.
+ */
+open class RemoteAudioTrack: Disposable, AutoCloseable, RemoteAudioTrackInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_remoteaudiotrack(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_remoteaudiotrack(handle, status)
+        }
+    }
+
+
+    /**
+     * Whether the remote sends it no more.
+     */
+    @Throws(SdkException::class)override fun `isEnded`(): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_is_ended(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+     */
+    @Throws(SdkException::class)override fun `level`(): Level {
+            return FfiConverterTypeLevel.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_level(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * The Opus packets from now on, as they come.
+     */
+    @Throws(SdkException::class)override fun `packets`(): AudioPackets {
+            return FfiConverterTypeAudioPackets.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_packets(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * A sink of PCM with a jitter buffer of its own: 8,000 to 48,000 Hz, one or two channels. It begins with
+     * what came in the last half second if it is the first.
+     */
+    @Throws(SdkException::class)override fun `playout`(`sampleRateHz`: kotlin.UInt, `channels`: kotlin.UByte, `bounds`: JitterBounds?): AudioOutput {
+            return FfiConverterTypeAudioOutput.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_playout(
+        it,
+        FfiConverterUInt.lower(`sampleRateHz`),FfiConverterUByte.lower(`channels`),FfiConverterOptionalTypeJitterBounds.lower(`bounds`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Figures since the track came.
+     */
+    @Throws(SdkException::class)override fun `stats`(): AudioStats {
+            return FfiConverterTypeAudioStats.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remoteaudiotrack_stats(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeRemoteAudioTrack: FfiConverter<RemoteAudioTrack, Long> {
+    override fun lower(value: RemoteAudioTrack): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): RemoteAudioTrack {
+        return RemoteAudioTrack(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): RemoteAudioTrack {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: RemoteAudioTrack) = 8UL
+
+    override fun write(value: RemoteAudioTrack, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -5002,6 +8964,312 @@ public object FfiConverterTypeRemotePeer: FfiConverter<RemotePeer, Long> {
     override fun allocationSize(value: RemotePeer) = 8UL
 
     override fun write(value: RemotePeer, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Pictures from a remote.
+ */
+public interface RemoteVideoTrackInterface {
+
+    /**
+     * A sink. It begins with the next key frame, which is asked for now.
+     */
+    fun `frames`(): VideoFrames
+
+    /**
+     * Asks the sender for a key frame, at most one per 300 ms.
+     */
+    fun `requestKeyFrame`()
+
+    /**
+     * Figures since the track came.
+     */
+    fun `stats`(): VideoStats
+
+    companion object
+}
+
+/**
+ * Pictures from a remote.
+ */
+open class RemoteVideoTrack: Disposable, AutoCloseable, RemoteVideoTrackInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_remotevideotrack(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_remotevideotrack(handle, status)
+        }
+    }
+
+
+    /**
+     * A sink. It begins with the next key frame, which is asked for now.
+     */
+    @Throws(SdkException::class)override fun `frames`(): VideoFrames {
+            return FfiConverterTypeVideoFrames.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_frames(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Asks the sender for a key frame, at most one per 300 ms.
+     */
+    @Throws(SdkException::class)override fun `requestKeyFrame`()
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * Figures since the track came.
+     */
+    @Throws(SdkException::class)override fun `stats`(): VideoStats {
+            return FfiConverterTypeVideoStats.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_stats(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeRemoteVideoTrack: FfiConverter<RemoteVideoTrack, Long> {
+    override fun lower(value: RemoteVideoTrack): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): RemoteVideoTrack {
+        return RemoteVideoTrack(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): RemoteVideoTrack {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: RemoteVideoTrack) = 8UL
+
+    override fun write(value: RemoteVideoTrack, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -6209,6 +10477,333 @@ public object FfiConverterTypeSignallingListener: FfiConverter<SignallingListene
 
 
 /**
+ * Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+ */
+public interface SocketBinder {
+
+    /**
+     * Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+     * it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+     * must not wait.
+     */
+    fun `bindSocket`(`fileDescriptor`: kotlin.Int)
+
+    companion object
+}
+
+/**
+ * Binds sockets to a network of the platform, such as Android's `Network.bindSocket` does.
+ */
+open class SocketBinderImpl: Disposable, AutoCloseable, SocketBinder
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_socketbinder(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_socketbinder(handle, status)
+        }
+    }
+
+
+    /**
+     * Called with the file descriptor of each new socket, before anything is sent. It is still the SDK's:
+     * it is not to be closed. If it fails, the socket is not used. It holds a thread of the SDK up, so it
+     * must not wait.
+     */
+    @Throws(CallbackException::class)override fun `bindSocket`(`fileDescriptor`: kotlin.Int)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(CallbackException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_socketbinder_bind_socket(
+        it,
+        FfiConverterInt.lower(`fileDescriptor`),_status)
+}
+    }
+
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceSocketBinder {
+    internal object `bindSocket`: UniffiCallbackInterfaceSocketBinderMethod0 {
+        override fun callback(`uniffiHandle`: Long,`fileDescriptor`: Int,`uniffiOutReturn`: Pointer,uniffiCallStatus: UniffiRustCallStatus,) {
+            val uniffiObj = FfiConverterTypeSocketBinder.handleMap.get(uniffiHandle)
+            val makeCall = { ->
+                uniffiObj.`bindSocket`(
+                    FfiConverterInt.lift(`fileDescriptor`),
+                )
+            }
+            val writeReturn = { _: Unit -> Unit }
+            uniffiTraitInterfaceCallWithError(
+                uniffiCallStatus,
+                makeCall,
+                writeReturn,
+                { e: CallbackException -> FfiConverterTypeCallbackError.lower(e) }
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeSocketBinder.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeSocketBinder.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceSocketBinder.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `bindSocket`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_metered_realtime_fn_init_callback_vtable_socketbinder(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSocketBinder: FfiConverter<SocketBinder, Long> {
+    internal val handleMap = UniffiHandleMap<SocketBinder>()
+
+    override fun lower(value: SocketBinder): Long {
+        if (value is SocketBinderImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): SocketBinder {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return SocketBinderImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): SocketBinder {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: SocketBinder) = 8UL
+
+    override fun write(value: SocketBinder, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * Gives a token for each connection.
  */
 public interface TokenProvider {
@@ -6456,6 +11051,918 @@ public object FfiConverterTypeTokenProvider: FfiConverter<TokenProvider, Long> {
 
     override fun write(value: TokenProvider, buf: ByteBuffer) {
         buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Is told of the pictures of a sink.
+ */
+public interface VideoFrameListener {
+
+    /**
+     * Pictures in decode order; the next ones come when this has returned.
+     */
+    suspend fun `onEvents`(`events`: List<FrameEvent>)
+
+    companion object
+}
+
+/**
+ * Is told of the pictures of a sink.
+ */
+open class VideoFrameListenerImpl: Disposable, AutoCloseable, VideoFrameListener
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_videoframelistener(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_videoframelistener(handle, status)
+        }
+    }
+
+
+    /**
+     * Pictures in decode order; the next ones come when this has returned.
+     */
+    @Throws(CallbackException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `onEvents`(`events`: List<FrameEvent>) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_videoframelistener_on_events(
+                uniffiHandle,
+                FfiConverterSequenceTypeFrameEvent.lower(`events`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        CallbackException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceVideoFrameListener {
+    internal object `onEvents`: UniffiCallbackInterfaceVideoFrameListenerMethod0 {
+        override fun callback(`uniffiHandle`: Long,`events`: RustBuffer.ByValue,`uniffiFutureCallback`: UniffiForeignFutureCompleteVoid,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypeVideoFrameListener.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`onEvents`(
+                    FfiConverterSequenceTypeFrameEvent.lift(`events`),
+                )
+            }
+            val uniffiHandleSuccess = { _: Unit ->
+                val uniffiResult = UniffiForeignFutureResultVoid.UniffiByValue(
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultVoid.UniffiByValue(
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: CallbackException -> FfiConverterTypeCallbackError.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeVideoFrameListener.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeVideoFrameListener.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceVideoFrameListener.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `onEvents`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeVideoFrameListener: FfiConverter<VideoFrameListener, Long> {
+    internal val handleMap = UniffiHandleMap<VideoFrameListener>()
+
+    override fun lower(value: VideoFrameListener): Long {
+        if (value is VideoFrameListenerImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): VideoFrameListener {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return VideoFrameListenerImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): VideoFrameListener {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: VideoFrameListener) = 8UL
+
+    override fun write(value: VideoFrameListener, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+ * it down, when it is of no more use.
+ */
+public interface VideoFramesInterface {
+
+    /**
+     * Frees the listener.
+     */
+    fun `clearListener`()
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    suspend fun `nextEvents`(`max`: kotlin.UInt): List<FrameEvent>
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    fun `setListener`(`listener`: VideoFrameListener)
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    suspend fun `shutdown`()
+
+    companion object
+}
+
+/**
+ * A sink of pictures. Ends with its track. One that is not pulled keeps up to 8 MiB; let go of it, or shut
+ * it down, when it is of no more use.
+ */
+open class VideoFrames: Disposable, AutoCloseable, VideoFramesInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_metered_realtime_fn_free_videoframes(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_metered_realtime_fn_clone_videoframes(handle, status)
+        }
+    }
+
+
+    /**
+     * Frees the listener.
+     */
+    @Throws(SdkException::class)override fun `clearListener`()
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_videoframes_clear_listener(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * Up to `max` events (1,024 at most), at least one; none after the track's end or `shutdown`.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextEvents`(`max`: kotlin.UInt) : List<FrameEvent> {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_videoframes_next_events(
+                uniffiHandle,
+                FfiConverterUInt.lower(`max`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterSequenceTypeFrameEvent.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Hands all events to a listener, instead of one that was set before and of `next_events`.
+     */
+    @Throws(SdkException::class)override fun `setListener`(`listener`: VideoFrameListener)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_videoframes_set_listener(
+        it,
+        FfiConverterTypeVideoFrameListener.lower(`listener`),_status)
+}
+    }
+
+
+
+
+    /**
+     * Ends the sink and frees its listener. A second call does nothing.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `shutdown`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_videoframes_shutdown(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_void(future) },
+        // lift function
+        { Unit },
+
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeVideoFrames: FfiConverter<VideoFrames, Long> {
+    override fun lower(value: VideoFrames): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): VideoFrames {
+        return VideoFrames(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): VideoFrames {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: VideoFrames) = 8UL
+
+    override fun write(value: VideoFrames, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+
+/**
+ * One picture, encoded: what a decoder takes at once.
+ */
+data class AccessUnit (
+    /**
+     * The codec.
+     */
+    val `codec`: VideoCodec
+    ,
+    /**
+     * The bitstream. H.264 is Annex B, AV1 is OBUs with their sizes.
+     */
+    val `data`: kotlin.ByteArray
+    ,
+    /**
+     * When it was taken, in microseconds on the sender's clock.
+     */
+    val `timestampUs`: kotlin.ULong
+    ,
+    /**
+     * Whether a decoder can begin here.
+     */
+    val `keyFrame`: kotlin.Boolean
+    ,
+    /**
+     * How far it must be turned clockwise: 0, 90, 180 or 270.
+     */
+    val `rotationDegrees`: kotlin.UShort
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAccessUnit: FfiConverterRustBuffer<AccessUnit> {
+    override fun read(buf: ByteBuffer): AccessUnit {
+        return AccessUnit(
+            FfiConverterTypeVideoCodec.read(buf),
+            FfiConverterByteArray.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterUShort.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AccessUnit) = (
+            FfiConverterTypeVideoCodec.allocationSize(value.`codec`) +
+            FfiConverterByteArray.allocationSize(value.`data`) +
+            FfiConverterULong.allocationSize(value.`timestampUs`) +
+            FfiConverterBoolean.allocationSize(value.`keyFrame`) +
+            FfiConverterUShort.allocationSize(value.`rotationDegrees`)
+    )
+
+    override fun write(value: AccessUnit, buf: ByteBuffer) {
+            FfiConverterTypeVideoCodec.write(value.`codec`, buf)
+            FfiConverterByteArray.write(value.`data`, buf)
+            FfiConverterULong.write(value.`timestampUs`, buf)
+            FfiConverterBoolean.write(value.`keyFrame`, buf)
+            FfiConverterUShort.write(value.`rotationDegrees`, buf)
+    }
+}
+
+
+
+/**
+ * An Opus packet.
+ */
+data class AudioPacket (
+    /**
+     * Counts packets, and wraps: tells what is lost or out of order.
+     */
+    val `sequence`: kotlin.UShort
+    ,
+    /**
+     * In samples at 48 kHz, and wraps.
+     */
+    val `timestamp`: kotlin.UInt
+    ,
+    /**
+     * Whether sound begins here after silence.
+     */
+    val `begins`: kotlin.Boolean
+    ,
+    /**
+     * The packet (RFC 6716 section 3).
+     */
+    val `payload`: kotlin.ByteArray
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioPacket: FfiConverterRustBuffer<AudioPacket> {
+    override fun read(buf: ByteBuffer): AudioPacket {
+        return AudioPacket(
+            FfiConverterUShort.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterByteArray.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AudioPacket) = (
+            FfiConverterUShort.allocationSize(value.`sequence`) +
+            FfiConverterUInt.allocationSize(value.`timestamp`) +
+            FfiConverterBoolean.allocationSize(value.`begins`) +
+            FfiConverterByteArray.allocationSize(value.`payload`)
+    )
+
+    override fun write(value: AudioPacket, buf: ByteBuffer) {
+            FfiConverterUShort.write(value.`sequence`, buf)
+            FfiConverterUInt.write(value.`timestamp`, buf)
+            FfiConverterBoolean.write(value.`begins`, buf)
+            FfiConverterByteArray.write(value.`payload`, buf)
+    }
+}
+
+
+
+/**
+ * Figures of a track of sound, since it came.
+ */
+data class AudioStats (
+    /**
+     * RTP packets, duplicates too.
+     */
+    val `packetsReceived`: kotlin.ULong
+    ,
+    /**
+     * Bytes of RTP payload.
+     */
+    val `bytesReceived`: kotlin.ULong
+    ,
+    /**
+     * Packets that did not come, or not yet.
+     */
+    val `packetsLost`: kotlin.ULong
+    ,
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    val `jitterMs`: kotlin.Double
+    ,
+    /**
+     * Samples at 48 kHz that were made up for lost packets, of the output that was opened last.
+     */
+    val `concealedSamples`: kotlin.ULong
+    ,
+    /**
+     * Times that this began, of that output.
+     */
+    val `concealments`: kotlin.ULong
+    ,
+    /**
+     * From a packet's arrival on the fastest way to its sound, of that output.
+     */
+    val `delayMs`: kotlin.Double
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAudioStats: FfiConverterRustBuffer<AudioStats> {
+    override fun read(buf: ByteBuffer): AudioStats {
+        return AudioStats(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterDouble.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterDouble.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AudioStats) = (
+            FfiConverterULong.allocationSize(value.`packetsReceived`) +
+            FfiConverterULong.allocationSize(value.`bytesReceived`) +
+            FfiConverterULong.allocationSize(value.`packetsLost`) +
+            FfiConverterDouble.allocationSize(value.`jitterMs`) +
+            FfiConverterULong.allocationSize(value.`concealedSamples`) +
+            FfiConverterULong.allocationSize(value.`concealments`) +
+            FfiConverterDouble.allocationSize(value.`delayMs`)
+    )
+
+    override fun write(value: AudioStats, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`packetsReceived`, buf)
+            FfiConverterULong.write(value.`bytesReceived`, buf)
+            FfiConverterULong.write(value.`packetsLost`, buf)
+            FfiConverterDouble.write(value.`jitterMs`, buf)
+            FfiConverterULong.write(value.`concealedSamples`, buf)
+            FfiConverterULong.write(value.`concealments`, buf)
+            FfiConverterDouble.write(value.`delayMs`, buf)
     }
 }
 
@@ -7094,6 +12601,108 @@ public object FfiConverterTypeIceServer: FfiConverterRustBuffer<IceServer> {
 
 
 /**
+ * Bounds of the delay between a packet's arrival and its sound.
+ */
+data class JitterBounds (
+    /**
+     * The delay that is steered to is never below.
+     */
+    val `minDelayMs`: kotlin.ULong = 10uL
+    ,
+    /**
+     * It is never above, and what waits longer is skipped; up to 5,000.
+     */
+    val `maxDelayMs`: kotlin.ULong = 500uL
+    ,
+    /**
+     * The delay before anything was measured.
+     */
+    val `startDelayMs`: kotlin.ULong = 40uL
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeJitterBounds: FfiConverterRustBuffer<JitterBounds> {
+    override fun read(buf: ByteBuffer): JitterBounds {
+        return JitterBounds(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: JitterBounds) = (
+            FfiConverterULong.allocationSize(value.`minDelayMs`) +
+            FfiConverterULong.allocationSize(value.`maxDelayMs`) +
+            FfiConverterULong.allocationSize(value.`startDelayMs`)
+    )
+
+    override fun write(value: JitterBounds, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`minDelayMs`, buf)
+            FfiConverterULong.write(value.`maxDelayMs`, buf)
+            FfiConverterULong.write(value.`startDelayMs`, buf)
+    }
+}
+
+
+
+/**
+ * How loud sound is, in decibels below full scale: 0.0 is full scale, -127.0 is silence.
+ */
+data class Level (
+    /**
+     * Root mean square.
+     */
+    val `rmsDbfs`: kotlin.Float
+    ,
+    /**
+     * The highest sample.
+     */
+    val `peakDbfs`: kotlin.Float
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLevel: FfiConverterRustBuffer<Level> {
+    override fun read(buf: ByteBuffer): Level {
+        return Level(
+            FfiConverterFloat.read(buf),
+            FfiConverterFloat.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Level) = (
+            FfiConverterFloat.allocationSize(value.`rmsDbfs`) +
+            FfiConverterFloat.allocationSize(value.`peakDbfs`)
+    )
+
+    override fun write(value: Level, buf: ByteBuffer) {
+            FfiConverterFloat.write(value.`rmsDbfs`, buf)
+            FfiConverterFloat.write(value.`peakDbfs`, buf)
+    }
+}
+
+
+
+/**
  * One line of the log.
  */
 data class LogRecord (
@@ -7165,6 +12774,62 @@ public object FfiConverterTypeLogRecord: FfiConverterRustBuffer<LogRecord> {
 
 
 /**
+ * Tracks that belong together: a remote plays them in time with each other.
+ */
+data class MediaStream (
+    /**
+     * Its id, which must differ from every other stream's.
+     */
+    val `id`: kotlin.String
+    ,
+    /**
+     * Its tracks.
+     */
+    val `tracks`: List<LocalTrack>
+
+): Disposable{
+
+
+
+
+
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+
+    Disposable.destroy(
+        this.`id`,
+        this.`tracks`
+    )
+    }
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeMediaStream: FfiConverterRustBuffer<MediaStream> {
+    override fun read(buf: ByteBuffer): MediaStream {
+        return MediaStream(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeLocalTrack.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: MediaStream) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterSequenceTypeLocalTrack.allocationSize(value.`tracks`)
+    )
+
+    override fun write(value: MediaStream, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterSequenceTypeLocalTrack.write(value.`tracks`, buf)
+    }
+}
+
+
+
+/**
  * A step of the negotiation with a remote failed. The SDK goes on by itself, but for the one named
  * `IceRestartExhaustedError`.
  */
@@ -7207,6 +12872,61 @@ public object FfiConverterTypeNegotiationFailure: FfiConverterRustBuffer<Negotia
     override fun write(value: NegotiationFailure, buf: ByteBuffer) {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterTypeErrorDetails.write(value.`details`, buf)
+    }
+}
+
+
+
+/**
+ * How sound is encoded.
+ */
+data class OpusOptions (
+    /**
+     * Speech or music.
+     */
+    val `application`: OpusApplication
+    ,
+    /**
+     * Bits per second, from 6,000 to 128,000.
+     */
+    val `bitrateBps`: kotlin.UInt
+    ,
+    /**
+     * In silence, a packet every 400 ms is enough.
+     */
+    val `dtx`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeOpusOptions: FfiConverterRustBuffer<OpusOptions> {
+    override fun read(buf: ByteBuffer): OpusOptions {
+        return OpusOptions(
+            FfiConverterTypeOpusApplication.read(buf),
+            FfiConverterUInt.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: OpusOptions) = (
+            FfiConverterTypeOpusApplication.allocationSize(value.`application`) +
+            FfiConverterUInt.allocationSize(value.`bitrateBps`) +
+            FfiConverterBoolean.allocationSize(value.`dtx`)
+    )
+
+    override fun write(value: OpusOptions, buf: ByteBuffer) {
+            FfiConverterTypeOpusApplication.write(value.`application`, buf)
+            FfiConverterUInt.write(value.`bitrateBps`, buf)
+            FfiConverterBoolean.write(value.`dtx`, buf)
     }
 }
 
@@ -7551,6 +13271,157 @@ public object FfiConverterTypePeerStateChange: FfiConverterRustBuffer<PeerStateC
 
 
 /**
+ * Figures of an output of sound, since it was opened. Samples are at 48 kHz.
+ */
+data class PlayoutStats (
+    /**
+     * Packets that arrived, whatever became of them.
+     */
+    val `packetsReceived`: kotlin.ULong
+    ,
+    /**
+     * Packets that came after their time, or were skipped to bound the delay.
+     */
+    val `packetsLate`: kotlin.ULong
+    ,
+    /**
+     * Packets that came again.
+     */
+    val `packetsDuplicate`: kotlin.ULong
+    ,
+    /**
+     * Packets that were not Opus, or that the codec refused.
+     */
+    val `packetsBroken`: kotlin.ULong
+    ,
+    /**
+     * Samples played from packets.
+     */
+    val `playedSamples`: kotlin.ULong
+    ,
+    /**
+     * Samples that the copy in a later packet stood in for.
+     */
+    val `fecSamples`: kotlin.ULong
+    ,
+    /**
+     * Samples that were concealed.
+     */
+    val `concealedSamples`: kotlin.ULong
+    ,
+    /**
+     * Stretches of concealment.
+     */
+    val `concealments`: kotlin.ULong
+    ,
+    /**
+     * Samples of comfort noise.
+     */
+    val `comfortSamples`: kotlin.ULong
+    ,
+    /**
+     * Samples left out to shorten the delay.
+     */
+    val `hurriedSamples`: kotlin.ULong
+    ,
+    /**
+     * Samples added to lengthen it.
+     */
+    val `waitedSamples`: kotlin.ULong
+    ,
+    /**
+     * Streams that ended in a jump of sequence or time.
+     */
+    val `restarts`: kotlin.ULong
+    ,
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    val `jitterMs`: kotlin.Double
+    ,
+    /**
+     * What the delay is steered to.
+     */
+    val `targetDelayMs`: kotlin.Double
+    ,
+    /**
+     * The delay of the last packet that was played.
+     */
+    val `delayMs`: kotlin.Double
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePlayoutStats: FfiConverterRustBuffer<PlayoutStats> {
+    override fun read(buf: ByteBuffer): PlayoutStats {
+        return PlayoutStats(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterDouble.read(buf),
+            FfiConverterDouble.read(buf),
+            FfiConverterDouble.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: PlayoutStats) = (
+            FfiConverterULong.allocationSize(value.`packetsReceived`) +
+            FfiConverterULong.allocationSize(value.`packetsLate`) +
+            FfiConverterULong.allocationSize(value.`packetsDuplicate`) +
+            FfiConverterULong.allocationSize(value.`packetsBroken`) +
+            FfiConverterULong.allocationSize(value.`playedSamples`) +
+            FfiConverterULong.allocationSize(value.`fecSamples`) +
+            FfiConverterULong.allocationSize(value.`concealedSamples`) +
+            FfiConverterULong.allocationSize(value.`concealments`) +
+            FfiConverterULong.allocationSize(value.`comfortSamples`) +
+            FfiConverterULong.allocationSize(value.`hurriedSamples`) +
+            FfiConverterULong.allocationSize(value.`waitedSamples`) +
+            FfiConverterULong.allocationSize(value.`restarts`) +
+            FfiConverterDouble.allocationSize(value.`jitterMs`) +
+            FfiConverterDouble.allocationSize(value.`targetDelayMs`) +
+            FfiConverterDouble.allocationSize(value.`delayMs`)
+    )
+
+    override fun write(value: PlayoutStats, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`packetsReceived`, buf)
+            FfiConverterULong.write(value.`packetsLate`, buf)
+            FfiConverterULong.write(value.`packetsDuplicate`, buf)
+            FfiConverterULong.write(value.`packetsBroken`, buf)
+            FfiConverterULong.write(value.`playedSamples`, buf)
+            FfiConverterULong.write(value.`fecSamples`, buf)
+            FfiConverterULong.write(value.`concealedSamples`, buf)
+            FfiConverterULong.write(value.`concealments`, buf)
+            FfiConverterULong.write(value.`comfortSamples`, buf)
+            FfiConverterULong.write(value.`hurriedSamples`, buf)
+            FfiConverterULong.write(value.`waitedSamples`, buf)
+            FfiConverterULong.write(value.`restarts`, buf)
+            FfiConverterDouble.write(value.`jitterMs`, buf)
+            FfiConverterDouble.write(value.`targetDelayMs`, buf)
+            FfiConverterDouble.write(value.`delayMs`, buf)
+    }
+}
+
+
+
+/**
  * A peer in a channel.
  */
 data class PresencePeer (
@@ -7838,12 +13709,30 @@ data class RemoteTrack (
      * What the remote says of it, as JSON. An object.
      */
     val `metadataJson`: kotlin.String?
+    ,
+    /**
+     * What comes on it.
+     */
+    val `media`: RemoteMedia
 
-){
+): Disposable{
 
 
 
 
+
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+
+    Disposable.destroy(
+        this.`trackId`,
+        this.`kind`,
+        this.`codec`,
+        this.`streamIds`,
+        this.`metadataJson`,
+        this.`media`
+    )
+    }
 
     companion object
 }
@@ -7859,6 +13748,7 @@ public object FfiConverterTypeRemoteTrack: FfiConverterRustBuffer<RemoteTrack> {
             FfiConverterString.read(buf),
             FfiConverterSequenceString.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterTypeRemoteMedia.read(buf),
         )
     }
 
@@ -7867,7 +13757,8 @@ public object FfiConverterTypeRemoteTrack: FfiConverterRustBuffer<RemoteTrack> {
             FfiConverterString.allocationSize(value.`kind`) +
             FfiConverterString.allocationSize(value.`codec`) +
             FfiConverterSequenceString.allocationSize(value.`streamIds`) +
-            FfiConverterOptionalString.allocationSize(value.`metadataJson`)
+            FfiConverterOptionalString.allocationSize(value.`metadataJson`) +
+            FfiConverterTypeRemoteMedia.allocationSize(value.`media`)
     )
 
     override fun write(value: RemoteTrack, buf: ByteBuffer) {
@@ -7876,6 +13767,7 @@ public object FfiConverterTypeRemoteTrack: FfiConverterRustBuffer<RemoteTrack> {
             FfiConverterString.write(value.`codec`, buf)
             FfiConverterSequenceString.write(value.`streamIds`, buf)
             FfiConverterOptionalString.write(value.`metadataJson`, buf)
+            FfiConverterTypeRemoteMedia.write(value.`media`, buf)
     }
 }
 
@@ -8096,6 +13988,109 @@ public object FfiConverterTypeSignallingOptions: FfiConverterRustBuffer<Signalli
 
 
 /**
+ * What an encoder shall make.
+ */
+data class Target (
+    /**
+     * Bits per second; 0 for nothing at all.
+     */
+    val `bitsPerSecond`: kotlin.ULong
+    ,
+    /**
+     * Pictures per second that look best at this bitrate; 0 for sound.
+     */
+    val `frameRate`: kotlin.UInt
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTarget: FfiConverterRustBuffer<Target> {
+    override fun read(buf: ByteBuffer): Target {
+        return Target(
+            FfiConverterULong.read(buf),
+            FfiConverterUInt.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Target) = (
+            FfiConverterULong.allocationSize(value.`bitsPerSecond`) +
+            FfiConverterUInt.allocationSize(value.`frameRate`)
+    )
+
+    override fun write(value: Target, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`bitsPerSecond`, buf)
+            FfiConverterUInt.write(value.`frameRate`, buf)
+    }
+}
+
+
+
+/**
+ * What a track wants of the bits to each remote.
+ */
+data class TrackBitrate (
+    /**
+     * Who gets more when there is too little.
+     */
+    val `priority`: TrackPriority
+    ,
+    /**
+     * Bits per second below which it is of no use. Sound gets them always; a picture gets them or nothing,
+     * but for the most important one, which goes on with what there is.
+     */
+    val `minimum`: kotlin.ULong
+    ,
+    /**
+     * Bits per second beyond which it does not get better. Not below the minimum.
+     */
+    val `maximum`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTrackBitrate: FfiConverterRustBuffer<TrackBitrate> {
+    override fun read(buf: ByteBuffer): TrackBitrate {
+        return TrackBitrate(
+            FfiConverterTypeTrackPriority.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: TrackBitrate) = (
+            FfiConverterTypeTrackPriority.allocationSize(value.`priority`) +
+            FfiConverterULong.allocationSize(value.`minimum`) +
+            FfiConverterULong.allocationSize(value.`maximum`)
+    )
+
+    override fun write(value: TrackBitrate, buf: ByteBuffer) {
+            FfiConverterTypeTrackPriority.write(value.`priority`, buf)
+            FfiConverterULong.write(value.`minimum`, buf)
+            FfiConverterULong.write(value.`maximum`, buf)
+    }
+}
+
+
+
+/**
  * A track's figures, in one direction.
  */
 data class TrackStats (
@@ -8257,6 +14252,101 @@ public object FfiConverterTypeTrackStats: FfiConverterRustBuffer<TrackStats> {
             FfiConverterULong.write(value.`keyFramesAsked`, buf)
             FfiConverterULong.write(value.`freezes`, buf)
             FfiConverterULong.write(value.`concealedSamples`, buf)
+    }
+}
+
+
+
+/**
+ * Figures of a track of pictures, since it came.
+ */
+data class VideoStats (
+    /**
+     * Whole pictures.
+     */
+    val `framesReceived`: kotlin.ULong
+    ,
+    /**
+     * Those of them that a decoder can begin with.
+     */
+    val `keyFramesReceived`: kotlin.ULong
+    ,
+    /**
+     * Bytes of RTP payload.
+     */
+    val `bytesReceived`: kotlin.ULong
+    ,
+    /**
+     * RTP packets.
+     */
+    val `packetsReceived`: kotlin.ULong
+    ,
+    /**
+     * Packets that never came, nor their retransmissions in time.
+     */
+    val `packetsLost`: kotlin.ULong
+    ,
+    /**
+     * Times that a key frame was asked for because of losses.
+     */
+    val `keyFramesAsked`: kotlin.ULong
+    ,
+    /**
+     * Times without a picture for a second.
+     */
+    val `freezes`: kotlin.ULong
+    ,
+    /**
+     * Variation of the transit time (RFC 3550 section 6.4.1).
+     */
+    val `jitterMs`: kotlin.Double
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeVideoStats: FfiConverterRustBuffer<VideoStats> {
+    override fun read(buf: ByteBuffer): VideoStats {
+        return VideoStats(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterDouble.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: VideoStats) = (
+            FfiConverterULong.allocationSize(value.`framesReceived`) +
+            FfiConverterULong.allocationSize(value.`keyFramesReceived`) +
+            FfiConverterULong.allocationSize(value.`bytesReceived`) +
+            FfiConverterULong.allocationSize(value.`packetsReceived`) +
+            FfiConverterULong.allocationSize(value.`packetsLost`) +
+            FfiConverterULong.allocationSize(value.`keyFramesAsked`) +
+            FfiConverterULong.allocationSize(value.`freezes`) +
+            FfiConverterDouble.allocationSize(value.`jitterMs`)
+    )
+
+    override fun write(value: VideoStats, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`framesReceived`, buf)
+            FfiConverterULong.write(value.`keyFramesReceived`, buf)
+            FfiConverterULong.write(value.`bytesReceived`, buf)
+            FfiConverterULong.write(value.`packetsReceived`, buf)
+            FfiConverterULong.write(value.`packetsLost`, buf)
+            FfiConverterULong.write(value.`keyFramesAsked`, buf)
+            FfiConverterULong.write(value.`freezes`, buf)
+            FfiConverterDouble.write(value.`jitterMs`, buf)
     }
 }
 
@@ -8787,6 +14877,138 @@ public object FfiConverterTypeDataChannelEvent : FfiConverterRustBuffer<DataChan
 
 
 /**
+ * What a track of pictures has to say.
+ */
+sealed class FrameEvent {
+
+    /**
+     * A picture, in decode order. The first one of a sink is a key frame, and after a gap too.
+     */
+    data class Frame(
+        /**
+         * The picture.
+         */
+        val `unit`: ca.metered.realtime.ffi.AccessUnit) : FrameEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * No picture came for a second.
+     */
+    object Frozen : FrameEvent()
+
+
+    /**
+     * Pictures come again.
+     */
+    object Resumed : FrameEvent()
+
+
+    /**
+     * This sink was too slow: so many events are lost. It goes on with a key frame.
+     */
+    data class Lagged(
+        /**
+         * How many.
+         */
+        val `missed`: kotlin.ULong) : FrameEvent()
+
+    {
+
+
+        companion object
+    }
+
+
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFrameEvent : FfiConverterRustBuffer<FrameEvent>{
+    override fun read(buf: ByteBuffer): FrameEvent {
+        return when(buf.getInt()) {
+            1 -> FrameEvent.Frame(
+                FfiConverterTypeAccessUnit.read(buf),
+                )
+            2 -> FrameEvent.Frozen
+            3 -> FrameEvent.Resumed
+            4 -> FrameEvent.Lagged(
+                FfiConverterULong.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: FrameEvent) = when(value) {
+        is FrameEvent.Frame -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeAccessUnit.allocationSize(value.`unit`)
+            )
+        }
+        is FrameEvent.Frozen -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is FrameEvent.Resumed -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is FrameEvent.Lagged -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterULong.allocationSize(value.`missed`)
+            )
+        }
+    }
+
+    override fun write(value: FrameEvent, buf: ByteBuffer) {
+        when(value) {
+            is FrameEvent.Frame -> {
+                buf.putInt(1)
+                FfiConverterTypeAccessUnit.write(value.`unit`, buf)
+                Unit
+            }
+            is FrameEvent.Frozen -> {
+                buf.putInt(2)
+                Unit
+            }
+            is FrameEvent.Resumed -> {
+                buf.putInt(3)
+                Unit
+            }
+            is FrameEvent.Lagged -> {
+                buf.putInt(4)
+                FfiConverterULong.write(value.`missed`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
  * Which candidates may be used.
  */
 
@@ -8824,6 +15046,320 @@ public object FfiConverterTypeIceTransportPolicy: FfiConverterRustBuffer<IceTran
 
     override fun write(value: IceTransportPolicy, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * A track of either kind.
+ */
+sealed class LocalTrack: Disposable  {
+
+    /**
+     * Pictures.
+     */
+    data class Video(
+        /**
+         * The track.
+         */
+        val `track`: ca.metered.realtime.ffi.LocalVideoTrack) : LocalTrack()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * Sound.
+     */
+    data class Audio(
+        /**
+         * The track.
+         */
+        val `track`: ca.metered.realtime.ffi.LocalAudioTrack) : LocalTrack()
+
+    {
+
+
+        companion object
+    }
+
+
+
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        when(this) {
+            is LocalTrack.Video -> {
+
+    Disposable.destroy(
+        this.`track`
+    )
+
+            }
+            is LocalTrack.Audio -> {
+
+    Disposable.destroy(
+        this.`track`
+    )
+
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLocalTrack : FfiConverterRustBuffer<LocalTrack>{
+    override fun read(buf: ByteBuffer): LocalTrack {
+        return when(buf.getInt()) {
+            1 -> LocalTrack.Video(
+                FfiConverterTypeLocalVideoTrack.read(buf),
+                )
+            2 -> LocalTrack.Audio(
+                FfiConverterTypeLocalAudioTrack.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: LocalTrack) = when(value) {
+        is LocalTrack.Video -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeLocalVideoTrack.allocationSize(value.`track`)
+            )
+        }
+        is LocalTrack.Audio -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeLocalAudioTrack.allocationSize(value.`track`)
+            )
+        }
+    }
+
+    override fun write(value: LocalTrack, buf: ByteBuffer) {
+        when(value) {
+            is LocalTrack.Video -> {
+                buf.putInt(1)
+                FfiConverterTypeLocalVideoTrack.write(value.`track`, buf)
+                Unit
+            }
+            is LocalTrack.Audio -> {
+                buf.putInt(2)
+                FfiConverterTypeLocalAudioTrack.write(value.`track`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * What a track is told by its remotes.
+ */
+sealed class LocalTrackEvent {
+
+    /**
+     * The encoder shall make its next picture a key frame. At most one per 300 ms.
+     */
+    object KeyFrameWanted : LocalTrackEvent()
+
+
+    /**
+     * A remote takes the track.
+     */
+    data class CodecAgreed(
+        /**
+         * The remote.
+         */
+        val `peerId`: kotlin.String) : LocalTrackEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * A remote cannot take the track's codec and gets nothing of it.
+     */
+    data class CodecNotSupported(
+        /**
+         * The remote.
+         */
+        val `peerId`: kotlin.String,
+        /**
+         * Such as `video/H264`.
+         */
+        val `codec`: kotlin.String) : LocalTrackEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * What a remote's path has room for changed: by a tenth or more, and at most twice a second but for falls.
+     */
+    data class TargetBitrate(
+        /**
+         * The remote; none for all of them, as the slowest decides.
+         */
+        val `peerId`: kotlin.String?,
+        /**
+         * Bits per second that an encoder shall make; 0 for nothing at all.
+         */
+        val `bitsPerSecond`: kotlin.ULong,
+        /**
+         * Pictures per second that look best at this bitrate; 0 for sound.
+         */
+        val `frameRate`: kotlin.UInt) : LocalTrackEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * Events were not taken fast enough: so many of the oldest were dropped.
+     */
+    data class Lagged(
+        /**
+         * How many.
+         */
+        val `missed`: kotlin.ULong) : LocalTrackEvent()
+
+    {
+
+
+        companion object
+    }
+
+
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeLocalTrackEvent : FfiConverterRustBuffer<LocalTrackEvent>{
+    override fun read(buf: ByteBuffer): LocalTrackEvent {
+        return when(buf.getInt()) {
+            1 -> LocalTrackEvent.KeyFrameWanted
+            2 -> LocalTrackEvent.CodecAgreed(
+                FfiConverterString.read(buf),
+                )
+            3 -> LocalTrackEvent.CodecNotSupported(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            4 -> LocalTrackEvent.TargetBitrate(
+                FfiConverterOptionalString.read(buf),
+                FfiConverterULong.read(buf),
+                FfiConverterUInt.read(buf),
+                )
+            5 -> LocalTrackEvent.Lagged(
+                FfiConverterULong.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: LocalTrackEvent) = when(value) {
+        is LocalTrackEvent.KeyFrameWanted -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is LocalTrackEvent.CodecAgreed -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`peerId`)
+            )
+        }
+        is LocalTrackEvent.CodecNotSupported -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`peerId`)
+                + FfiConverterString.allocationSize(value.`codec`)
+            )
+        }
+        is LocalTrackEvent.TargetBitrate -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterOptionalString.allocationSize(value.`peerId`)
+                + FfiConverterULong.allocationSize(value.`bitsPerSecond`)
+                + FfiConverterUInt.allocationSize(value.`frameRate`)
+            )
+        }
+        is LocalTrackEvent.Lagged -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterULong.allocationSize(value.`missed`)
+            )
+        }
+    }
+
+    override fun write(value: LocalTrackEvent, buf: ByteBuffer) {
+        when(value) {
+            is LocalTrackEvent.KeyFrameWanted -> {
+                buf.putInt(1)
+                Unit
+            }
+            is LocalTrackEvent.CodecAgreed -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`peerId`, buf)
+                Unit
+            }
+            is LocalTrackEvent.CodecNotSupported -> {
+                buf.putInt(3)
+                FfiConverterString.write(value.`peerId`, buf)
+                FfiConverterString.write(value.`codec`, buf)
+                Unit
+            }
+            is LocalTrackEvent.TargetBitrate -> {
+                buf.putInt(4)
+                FfiConverterOptionalString.write(value.`peerId`, buf)
+                FfiConverterULong.write(value.`bitsPerSecond`, buf)
+                FfiConverterUInt.write(value.`frameRate`, buf)
+                Unit
+            }
+            is LocalTrackEvent.Lagged -> {
+                buf.putInt(5)
+                FfiConverterULong.write(value.`missed`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
     }
 }
 
@@ -8881,6 +15417,149 @@ public object FfiConverterTypeLogLevel: FfiConverterRustBuffer<LogLevel> {
 
     override fun write(value: LogLevel, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What the sound is, for the encoder's choice of tools.
+ */
+
+enum class OpusApplication {
+
+    /**
+     * Speech: intelligible at any bitrate.
+     */
+    VOICE,
+    /**
+     * Music and everything else: true to the original.
+     */
+    MUSIC;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeOpusApplication: FfiConverterRustBuffer<OpusApplication> {
+    override fun read(buf: ByteBuffer) = try {
+
+        OpusApplication.entries[buf.getInt() - 1]
+
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: OpusApplication) = 4UL
+
+    override fun write(value: OpusApplication, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What a track of sound has to say.
+ */
+sealed class PacketEvent {
+
+    /**
+     * A packet, as it came: late ones and duplicates too.
+     */
+    data class Packet(
+        /**
+         * The packet.
+         */
+        val `packet`: ca.metered.realtime.ffi.AudioPacket) : PacketEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * This sink was too slow: so many packets are lost.
+     */
+    data class Lagged(
+        /**
+         * How many.
+         */
+        val `missed`: kotlin.ULong) : PacketEvent()
+
+    {
+
+
+        companion object
+    }
+
+
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePacketEvent : FfiConverterRustBuffer<PacketEvent>{
+    override fun read(buf: ByteBuffer): PacketEvent {
+        return when(buf.getInt()) {
+            1 -> PacketEvent.Packet(
+                FfiConverterTypeAudioPacket.read(buf),
+                )
+            2 -> PacketEvent.Lagged(
+                FfiConverterULong.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: PacketEvent) = when(value) {
+        is PacketEvent.Packet -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeAudioPacket.allocationSize(value.`packet`)
+            )
+        }
+        is PacketEvent.Lagged -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterULong.allocationSize(value.`missed`)
+            )
+        }
+    }
+
+    override fun write(value: PacketEvent, buf: ByteBuffer) {
+        when(value) {
+            is PacketEvent.Packet -> {
+                buf.putInt(1)
+                FfiConverterTypeAudioPacket.write(value.`packet`, buf)
+                Unit
+            }
+            is PacketEvent.Lagged -> {
+                buf.putInt(2)
+                FfiConverterULong.write(value.`missed`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
     }
 }
 
@@ -9898,6 +16577,124 @@ public object FfiConverterTypeRemoteEvent : FfiConverterRustBuffer<RemoteEvent>{
 
 
 /**
+ * What comes on a track.
+ */
+sealed class RemoteMedia: Disposable  {
+
+    /**
+     * Pictures.
+     */
+    data class Video(
+        /**
+         * The track.
+         */
+        val `track`: ca.metered.realtime.ffi.RemoteVideoTrack) : RemoteMedia()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * Sound.
+     */
+    data class Audio(
+        /**
+         * The track.
+         */
+        val `track`: ca.metered.realtime.ffi.RemoteAudioTrack) : RemoteMedia()
+
+    {
+
+
+        companion object
+    }
+
+
+
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        when(this) {
+            is RemoteMedia.Video -> {
+
+    Disposable.destroy(
+        this.`track`
+    )
+
+            }
+            is RemoteMedia.Audio -> {
+
+    Disposable.destroy(
+        this.`track`
+    )
+
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeRemoteMedia : FfiConverterRustBuffer<RemoteMedia>{
+    override fun read(buf: ByteBuffer): RemoteMedia {
+        return when(buf.getInt()) {
+            1 -> RemoteMedia.Video(
+                FfiConverterTypeRemoteVideoTrack.read(buf),
+                )
+            2 -> RemoteMedia.Audio(
+                FfiConverterTypeRemoteAudioTrack.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: RemoteMedia) = when(value) {
+        is RemoteMedia.Video -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeRemoteVideoTrack.allocationSize(value.`track`)
+            )
+        }
+        is RemoteMedia.Audio -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeRemoteAudioTrack.allocationSize(value.`track`)
+            )
+        }
+    }
+
+    override fun write(value: RemoteMedia, buf: ByteBuffer) {
+        when(value) {
+            is RemoteMedia.Video -> {
+                buf.putInt(1)
+                FfiConverterTypeRemoteVideoTrack.write(value.`track`, buf)
+                Unit
+            }
+            is RemoteMedia.Audio -> {
+                buf.putInt(2)
+                FfiConverterTypeRemoteAudioTrack.write(value.`track`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
  * Where the connection to a remote stands.
  */
 
@@ -10205,7 +17002,7 @@ sealed class SdkException: kotlin.Exception() {
     }
 
     /**
-     * The peer's state does not allow the call.
+     * The peer's state, or the track's, does not allow the call.
      */
     class MeteredPeerStateException(
 
@@ -10215,9 +17012,9 @@ sealed class SdkException: kotlin.Exception() {
         val `details`: ErrorDetails,
 
         /**
-         * The peer's state.
+         * The peer's state, if that is what does not allow it.
          */
-        val `currentState`: kotlin.String,
+        val `currentState`: kotlin.String?,
 
         /**
          * The method.
@@ -10264,6 +17061,30 @@ sealed class SdkException: kotlin.Exception() {
         ) : SdkException() {
         override val message
             get() = "details=${ `details` }, size=${ `size` }, cap=${ `cap` }"
+    }
+
+    /**
+     * A track was not replaced for every remote.
+     */
+    class MeteredPeerReplaceTrackException(
+
+        /**
+         * Code, message, cause and fix.
+         */
+        val `details`: ErrorDetails,
+
+        /**
+         * Remotes that get the new track, by their ids.
+         */
+        val `succeeded`: List<kotlin.String>,
+
+        /**
+         * Remotes that still get the old one.
+         */
+        val `failed`: List<kotlin.String>
+        ) : SdkException() {
+        override val message
+            get() = "details=${ `details` }, succeeded=${ `succeeded` }, failed=${ `failed` }"
     }
 
     /**
@@ -10390,7 +17211,7 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 )
             13 -> SdkException.MeteredPeerStateException(
                 FfiConverterTypeErrorDetails.read(buf),
-                FfiConverterString.read(buf),
+                FfiConverterOptionalString.read(buf),
                 FfiConverterString.read(buf),
                 )
             14 -> SdkException.MeteredPeerSendException(
@@ -10401,13 +17222,18 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 FfiConverterULong.read(buf),
                 FfiConverterULong.read(buf),
                 )
-            16 -> SdkException.RemotePeerClosedException(
+            16 -> SdkException.MeteredPeerReplaceTrackException(
+                FfiConverterTypeErrorDetails.read(buf),
+                FfiConverterSequenceString.read(buf),
+                FfiConverterSequenceString.read(buf),
+                )
+            17 -> SdkException.RemotePeerClosedException(
                 FfiConverterTypeErrorDetails.read(buf),
                 )
-            17 -> SdkException.EngineException(
+            18 -> SdkException.EngineException(
                 FfiConverterTypeErrorDetails.read(buf),
                 )
-            18 -> SdkException.DataChannelOverflowException(
+            19 -> SdkException.DataChannelOverflowException(
                 FfiConverterTypeErrorDetails.read(buf),
                 FfiConverterOptionalULong.read(buf),
                 FfiConverterOptionalULong.read(buf),
@@ -10497,7 +17323,7 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
                 + FfiConverterTypeErrorDetails.allocationSize(value.`details`)
-                + FfiConverterString.allocationSize(value.`currentState`)
+                + FfiConverterOptionalString.allocationSize(value.`currentState`)
                 + FfiConverterString.allocationSize(value.`method`)
             )
             is SdkException.MeteredPeerSendException -> (
@@ -10511,6 +17337,13 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 + FfiConverterTypeErrorDetails.allocationSize(value.`details`)
                 + FfiConverterULong.allocationSize(value.`size`)
                 + FfiConverterULong.allocationSize(value.`cap`)
+            )
+            is SdkException.MeteredPeerReplaceTrackException -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterTypeErrorDetails.allocationSize(value.`details`)
+                + FfiConverterSequenceString.allocationSize(value.`succeeded`)
+                + FfiConverterSequenceString.allocationSize(value.`failed`)
             )
             is SdkException.RemotePeerClosedException -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
@@ -10612,7 +17445,7 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
             is SdkException.MeteredPeerStateException -> {
                 buf.putInt(13)
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
-                FfiConverterString.write(value.`currentState`, buf)
+                FfiConverterOptionalString.write(value.`currentState`, buf)
                 FfiConverterString.write(value.`method`, buf)
                 Unit
             }
@@ -10628,18 +17461,25 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 FfiConverterULong.write(value.`cap`, buf)
                 Unit
             }
-            is SdkException.RemotePeerClosedException -> {
+            is SdkException.MeteredPeerReplaceTrackException -> {
                 buf.putInt(16)
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
+                FfiConverterSequenceString.write(value.`succeeded`, buf)
+                FfiConverterSequenceString.write(value.`failed`, buf)
                 Unit
             }
-            is SdkException.EngineException -> {
+            is SdkException.RemotePeerClosedException -> {
                 buf.putInt(17)
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
                 Unit
             }
-            is SdkException.DataChannelOverflowException -> {
+            is SdkException.EngineException -> {
                 buf.putInt(18)
+                FfiConverterTypeErrorDetails.write(value.`details`, buf)
+                Unit
+            }
+            is SdkException.DataChannelOverflowException -> {
+                buf.putInt(19)
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
                 FfiConverterOptionalULong.write(value.`queued`, buf)
                 FfiConverterOptionalULong.write(value.`cap`, buf)
@@ -11234,6 +18074,112 @@ public object FfiConverterTypeSignallingState: FfiConverterRustBuffer<Signalling
 
 
 
+/**
+ * Who gets more when there is too little.
+ */
+
+enum class TrackPriority {
+
+    /**
+     * Half of low.
+     */
+    VERY_LOW,
+    /**
+     * What tracks have.
+     */
+    LOW,
+    /**
+     * Twice low.
+     */
+    MEDIUM,
+    /**
+     * Four times low.
+     */
+    HIGH;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeTrackPriority: FfiConverterRustBuffer<TrackPriority> {
+    override fun read(buf: ByteBuffer) = try {
+
+        TrackPriority.entries[buf.getInt() - 1]
+
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: TrackPriority) = 4UL
+
+    override fun write(value: TrackPriority, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * A codec of video.
+ */
+
+enum class VideoCodec {
+
+    /**
+     * VP8 (RFC 6386).
+     */
+    VP8,
+    /**
+     * VP9.
+     */
+    VP9,
+    /**
+     * H.264.
+     */
+    H264,
+    /**
+     * AV1.
+     */
+    AV1;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeVideoCodec: FfiConverterRustBuffer<VideoCodec> {
+    override fun read(buf: ByteBuffer) = try {
+
+        VideoCodec.entries[buf.getInt() - 1]
+
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: VideoCodec) = 4UL
+
+    override fun write(value: VideoCodec, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
 
 /**
  * @suppress
@@ -11366,6 +18312,38 @@ public object FfiConverterOptionalDouble: FfiConverterRustBuffer<kotlin.Double?>
 /**
  * @suppress
  */
+public object FfiConverterOptionalBoolean: FfiConverterRustBuffer<kotlin.Boolean?> {
+    override fun read(buf: ByteBuffer): kotlin.Boolean? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterBoolean.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.Boolean?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterBoolean.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.Boolean?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterBoolean.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalString: FfiConverterRustBuffer<kotlin.String?> {
     override fun read(buf: ByteBuffer): kotlin.String? {
         if (buf.get().toInt() == 0) {
@@ -11452,6 +18430,38 @@ public object FfiConverterOptionalTypeCandidatePairStats: FfiConverterRustBuffer
         } else {
             buf.put(1)
             FfiConverterTypeCandidatePairStats.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeJitterBounds: FfiConverterRustBuffer<JitterBounds?> {
+    override fun read(buf: ByteBuffer): JitterBounds? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeJitterBounds.read(buf)
+    }
+
+    override fun allocationSize(value: JitterBounds?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeJitterBounds.allocationSize(value)
+        }
+    }
+
+    override fun write(value: JitterBounds?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeJitterBounds.write(value, buf)
         }
     }
 }
@@ -11590,6 +18600,38 @@ public object FfiConverterOptionalTypeReconnectOptions: FfiConverterRustBuffer<R
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeTarget: FfiConverterRustBuffer<Target?> {
+    override fun read(buf: ByteBuffer): Target? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeTarget.read(buf)
+    }
+
+    override fun allocationSize(value: Target?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeTarget.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Target?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeTarget.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeWelcome: FfiConverterRustBuffer<Welcome?> {
     override fun read(buf: ByteBuffer): Welcome? {
         if (buf.get().toInt() == 0) {
@@ -11644,6 +18686,38 @@ public object FfiConverterOptionalTypeIceTransportPolicy: FfiConverterRustBuffer
         } else {
             buf.put(1)
             FfiConverterTypeIceTransportPolicy.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeLocalTrack: FfiConverterRustBuffer<LocalTrack?> {
+    override fun read(buf: ByteBuffer): LocalTrack? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeLocalTrack.read(buf)
+    }
+
+    override fun allocationSize(value: LocalTrack?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeLocalTrack.allocationSize(value)
+        }
+    }
+
+    override fun write(value: LocalTrack?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeLocalTrack.write(value, buf)
         }
     }
 }
@@ -12076,6 +19150,118 @@ public object FfiConverterSequenceTypeDataChannelEvent: FfiConverterRustBuffer<L
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeDataChannelEvent.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeFrameEvent: FfiConverterRustBuffer<List<FrameEvent>> {
+    override fun read(buf: ByteBuffer): List<FrameEvent> {
+        val len = buf.getInt()
+        return List<FrameEvent>(len) {
+            FfiConverterTypeFrameEvent.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FrameEvent>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFrameEvent.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FrameEvent>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFrameEvent.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeLocalTrack: FfiConverterRustBuffer<List<LocalTrack>> {
+    override fun read(buf: ByteBuffer): List<LocalTrack> {
+        val len = buf.getInt()
+        return List<LocalTrack>(len) {
+            FfiConverterTypeLocalTrack.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LocalTrack>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLocalTrack.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LocalTrack>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLocalTrack.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeLocalTrackEvent: FfiConverterRustBuffer<List<LocalTrackEvent>> {
+    override fun read(buf: ByteBuffer): List<LocalTrackEvent> {
+        val len = buf.getInt()
+        return List<LocalTrackEvent>(len) {
+            FfiConverterTypeLocalTrackEvent.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<LocalTrackEvent>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeLocalTrackEvent.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<LocalTrackEvent>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeLocalTrackEvent.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypePacketEvent: FfiConverterRustBuffer<List<PacketEvent>> {
+    override fun read(buf: ByteBuffer): List<PacketEvent> {
+        val len = buf.getInt()
+        return List<PacketEvent>(len) {
+            FfiConverterTypePacketEvent.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<PacketEvent>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypePacketEvent.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<PacketEvent>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypePacketEvent.write(it, buf)
         }
     }
 }

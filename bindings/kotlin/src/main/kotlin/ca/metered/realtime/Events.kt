@@ -17,6 +17,7 @@ internal fun String.toElement(): JsonElement = Json.parseToJsonElement(this)
  * @property expiresAtUnixMs when the token ends; `null` for a publishable key
  * @property isReconnect whether a connection of this client preceded it since `connect`
  * @property maxMessageSize bytes that one frame of ours may have
+ * @property iceServers ICE servers for WebRTC, if the service gave any
  */
 public data class Welcome(
     val peerId: String,
@@ -24,10 +25,12 @@ public data class Welcome(
     val expiresAtUnixMs: Long?,
     val isReconnect: Boolean,
     val maxMessageSize: Long,
+    val iceServers: List<IceServer>?,
 )
 
 internal fun NativeWelcome.toPublic() = Welcome(
     peerId, serverTimeUnixMs?.toLong(), expiresAtUnixMs?.toLong(), isReconnect, maxMessageSize.toLong(),
+    iceServers?.map { IceServer(it.urls, it.username, it.credential) },
 )
 
 /**

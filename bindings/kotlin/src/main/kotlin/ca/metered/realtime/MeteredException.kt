@@ -3,6 +3,7 @@ package ca.metered.realtime
 import ca.metered.realtime.ffi.ErrorDetails
 import ca.metered.realtime.ffi.InternalException as NativeInternalException
 import ca.metered.realtime.ffi.SdkException as Native
+import ca.metered.realtime.ffi.diagnoseCloseCode
 
 /**
  * What led to an error and what mends it, in words for the person who has to.
@@ -10,7 +11,15 @@ import ca.metered.realtime.ffi.SdkException as Native
  * @property cause one or two sentences on what led to it
  * @property fix one or two sentences on what to do
  */
-public data class Diagnosis(val cause: String, val fix: String)
+public data class Diagnosis(val cause: String, val fix: String) {
+    public companion object {
+        /** Of a close code, for apps that show them. */
+        public fun ofCloseCode(closeCode: Int): Diagnosis {
+            val code = closeCode.coerceIn(0, 0xffff).toUShort()
+            return native { diagnoseCloseCode(code) }.let { Diagnosis(it.cause, it.fix) }
+        }
+    }
+}
 
 /**
  * Why a call was not done. The subclasses are named as the JavaScript SDK's classes.
@@ -137,14 +146,14 @@ public class PreflightException internal constructor(
 ) : MeteredException(details)
 
 /**
- * The peer's state does not allow the call.
+ * The peer's state, or the track's, does not allow the call.
  *
- * @property currentState the peer's state
+ * @property currentState the peer's state, if that is what does not allow it
  * @property method the method
  */
 public class MeteredPeerStateException internal constructor(
     details: ErrorDetails,
-    public val currentState: String,
+    public val currentState: String?,
     public val method: String,
 ) : MeteredException(details)
 
@@ -161,6 +170,18 @@ public class MeteredPeerOversizedException internal constructor(
     details: ErrorDetails,
     public val size: Long,
     public val cap: Long,
+) : MeteredException(details)
+
+/**
+ * A track was not replaced for every remote.
+ *
+ * @property succeeded remotes that get the new track, by their ids
+ * @property failed remotes that still get the old one
+ */
+public class MeteredPeerReplaceTrackException internal constructor(
+    details: ErrorDetails,
+    public val succeeded: List<String>,
+    public val failed: List<String>,
 ) : MeteredException(details)
 
 /** The remote has left. */
@@ -200,6 +221,8 @@ internal fun Native.toPublic(): MeteredException = when (this) {
     is Native.MeteredPeerSendException -> MeteredPeerSendException(details)
     is Native.MeteredPeerOversizedException ->
         MeteredPeerOversizedException(details, size.toLong(), cap.toLong())
+    is Native.MeteredPeerReplaceTrackException ->
+        MeteredPeerReplaceTrackException(details, succeeded, failed)
     is Native.RemotePeerClosedException -> RemotePeerClosedException(details)
     is Native.EngineException -> EngineException(details)
     is Native.DataChannelOverflowException ->

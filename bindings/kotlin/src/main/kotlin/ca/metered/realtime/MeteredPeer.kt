@@ -138,6 +138,21 @@ public class MeteredPeer private constructor(private val native: Native) : Close
     public val lastFailure: Failure?
         get() = native { native.lastFailure() }?.let { failure(it.name, it.details) }
 
+    /** The latest changes of the state, the oldest first; at most 64. */
+    public val stateHistory: List<StateChange<PeerState>>
+        get() = native { native.stateHistory() }.map {
+            StateChange(it.atUnixMs.toLong(), it.from.toPublic(), it.to.toPublic(), it.reason)
+        }
+
+    /** What came and led to nothing. */
+    public val counters: PeerCounters get() = native { native.counters() }.toPublic()
+
+    /**
+     * The signalling client below, for its events and figures. Its connection is this peer's: to shut it down
+     * ends its events and nothing else.
+     */
+    public val signalling: SignallingClient by lazy { SignallingClient(native { native.signalling() }) }
+
     /** One of the others. */
     public fun remotePeer(peerId: String): RemotePeer? = native { native.remotePeer(peerId) }?.let(::RemotePeer)
 
@@ -161,6 +176,47 @@ public class MeteredPeer private constructor(private val native: Native) : Close
     /** Sends data to one peer by way of the service; done at its ack. */
     public suspend fun sendTo(peerId: String, data: JsonElement): Unit =
         native { native.sendTo(peerId, data.toString()) }
+
+    /**
+     * Sends a track to everyone in the room, and to everyone who comes; before the join as well.
+     *
+     * @param stream the remotes get it as part of this stream
+     * @param metadata an object that reaches them before the track does
+     */
+    public fun addTrack(
+        track: LocalTrack,
+        stream: MediaStream? = null,
+        metadata: JsonElement? = null,
+    ): Unit = native { native.addTrack(track.toNative(), stream?.id, metadata?.toString()) }
+
+    /** Stops sending a track. One that was never added is none, and that is no error. */
+    public fun removeTrack(track: LocalTrack): Unit = native { native.removeTrack(track.id) }
+
+    /**
+     * Puts another track of the same codec in a track's place, without a negotiation: the remotes see the same
+     * track go on. `null` silences it for those who have it, and forgets it. Not possible while reconnecting.
+     */
+    public fun replaceTrack(track: LocalTrack, by: LocalTrack?): Unit =
+        native { native.replaceTrack(track.id, by?.toNative()) }
+
+    /** Adds every track of a stream; the metadata, an object, is said of each. */
+    public fun addStream(stream: MediaStream, metadata: JsonElement? = null): Unit =
+        native { native.addStream(stream.toNative(), metadata?.toString()) }
+
+    /** Removes every track of a stream. */
+    public fun removeStream(stream: MediaStream): Unit = native { native.removeStream(stream.toNative()) }
+
+    /** What was said of a track when it was added. */
+    public fun trackMetadata(track: LocalTrack): JsonElement? =
+        native { native.trackMetadataJson(track.id) }?.toElement()
+
+    /** What was said of a stream's first track that is published. */
+    public fun streamMetadata(stream: MediaStream): JsonElement? =
+        native { native.streamMetadataJson(stream.toNative()) }?.toElement()
+
+    /** Has each new socket of the connections to remotes bound by the app. Set it before [join]. */
+    public fun setSocketBinder(binder: SocketBinder): Unit =
+        native { native.setSocketBinder(BinderAdapter(binder)) }
 
     /** The platform reports another network. */
     public fun networkChanged(): Unit = native { native.networkChanged() }

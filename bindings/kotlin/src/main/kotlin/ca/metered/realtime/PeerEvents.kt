@@ -2,6 +2,7 @@ package ca.metered.realtime
 
 import ca.metered.realtime.ffi.DataChannelEvent as NativeDataChannelEvent
 import ca.metered.realtime.ffi.ErrorDetails
+import ca.metered.realtime.ffi.IceFailure as NativeIceFailure
 import ca.metered.realtime.ffi.PeerEvent as NativePeerEvent
 import ca.metered.realtime.ffi.RemoteEvent as NativeRemoteEvent
 import kotlinx.serialization.json.JsonElement
@@ -129,11 +130,7 @@ public sealed interface RemoteEvent {
      * @property errorCode STUN error code 300 to 699, or 701 if the server could not be reached
      * @property failure what
      */
-    public data class IceFailed(
-        val url: String,
-        val errorCode: Int,
-        val failure: Failure,
-    ) : RemoteEvent
+    public data class IceFailed(val url: String, val errorCode: Int, val failure: Failure) : RemoteEvent
 
     /**
      * The remote sends a track.
@@ -143,6 +140,7 @@ public sealed interface RemoteEvent {
      * @property codec such as `video/VP8`; empty while unknown
      * @property streamIds the streams that it belongs to
      * @property metadata what the remote says of it, an object
+     * @property track what comes on it
      */
     public data class TrackAdded(
         val trackId: String,
@@ -150,6 +148,7 @@ public sealed interface RemoteEvent {
         val codec: String,
         val streamIds: List<String>,
         val metadata: JsonElement?,
+        val track: RemoteTrack,
     ) : RemoteEvent
 
     /**
@@ -195,15 +194,17 @@ public sealed interface RemoteEvent {
     public data class Lagged(val missed: Long) : RemoteEvent
 }
 
+internal fun NativeIceFailure.toPublic() =
+    RemoteEvent.IceFailed(url, errorCode.toInt(), failure("IceCandidateError", details))
+
 internal fun NativeRemoteEvent.toPublic(): RemoteEvent = when (this) {
     is NativeRemoteEvent.StateChange -> RemoteEvent.StateChange(from.toPublic(), to.toPublic())
     is NativeRemoteEvent.NegotiationFailed ->
         RemoteEvent.NegotiationFailed(failure(failure.name, failure.details))
-    is NativeRemoteEvent.IceFailed -> RemoteEvent.IceFailed(
-        failure.url, failure.errorCode.toInt(), failure("IceCandidateError", failure.details),
-    )
+    is NativeRemoteEvent.IceFailed -> failure.toPublic()
     is NativeRemoteEvent.TrackAdded -> RemoteEvent.TrackAdded(
         track.trackId, track.kind, track.codec, track.streamIds, track.metadataJson?.toElement(),
+        track.media.toPublic(),
     )
     is NativeRemoteEvent.DataChannelOpened -> RemoteEvent.DataChannelOpened(DataChannel(channel))
     is NativeRemoteEvent.StreamAdded -> RemoteEvent.StreamAdded(streamId, metadataJson?.toElement())

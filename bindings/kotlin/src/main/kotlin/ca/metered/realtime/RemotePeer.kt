@@ -1,6 +1,5 @@
 package ca.metered.realtime
 
-import ca.metered.realtime.ffi.ConnectionStats
 import ca.metered.realtime.ffi.RemotePeer as Native
 import ca.metered.realtime.ffi.RemoteState as NativeRemoteState
 import kotlinx.coroutines.CoroutineScope
@@ -60,6 +59,19 @@ public class RemotePeer internal constructor(private val native: Native) {
         { known -> native { native.stateAfter(known.toNative()) }.toPublic() },
     )
 
+    /** The latest changes of the state, the oldest first; at most 64. */
+    public val stateHistory: List<StateChange<RemoteState>>
+        get() = native { native.stateHistory() }.map {
+            StateChange(it.atUnixMs.toLong(), it.from.toPublic(), it.to.toPublic(), it.reason)
+        }
+
+    /** The latest failures of STUN and TURN servers and of candidates, the oldest first; at most 32. */
+    public val iceFailures: List<RemoteEvent.IceFailed>
+        get() = native { native.iceFailures() }.map { it.toPublic() }
+
+    /** What came from it and led to nothing. */
+    public val counters: RemoteCounters get() = native { native.counters() }.toPublic()
+
     /** Events in order, for any number of collectors. */
     public val events: Flow<RemoteEvent> =
         Inbox(scope, { max -> native { native.nextEvents(max) } }, { it.toPublic() }).events
@@ -77,7 +89,10 @@ public class RemotePeer internal constructor(private val native: Native) {
     ): DataChannel = DataChannel(native { native.openDataChannel(label, options.toNative()) })
 
     /** Figures of the connection; zeros without one. */
-    public suspend fun stats(): ConnectionStats = native { native.stats() }
+    public suspend fun stats(): ConnectionStats = native { native.stats() }.toPublic()
+
+    /** Ends this object's [events]; the connection stays, as it is the peer's. A second call does nothing. */
+    public suspend fun shutdown(): Unit = native { native.shutdown() }
 
     override fun toString(): String = "RemotePeer($id, ${state.value})"
 }

@@ -54,6 +54,15 @@ private fun SignallingState.toNative() = when (this) {
     SignallingState.CLOSED -> NativeState_.CLOSED
 }
 
+/** Which requests go first. */
+public enum class SendPriority {
+    /** Call set-up: before anything of the app. */
+    SIGNALLING,
+
+    /** The app's own data. */
+    APP,
+}
+
 /**
  * What waits and what is under way.
  *
@@ -89,7 +98,7 @@ internal class ProviderAdapter(private val provider: TokenProvider) : NativeToke
  *
  * Every call fails with a [MeteredException]. Cancelling a coroutine ends its call in the library.
  */
-public class SignallingClient private constructor(private val native: Native) : Closeable {
+public class SignallingClient internal constructor(private val native: Native) : Closeable {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val isClosed = AtomicBoolean(false)
 
@@ -130,6 +139,9 @@ public class SignallingClient private constructor(private val native: Native) : 
             Pacing(it.waitingSignalling.toLong(), it.waitingApp.toLong(), it.unanswered.toLong())
         }
 
+    /** What came and led to nothing, since [connect]. */
+    public val counters: SignallingCounters get() = native { native.counters() }.toPublic()
+
     /**
      * Connects; done at the server's welcome. The first attempt is not repeated, every later drop is mended.
      * Cancelled, the attempt is ended and the client can connect again.
@@ -160,8 +172,11 @@ public class SignallingClient private constructor(private val native: Native) : 
         native { native.publish(channel, data.toString()) }
 
     /** Hands data to one peer; done at the server's ack. */
-    public suspend fun send(peerId: String, data: JsonElement): Unit =
-        native { native.send(peerId, data.toString(), NativeSendPriority.APP) }
+    public suspend fun send(
+        peerId: String,
+        data: JsonElement,
+        priority: SendPriority = SendPriority.APP,
+    ): Unit = native { native.send(peerId, data.toString(), NativeSendPriority.entries[priority.ordinal]) }
 
     /** The platform reports another network. */
     public fun networkChanged(): Unit = native { native.networkChanged() }

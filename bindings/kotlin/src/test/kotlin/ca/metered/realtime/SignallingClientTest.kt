@@ -1,14 +1,9 @@
 package ca.metered.realtime
 
-import ca.metered.realtime.ffi.shutdownAll
-import java.io.File
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlinx.coroutines.CompletableDeferred
-import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.cancelAndJoin
-import kotlinx.coroutines.cancelChildren
-import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.toList
@@ -17,25 +12,12 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.serialization.json.JsonPrimitive
-import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 
 class SignallingClientTest {
-    private fun test(what: suspend CoroutineScope.(Server) -> Unit) = runBlocking {
-        Server().use { server ->
-            coroutineScope {
-                what(server)
-                coroutineContext.cancelChildren()
-            }
-        }
-    }
-
-    @AfterEach
-    fun endAll() = runBlocking { within { shutdownAll() } }
-
     private fun by(server: Server, limitMs: Long = 10_000, provider: TokenProvider) =
         SignallingClient(
             Credential.Provider(provider),
@@ -140,31 +122,38 @@ class SignallingClientTest {
     }
 
     @Test
-    fun `a client that is forgotten ends its connection`() = test { server ->
-        suspend fun connectAndForget() = within { server.client("alice").connect() }
-        connectAndForget()
-        within {
-            while (server.connections() > 0) {
-                System.gc()
-                delay(20)
+    fun `three clients at once hear each other and lose nothing`() = test { server ->
+        val names = listOf("alice", "bob", "carol")
+        val clients = names.associateWith(server::client)
+        val heard = clients.mapValues { (_, client) -> Collected(this, client.events) }
+        clients.values.map { launch { within { it.connect() } } }.joinAll()
+        clients.values.map { launch { within { it.subscribe("room") } } }.joinAll()
+        val each = 200
+        val talking = clients.values.map { launch { repeat(each) { n -> it.publish("room", JsonPrimitive(n)) } } }
+        for ((name, events) in heard) {
+            val counts = (names - name).associateWith { 0 }.toMutableMap()
+            while (counts.values.any { it < each }) {
+                val message = events.of<SignallingEvent.Message>()
+                assertEquals(JsonPrimitive(counts.getValue(message.from)), message.data)
+                counts.merge(message.from, 1, Int::plus)
             }
+        }
+        talking.joinAll()
+        for (client in clients.values) {
+            assertEquals(0, client.counters.malformedFrames + client.counters.lateAnswers)
+            within { client.shutdown() }
         }
     }
 
     @Test
-    fun `a thousand clients leave no thread and no handle`() = test { server ->
-        val token = server.token("alice")
-        suspend fun cycles(count: Int) = repeat(count) { n ->
-            val client = SignallingClient(Credential.Token(token), SignallingOptions(server.url))
-            if (n % 10 == 0) within { client.connect() }
-            within { client.shutdown() }
-        }
-        fun figures() = listOf("task", "fd").map { File("/proc/self/$it").list()!!.size }
-        cycles(200)
-        val (threads, handles) = figures()
-        cycles(1_000)
-        // The dispatcher's own threads come and go.
-        assertTrue(figures()[0] <= threads + 4, "threads: $threads before, ${figures()[0]} after")
-        assertTrue(figures()[1] <= handles + 2, "handles: $handles before, ${figures()[1]} after")
+    fun `a request of the app may go first`() = test { server ->
+        val (alice, bob) = listOf(server.client("alice"), server.client("bob"))
+        within { alice.connect() }
+        within { bob.connect() }
+        val events = Collected(this, bob.events)
+        within { alice.send("bob", JsonPrimitive("now"), SendPriority.SIGNALLING) }
+        assertEquals(JsonPrimitive("now"), events.of<SignallingEvent.Direct>().data)
+        alice.shutdown()
+        bob.shutdown()
     }
 }

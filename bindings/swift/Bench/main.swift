@@ -1,0 +1,76 @@
+// What bench/ffi runs: one JSON object on a line of its own, in microseconds and shares of a core.
+import Foundation
+import MeteredRealtimeFFI
+
+@testable import MeteredRealtime
+
+let accessUnit = 20 * 1_024
+let seconds = 5
+
+/// CPU time of the whole process so far.
+func processTime() -> Duration {
+    .seconds(Double(clock()) / Double(CLOCKS_PER_SEC))
+}
+
+/// Microseconds of CPU time, all threads, for each of so many, the code being warm.
+func micros(_ count: Int, _ work: (Int) async throws -> Void) async throws -> Double {
+    try await work(count)
+    let before = processTime()
+    try await work(count)
+    return (processTime() - before) / .microseconds(1) / Double(count)
+}
+
+/// The share of a core that the whole process takes meanwhile, the code being warm.
+func share(_ work: () async throws -> Void) async throws -> Double {
+    try await work()
+    let before = processTime()
+    let took = try await ContinuousClock().measure(work)
+    return (processTime() - before) / took
+}
+
+func read<Event>(_ events: AsyncStream<Event>, _ count: Int) async {
+    var left = count
+    for await _ in events {
+        left -= 1
+        if left == 0 { return }
+    }
+}
+
+func messages(_ bytes: Int, perSecond: UInt32) throws -> AsyncStream<MeteredRealtime.DataChannelEvent> {
+    let feed = try MessageFeed(bytes: UInt32(bytes), perSecond: perSecond, text: bytes == 100)
+    return Inbox { max in
+        try await nativeCall { try await feed.nextEvents(max: max) }.map(MeteredRealtime.DataChannelEvent.init)
+    }.stream()
+}
+
+func frames(perSecond: UInt32) throws -> AsyncStream<MeteredRealtime.FrameEvent> {
+    let feed = try FrameFeed(bytes: UInt32(accessUnit), perSecond: perSecond)
+    return Inbox(batch: mediaBatch) { max in
+        try await nativeCall { try await feed.nextEvents(max: max) }.map(MeteredRealtime.FrameEvent.init)
+    }.stream()
+}
+
+var figures: [String: Double] = [:]
+let client = try MeteredRealtime.SignallingClient(.apiKey("pk_live_bench"))
+figures["call"] = try await micros(200_000) { count in
+    for _ in 0..<count { _ = client.state }
+}
+let track = try MeteredRealtime.LocalVideoTrack(.vp8)
+figures["asyncCall"] = try await micros(20_000) { count in
+    for _ in 0..<count { try await track.shutdown() }
+}
+for (name, bytes, count) in [("event100", 100, 200_000), ("event64k", 65_536, 20_000)] {
+    figures[name] = try await micros(count) { await read(try messages(bytes, perSecond: 0), $0) }
+    figures[name + "Share"] = try await share {
+        await read(try messages(bytes, perSecond: 10_000), 10_000 * seconds)
+    }
+}
+let unit = Data(count: accessUnit)
+figures["frameOut"] = try await micros(20_000) { count in
+    for n in 0..<count { try track.write(unit, timestampUs: UInt64(n) * 33_333) }
+}
+figures["frameIn"] = try await micros(20_000) { await read(try frames(perSecond: 0), $0) }
+figures["frameInShare"] = try await share { await read(try frames(perSecond: 30), 30 * seconds) }
+print(String(decoding: try JSONEncoder().encode(figures), as: UTF8.self))
+try await client.shutdown()
+try await MeteredSDK.shutdownAll()
