@@ -21,7 +21,7 @@
 //! `failed {code}` and is heard.
 //!
 //! [`protocol`] reads and writes messages, [`send`] and [`offers`] are the sender, [`receive`] and [`take`]
-//! the receiver, [`store`] and [`names`] what it puts on the disk, [`report`] what people and scripts see.
+//! the receiver, [`store`] and [`names`](crate::names) what it puts on the disk, [`report`] what people and scripts see.
 
 mod error;
 mod offers;

@@ -1,7 +1,7 @@
 //! Messages of `metered-file-1`, and the channel that carries them.
 //!
 //! Nothing that the other side says is believed: every length has a bound, and its words never reach the
-//! terminal but by way of [`super::names`].
+//! terminal but by way of [`crate::names`].
 
 use std::fmt;
 
