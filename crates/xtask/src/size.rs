@@ -27,7 +27,7 @@ pub struct Build {
 /// What ships: fat LTO.
 pub const SHIPPED: Build = Build { kind: Kind::Shipped, committed: None, limit: Some(LIMIT) };
 /// Thin LTO, which CI has the time for.
-pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(8_384_160), limit: None };
+pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(8_299_080), limit: None };
 
 /// Crates that the report names.
 const SHOWN: usize = 20;
