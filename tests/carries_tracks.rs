@@ -240,3 +240,41 @@ async fn a_track_is_replaced_silenced_removed_and_added_again() {
     bob.peer.close().await;
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_channel_opens_on_a_call_however_long_that_has_gone_on() {
+    let server = server().await;
+    for (n, wait) in [0, 10, 30, 60, 120, 250].into_iter().enumerate() {
+        // Who has the tracks is polite in one half of the rounds and opens the channel in the other.
+        let ids = [["alice", "bob"], ["zoe", "bob"]][n % 2];
+        let mut caller = Member::joined(&server, ids[0]).await;
+        let sound = LocalAudioTrack::default();
+        caller.peer.add_track(&sound, None, None).unwrap();
+        let mut callee = Member::joined(&server, ids[1]).await;
+        let (there, back) = (caller.other().await, callee.other().await);
+        let mut heard = back.events();
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let ends = if n % 3 == 0 { [&there, &back] } else { [&back, &there] };
+        let mut events = ends[1].events();
+        let channel = ends[0].open_data_channel("chat", DataChannelOptions::default()).await.unwrap();
+        within(channel.send_text("hello")).await.unwrap();
+        let arrived = incoming_channel(&mut events).await;
+        let mut messages = arrived.events();
+        assert_eq!(message(&mut messages).await, ChannelMessage::Text("hello".into()), "{wait} ms");
+        assert_eq!(track(&mut heard).await.track_id, sound.id());
+        for remote in ends {
+            let stats = within(remote.stats()).await.unwrap();
+            let labels: Vec<_> = stats.channels.iter().map(|channel| &*channel.label).collect();
+            assert_eq!(labels, ["chat"], "only what somebody opened");
+        }
+        // The m-lines that follow fit in with the first ones.
+        let picture = LocalVideoTrack::new(VideoCodec::Vp8);
+        caller.peer.add_track(&picture, None, None).unwrap();
+        assert_eq!(track(&mut heard).await.track_id, picture.id());
+        within(channel.send_text("still here")).await.unwrap();
+        assert_eq!(message(&mut messages).await, ChannelMessage::Text("still here".into()));
+        caller.peer.close().await;
+        callee.peer.close().await;
+    }
+    server.shutdown().await;
+}

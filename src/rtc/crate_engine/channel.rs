@@ -15,6 +15,9 @@ use super::association::Association;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Channel, ChannelEvent, ChannelInit, ChannelMessage};
 
+/// The number of the channel that is there for its m-line alone. RFC 8832 section 6 lets nobody else use it.
+pub(super) const UNUSED_STREAM: u16 = u16::MAX;
+
 pub(super) struct CrateChannel {
     /// Empty until the association can carry it.
     channel: OnceCell<Arc<dyn DataChannel>>,

@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::transport::RTCIceCandidatePair;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use webrtc::peer_connection::{
     PeerConnection, RTCConfigurationBuilder, RTCIceCandidateInit, RTCIceCandidateType,
     RTCIceTransportPolicy, RTCSdpType, RTCSessionDescription, StatsSelector,
 };
 
-use super::channel::{self, CrateChannel};
+use super::channel::{self, CrateChannel, UNUSED_STREAM};
 use super::congestion::Feedback;
 use super::handler::Handler;
 use super::senders::{self, CrateSender};
@@ -42,6 +42,8 @@ pub(super) struct CrateConnection {
     answers_actively: bool,
     /// Whether we open it; the first description of the remote decides.
     opens_dtls: OnceLock<bool>,
+    /// Set once our offers have an m-line for data channels.
+    offers_data: OnceCell<()>,
 }
 
 impl fmt::Debug for CrateConnection {
@@ -58,6 +60,7 @@ impl CrateConnection {
     ) -> Self {
         let (connection, runtime, handler, feedback) = parts;
         let (opens_dtls, closed) = (OnceLock::new(), watch::Sender::new(false));
+        let offers_data = OnceCell::new();
         Self {
             connection,
             runtime,
@@ -67,11 +70,35 @@ impl CrateConnection {
             policy,
             answers_actively,
             opens_dtls,
+            offers_data,
         }
     }
 }
 
 impl CrateConnection {
+    /// Every offer has an m-line for data channels. The crate begins the handshake of an association at the end
+    /// of that of DTLS and never again: where only tracks were agreed on by then, two of ours would both wait
+    /// for the other to begin it. That m-line comes with a channel only, so one is made that nobody uses.
+    async fn offer_data(&self) -> Result<(), RtcError> {
+        if self.connection.sctp().await.is_some() {
+            return Ok(());
+        }
+        let make = async || {
+            let init = ChannelInit {
+                label: String::new(),
+                ordered: true,
+                max_retransmits: None,
+                max_packet_life_time_ms: None,
+                protocol: String::new(),
+                negotiated_id: Some(UNUSED_STREAM),
+            };
+            let unused = channel::open(&*self.connection, &init).await?;
+            self.handler.ignore_channel(unused.id());
+            Ok(())
+        };
+        self.offers_data.get_or_try_init(make).await.map(|()| ())
+    }
+
     /// What leaves of a local description.
     fn outgoing(&self, description: RTCSessionDescription) -> Option<SessionDescription> {
         let (kind, sdp) = match description.sdp_type {
@@ -117,6 +144,7 @@ impl Connection for CrateConnection {
     async fn offer(&self, ice_restart: bool) -> Result<SessionDescription, RtcError> {
         let fail = |error| RtcError::new("offer", &error);
         self.runtime.pace().brisk();
+        self.offer_data().await?;
         if ice_restart {
             self.handler.association.path.lost();
         }
@@ -189,6 +217,8 @@ impl Connection for CrateConnection {
         }
         let at_once = init.negotiated_id.is_some() && association.stands().await;
         let channel = channel::open(&*self.connection, init).await?;
+        // It may be set already.
+        drop(self.offers_data.set(()));
         let channel = CrateChannel::new(channel, init.clone(), association);
         Ok(Arc::new(if at_once { channel.open() } else { channel }))
     }

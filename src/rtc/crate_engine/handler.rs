@@ -1,11 +1,11 @@
 //! The crate's callbacks run inside its driver, which waits for them: each one only puts an event into the
 //! queue.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use webrtc::data_channel::DataChannel;
+use webrtc::data_channel::{DataChannel, RTCDataChannelId};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState,
@@ -25,6 +25,8 @@ pub(super) struct Handler {
     pub(super) association: Arc<Association>,
     selection: Arc<Selection>,
     pub(super) tracks: Arc<Tracks>,
+    /// A channel of ours that nobody uses, nor polls.
+    ignored: OnceLock<RTCDataChannelId>,
 }
 
 impl Handler {
@@ -34,7 +36,12 @@ impl Handler {
     ) -> Self {
         let tracks = Arc::new(Tracks::new(events.clone()));
         let association = Arc::new(Association::new(events.clone()));
-        Self { events, association, selection, tracks }
+        Self { events, association, selection, tracks, ignored: OnceLock::new() }
+    }
+
+    /// The crate announces a channel without a reader as if it were the remote's: not this one.
+    pub(super) fn ignore_channel(&self, id: RTCDataChannelId) {
+        self.ignored.get_or_init(|| id);
     }
 
     fn tell(&self, event: ConnectionEvent) {
@@ -104,6 +111,9 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        if self.ignored.get() == Some(&channel.id()) {
+            return;
+        }
         // Reading its properties needs the lock that the driver has released while it awaits us.
         match CrateChannel::adopt(channel, Arc::clone(&self.association)).await {
             Ok(channel) => self.tell(ConnectionEvent::Channel(Arc::new(channel))),

@@ -6,6 +6,7 @@ use webrtc::peer_connection::{
     RTCIceCandidate, RTCIceCandidateType, RTCStatsReport, RTCStatsReportEntry,
 };
 
+use super::channel::UNUSED_STREAM;
 use super::congestion::Feedback;
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::stats::{
@@ -22,6 +23,8 @@ pub(super) fn read(report: &RTCStatsReport, feedback: &Feedback) -> ConnectionSt
                 stats.packets_sent = transport.packets_sent;
                 stats.packets_received = transport.packets_received;
             }
+            RTCStatsReportEntry::DataChannel(channel)
+                if channel.data_channel_identifier == UNUSED_STREAM => {}
             RTCStatsReportEntry::DataChannel(channel) => stats.channels.push(ChannelStats {
                 label: channel.label.clone(),
                 stream_id: channel.data_channel_identifier,

@@ -135,10 +135,10 @@ class GuideTest {
     fun `the call of the page`() = test { server ->
         val pair = pair(server)
         val (encoder, screen) = Encoder() to Screen()
-        pair.meet()
-        within { chat(pair.bobAtAlice) }
         val (camera, microphone) = publish(pair.alice)
         launch { serve(camera, encoder) }
+        pair.meet()
+        within { chat(pair.bobAtAlice) }
         val mix = AudioMix(PcmFormat(48_000, channels = 2))
         launch { watch(pair.aliceAtBob, mix, screen) }
         val picture = ivf("../../crates/cli/assets/clips/counter_vp8.ivf").first()
