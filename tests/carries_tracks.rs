@@ -256,7 +256,8 @@ async fn a_channel_opens_on_a_call_however_long_that_has_gone_on() {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         let ends = if n % 3 == 0 { [&there, &back] } else { [&back, &there] };
         let mut events = ends[1].events();
-        let channel = ends[0].open_data_channel("chat", DataChannelOptions::default()).await.unwrap();
+        let channel =
+            ends[0].open_data_channel("chat", DataChannelOptions::default()).await.unwrap();
         within(channel.send_text("hello")).await.unwrap();
         let arrived = incoming_channel(&mut events).await;
         let mut messages = arrived.events();

@@ -291,7 +291,7 @@ impl World {
                 }
                 Output::NoAnswer => link.ladder.lost(now),
                 Output::Failed(failure) => panic!("{failure:?}"),
-                Output::CandidateFailed(..) => {}
+                Output::CandidateFailed(..) | Output::NothingToOffer => {}
             }
         }
     }

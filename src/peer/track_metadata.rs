@@ -9,6 +9,25 @@ const MAX_ENTRIES: usize = 512;
 /// Bytes of all entries of one remote.
 const MAX_BYTES: usize = 1024 * 1024;
 
+/// Clearing the metadata of this track, which no sender has, says that one has nothing to offer now. To official
+/// SDKs it is a track that they do not know, which they pass over.
+const NOTHING_TO_OFFER: &str = "nothing-to-offer";
+
+/// Says that we have nothing to offer.
+pub(crate) fn nothing_to_offer() -> TrackMetadata {
+    let track_id = NOTHING_TO_OFFER.to_owned();
+    TrackMetadata { track_id, metadata: None, stream_id: None, kind: None }
+}
+
+/// Whether who says that will offer something soon; `None` if it tells nothing of that.
+pub(crate) fn announces_an_offer(said: &TrackMetadata) -> Option<bool> {
+    match &said.metadata {
+        Some(_) => Some(true),
+        None if said.track_id == NOTHING_TO_OFFER => Some(false),
+        None => None,
+    }
+}
+
 /// The metadata of one remote's tracks.
 #[derive(Debug, Default)]
 pub(crate) struct TrackMetadataCache {

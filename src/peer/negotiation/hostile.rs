@@ -109,6 +109,7 @@ impl World {
                 Output::Send(Signal::Description(description)) => self.sent.push(description.kind),
                 Output::NoAnswer => self.no_answer = true,
                 Output::Send(_)
+                | Output::NothingToOffer
                 | Output::Negotiated
                 | Output::Failed(_)
                 | Output::CandidateFailed(..) => {}

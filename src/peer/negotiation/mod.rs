@@ -11,9 +11,11 @@
 mod candidates;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod hostile;
+mod meeting;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod model;
 mod output;
+mod phase;
 mod rebuilds;
 #[cfg(test)]
 mod tests;
@@ -26,15 +28,14 @@ use crate::rtc::sdp::{self, SdpFacts};
 use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
 use candidates::{RemoteCandidates, completed};
+use meeting::Meeting;
 pub(crate) use output::{Dropped, Failure, Op, Output, Reply, Signal};
+use phase::{Phase, Running};
 use rebuilds::Rebuilds;
 use wants::Wants;
 
 /// How long a description waits for the candidates that it shall carry.
 pub(crate) const GATHERING_WAIT: Duration = Duration::from_millis(100);
-/// How long our first offer waits for one of a remote that would have to take its own back: what a browser near
-/// by takes to make one. Farther away the two cross, and by then the browser has begun to gather.
-const FIRST_OFFER_WAIT: Duration = Duration::from_millis(40);
 /// How long an offer waits for its answer (JavaScript SDK 1.2.0).
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// The same for the offer that follows an answer with a new key: the Python SDK takes no second offer within
@@ -57,36 +58,6 @@ const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// Renewed offers because of answers to forgotten ones, per connection: each heals a lost step.
 const MAX_RESYNCS: u32 = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Nothing is pending; offers may be made and taken.
-    Stable,
-    /// Our offer is made; it has not left.
-    OfferGathering { until: Duration },
-    /// Our offer has left.
-    OfferSent { since: Duration, until: Duration },
-    /// Our answer is made; it has not left.
-    AnswerGathering { until: Duration },
-    /// The connection is of no use, and too many were made lately.
-    Cooling { until: Duration },
-    /// The owner makes a new connection.
-    Rebuilding,
-}
-
-/// What is asked of the engine right now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Running {
-    Offer,
-    ReadOffer,
-    /// Takes our offer back; what follows is decided after.
-    RollBack,
-    ApplyOffer(SessionDescription),
-    Answer,
-    ReadAnswer,
-    ApplyAnswer(SessionDescription),
-    Candidate(IceCandidate),
-}
-
 /// The negotiation with one remote.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
@@ -104,8 +75,7 @@ pub(crate) struct Negotiation {
     wants: Wants,
     /// An offer of the remote for the connection to come.
     for_the_next: Option<SessionDescription>,
-    /// Before that our offer waits for one of the remote.
-    held_until: Duration,
+    meeting: Meeting,
     /// The last description that left, to tell which candidates it carried.
     sent: Option<SessionDescription>,
     /// Local candidates that no description carried yet.
@@ -133,7 +103,7 @@ impl Negotiation {
             gathered: false,
             wants: Wants::default(),
             for_the_next: None,
-            held_until: Duration::ZERO,
+            meeting: Meeting::default(),
             sent: None,
             trickle: Vec::new(),
             resyncs: 0,
@@ -145,13 +115,15 @@ impl Negotiation {
         }
     }
 
-    /// The remote has just met us, too. If it is the one that would have to take its offer back, ours waits for
-    /// a moment, so that it has none to take back: Chromium, when its first offer is taken back early, now and
-    /// then never gathers a candidate again.
+    /// The remote has just met us, too.
     pub(crate) fn met(&mut self, now: Duration) {
-        if !self.polite {
-            self.held_until = now + FIRST_OFFER_WAIT;
-        }
+        self.meeting = Meeting::new(now, self.polite);
+    }
+
+    /// The remote let us know whether it has something to offer.
+    pub(crate) fn announced(&mut self, now: Duration, offers: bool) {
+        self.meeting.announced(now, offers);
+        self.advance(now);
     }
 
     /// Whether a description of the remote was ever applied to the present connection.
@@ -188,10 +160,12 @@ impl Negotiation {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        let held_until = self.meeting.held_until();
         match self.phase {
             Phase::OfferGathering { until } if self.running.is_none() => {
-                Some(if self.gathered { self.held_until } else { until.max(self.held_until) })
+                Some(if self.gathered { held_until } else { until.max(held_until) })
             }
+            Phase::Stable => self.meeting.yields_at(),
             Phase::AnswerGathering { until } if self.running.is_none() => Some(until),
             Phase::OfferSent { until, .. } => Some(until).filter(|until| *until < Duration::MAX),
             Phase::Cooling { until } => Some(until),
@@ -292,6 +266,10 @@ impl Negotiation {
             // Once: the owner decides whether and when another follows.
             self.phase = Phase::OfferSent { since, until: Duration::MAX };
             self.outputs.push_back(Output::NoAnswer);
+        }
+        let unmet = self.is_idle() && !self.is_established();
+        if self.meeting.yields(now, unmet) {
+            self.outputs.push_back(Output::NothingToOffer);
         }
         if let Phase::Cooling { until } = self.phase
             && now >= until
@@ -449,7 +427,7 @@ impl Negotiation {
                 if self.offer_waits() {
                     // Nobody has seen ours: theirs is taken, whoever is polite.
                     self.run(Running::RollBack, Op::RollBack);
-                } else if (self.gathered || now >= until) && now >= self.held_until {
+                } else if (self.gathered || now >= until) && now >= self.meeting.held_until() {
                     self.run(Running::ReadOffer, Op::LocalDescription);
                 } else {
                     return false;
@@ -566,6 +544,7 @@ impl Negotiation {
 
     fn applied(&mut self, description: &SessionDescription) {
         let Some(facts) = SdpFacts::read(&description.sdp) else { return };
+        self.meeting.over();
         self.fingerprint = facts.fingerprint;
         self.max_message_size = facts.max_message_size;
         for candidate in self.candidates.early() {

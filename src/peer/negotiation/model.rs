@@ -149,7 +149,7 @@ impl World {
                     side.op = None;
                 }
                 Output::NoAnswer => side.no_answer = true,
-                Output::Negotiated | Output::CandidateFailed(..) => {}
+                Output::NothingToOffer | Output::Negotiated | Output::CandidateFailed(..) => {}
                 Output::Failed(failure) => panic!("{failure:?}"),
             }
         }

@@ -82,6 +82,8 @@ pub(crate) enum Output {
     Do(Op),
     /// Send it to the remote.
     Send(Signal),
+    /// Let the remote know that it need not wait for an offer of ours.
+    NothingToOffer,
     /// Close the connection, make a new one, and report with `rebuilt`. What was running is forgotten.
     Rebuild,
     /// Both descriptions are agreed on.

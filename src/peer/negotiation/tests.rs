@@ -1,3 +1,4 @@
+use super::meeting::{ANNOUNCED_OFFER_WAIT, FIRST_OFFER_WAIT, YIELD_WAIT};
 use super::model::{World, run};
 use super::*;
 use proptest::prelude::*;
@@ -132,6 +133,47 @@ fn the_impolite_waits_a_moment_before_its_first_offer_and_takes_what_comes() {
 
     // The polite one is the one that takes its offer back.
     assert_eq!(outputs(&mut met(true)), [make, Output::Do(Op::LocalDescription)]);
+}
+
+#[test]
+fn what_the_remote_lets_us_know_ends_the_wait_or_makes_it_longer() {
+    let now = Duration::from_millis(30);
+    let mut negotiation = met(false);
+    outputs(&mut negotiation);
+    negotiation.announced(now, true);
+    assert_eq!(negotiation.next_deadline(), Some(ANNOUNCED_OFFER_WAIT));
+    negotiation.announced(now, false);
+    assert_eq!(outputs(&mut negotiation), [Output::Do(Op::LocalDescription)]);
+
+    let mut late = met(false);
+    outputs(&mut late);
+    late.timeout(FIRST_OFFER_WAIT);
+    outputs(&mut late);
+    let ours = SessionDescription { kind: DescriptionKind::Offer, sdp: String::new() };
+    late.done(FIRST_OFFER_WAIT, Ok(Reply::Description(ours)));
+    late.announced(FIRST_OFFER_WAIT, true);
+    assert_eq!(late.next_deadline(), Some(FIRST_OFFER_WAIT + ANSWER_WAIT), "it is under way");
+}
+
+#[test]
+fn the_polite_lets_the_remote_know_once_that_it_has_nothing_to_offer() {
+    let mut negotiation = Negotiation::new(true);
+    negotiation.met(NOW);
+    assert_eq!(negotiation.next_deadline(), Some(YIELD_WAIT));
+    negotiation.timeout(YIELD_WAIT);
+    assert_eq!(outputs(&mut negotiation), [Output::NothingToOffer]);
+    assert_eq!(negotiation.next_deadline(), None);
+
+    // The impolite has nobody to let offer first, and who offers or is offered something need not say so.
+    let mut impolite = Negotiation::new(false);
+    impolite.met(NOW);
+    impolite.timeout(YIELD_WAIT);
+    assert_eq!(outputs(&mut impolite), []);
+    for mut busy in [met(true), answered(true)] {
+        outputs(&mut busy);
+        busy.timeout(YIELD_WAIT);
+        assert!(!outputs(&mut busy).contains(&Output::NothingToOffer));
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
 use crate::peer::state::RemoteState;
-use crate::peer::track_metadata::TrackMetadataCache;
+use crate::peer::track_metadata::{TrackMetadataCache, nothing_to_offer};
 use crate::peer::tracks::Tracks;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
@@ -370,6 +370,7 @@ impl RemoteActor {
                 self.channels.set_limit(self.negotiation.remote_max_message_size());
             }
             Output::Send(signal) => self.signals.send(signal).await,
+            Output::NothingToOffer => self.signals.send_metadata(nothing_to_offer()).await,
             Output::Rebuild => self.rebuild().await,
             Output::Negotiated => {
                 let now = self.now();

@@ -4,6 +4,7 @@ use super::RemoteActor;
 use crate::peer::ice_restart::IceRestart;
 use crate::peer::negotiation::{Negotiation, Signal};
 use crate::peer::state::RemoteState;
+use crate::peer::track_metadata::announces_an_offer;
 use crate::wire::{IceServer, TrackMetadata};
 
 /// What the room tells the actor.
@@ -52,7 +53,12 @@ impl RemoteActor {
                 self.signals_taken += 1;
                 self.negotiation.signal(now, signal);
             }
-            Input::TrackMetadata(said) => self.metadata.note(said),
+            Input::TrackMetadata(said) => {
+                if let Some(offers) = announces_an_offer(&said) {
+                    self.negotiation.announced(now, offers);
+                }
+                self.metadata.note(said);
+            }
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
             // What was under way when the line broke may be lost.
