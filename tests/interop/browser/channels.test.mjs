@@ -89,3 +89,20 @@ test("a channel closed by either side closes on the other, and the connection st
   await talk(both, "still here");
   assert.equal(await both.page.do("state", both.peer.id), "connected");
 });
+
+for (const names of [["a", "z"], ["z", "a"]]) {
+  for (const caller of ["ours", "page"]) {
+    test(`channels open on a call that ${caller} (${names.join(" and ")}) began with tracks alone`, async (t) => {
+      const room = stage.room(t);
+      const page = await room.page(names[0]);
+      const peer = await room.ours(names[1]);
+      await peer.nextOf("peer", "peer-joined");
+      await page.next("peer", "peer-joined");
+      if (caller === "page") await page.do("addPattern");
+      else await peer.call("peer.addTrack", { kind: "audio", source: { tone: { hz: 440 } }, streamId: "call" });
+      await peer.nextOf(`remote:${page.id}`, "state-change", ({ to }) => to === "connected");
+      await talk(await channelOfOurs(peer, page, "ours"), "from ours");
+      await talk(await channelOfPage(page, peer, "theirs"), "from the page");
+    });
+  }
+}

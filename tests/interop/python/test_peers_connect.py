@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from aiortc import AudioStreamTrack
 from metered_realtime import DataChannelOpened, DCClose, PeerJoined, PeerLeft
 from peers import Theirs, channel_of_ours, channel_of_theirs, end, joined, pair, talk
 
@@ -110,3 +111,20 @@ async def test_theirs_leaves(server, names):
     await ours.next_of(f"channel:{channel_id}", "close")
     assert await ours.call("peer.remotePeers") == []
     await ours.stop()
+
+
+@pytest.mark.parametrize("caller", ["ours", "theirs"])
+@NAMES
+async def test_channels_open_on_a_call_that_began_with_tracks_alone(server, names, caller):
+    theirs = await Theirs.joined(server, names[0])
+    ours = await joined(server, names[1])
+    await ours.next("peer-joined")
+    await theirs.next(PeerJoined)
+    if caller == "theirs":
+        theirs.peer.add_track(AudioStreamTrack(), None, None)
+    else:
+        await ours.call("peer.addTrack", kind="audio", source={"tone": {"hz": 440}}, streamId="call")
+    await ours.next_of(f"remote:{theirs.id}", "state-change", lambda change: change["to"] == "connected")
+    await talk(ours, *await channel_of_ours(ours, theirs, "ours"), "from ours")
+    await talk(ours, *await channel_of_theirs(ours, theirs, "theirs"), "from theirs")
+    await end(theirs, ours)
