@@ -100,6 +100,19 @@ async fn offers_of_garbage_are_failures_by_name() {
 }
 
 #[tokio::test]
+async fn who_agrees_and_names_no_address_is_told_of() {
+    let mut scene = Scene::begin("mallory").await;
+    let offer = offer(1);
+    assert!(!offer.contains("a=candidate"));
+    scene.throw([description("offer", &offer)]).await;
+    until(|| scene.mallory.last_error().is_some()).await;
+    let error = scene.mallory.last_error().unwrap();
+    assert_eq!(error.code, "remote_without_addresses");
+    assert!(error.diagnosis.fix.contains("reload"), "{error:?}");
+    scene.end(32 * 1024).await;
+}
+
+#[tokio::test]
 async fn a_good_offer_after_bad_ones_is_answered() {
     let mut scene = Scene::begin("mallory").await;
     let good = offer(1);

@@ -76,6 +76,10 @@ pub fn of_negotiation_error(code: &str) -> Diagnosis {
             "A path to the remote was found, but the keys of the connection were not agreed on within 20 s: the path loses large datagrams, or the remote's handshake failed.",
             "The connection is made anew by itself. If it repeats, look for a VPN or a firewall that drops UDP datagrams above a few hundred bytes, and try iceTransportPolicy relay with turns: on port 443.",
         ),
+        "remote_without_addresses" => (
+            "The remote agreed to connect, but within 5 s it named no address where it can be reached. Chromium does that now and then for as long as its connection lives, when two offers crossed while they met; a remote that may use relays only does it while no relay answers it.",
+            "Let the remote leave the room and join again (reload the page). If it comes back each time, look at the remote's TURN servers and its iceTransportPolicy.",
+        ),
         "remote_description_too_large" => (
             "The remote sent a description that is too large to be one.",
             "It is not a client that can be talked to; its message was dropped.",

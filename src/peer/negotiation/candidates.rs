@@ -20,6 +20,8 @@ pub(super) struct RemoteCandidates {
     /// From before the first description.
     early: Vec<IceCandidate>,
     count: usize,
+    /// Whether the remote named any address, of use or not.
+    any: bool,
     dropped: u64,
 }
 
@@ -31,6 +33,7 @@ impl RemoteCandidates {
         }
         self.ufrag.clone_from(&facts.ice_ufrag);
         self.count += facts.candidates;
+        self.any |= facts.candidates > 0;
         self.ignored = None;
     }
 
@@ -41,6 +44,10 @@ impl RemoteCandidates {
     /// An offer is not taken: neither are its candidates.
     pub(super) fn ignore(&mut self, ufrag: Option<String>) {
         self.ignored = Some(ufrag);
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.any
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -85,6 +92,7 @@ impl RemoteCandidates {
                 .into_iter()
                 .flatten()
                 .any(|tag| tag.len() > MAX_TAG_CHARS);
+        self.any |= !ignored && !stale;
         if ignored || stale || hidden || long || self.count >= MAX_CANDIDATES {
             self.dropped += 1;
             return None;
@@ -160,6 +168,22 @@ mod tests {
         assert!(candidates.take(candidate(HOST, Some(&"f".repeat(300))), false).is_none());
         assert!(candidates.early().is_empty());
         assert!(candidates.take(None, true).is_none());
+    }
+
+    #[test]
+    fn a_hidden_address_is_one_that_was_named_and_the_end_of_candidates_is_none() {
+        let mut candidates = RemoteCandidates::default();
+        candidates.begin(&facts("a"));
+        candidates.take(None, true);
+        candidates.take(candidate(HOST, Some("other")), true);
+        assert!(!candidates.any());
+        candidates.take(candidate("candidate:1 1 udp 1 x.local 9", None), true);
+        assert!(candidates.any());
+
+        let mut described = RemoteCandidates::default();
+        let sdp = format!("a=ice-ufrag:a\na={HOST}\n");
+        described.begin(&SdpFacts::read(&sdp).unwrap());
+        assert!(described.any());
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Negotiation {
         self.fingerprint.is_some()
     }
 
+    /// Whether the remote named an address for the present connection, even one that is of no use.
+    pub(crate) fn named_addresses(&self) -> bool {
+        self.candidates.any()
+    }
+
     /// Bytes of a data channel message that the remote takes; `None` while unknown.
     pub(crate) fn remote_max_message_size(&self) -> Option<u64> {
         self.max_message_size

@@ -138,6 +138,7 @@ impl RemoteActor {
                     self.negotiation.timeout(now);
                     self.ladder.timeout(now);
                     self.give_handshake_up(now);
+                    self.miss_addresses(now);
                 }
             }
             self.judge();
@@ -532,6 +533,15 @@ impl RemoteActor {
     }
 
     /// A path without keys carries nothing.
+    /// A browser that never begins to gather is not healed from here, so the app hears of it.
+    fn miss_addresses(&mut self, now: Duration) {
+        let late = self.link.as_mut().is_some_and(|link| link.lacks_addresses(now));
+        if late && !self.negotiation.named_addresses() {
+            let message = "the remote agreed to connect and named no address of its own";
+            self.shared.fail(NegotiationError::new("remote_without_addresses", message));
+        }
+    }
+
     fn give_handshake_up(&mut self, now: Duration) {
         if self.link.as_mut().is_some_and(|link| link.is_stuck(now)) {
             self.shared.fail(NegotiationError::new(

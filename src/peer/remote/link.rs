@@ -18,6 +18,9 @@ const OPERATION_LIMIT: Duration = Duration::from_secs(10);
 /// take three round trips.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a remote may take to name its first address: those of its own interfaces come at once.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
+
 pub(super) struct Link {
     pub(super) connection: Arc<dyn Connection>,
     pub(super) events: mpsc::UnboundedReceiver<ConnectionEvent>,
@@ -27,6 +30,9 @@ pub(super) struct Link {
     secured: bool,
     /// Until when they must be.
     secured_by: Option<Duration>,
+    /// Until when the remote must have named an address; asked once.
+    addressed_by: Option<Duration>,
+    was_agreed: bool,
 }
 
 impl Link {
@@ -34,11 +40,16 @@ impl Link {
         connection: Arc<dyn Connection>,
         events: mpsc::UnboundedReceiver<ConnectionEvent>,
     ) -> Self {
-        Self { connection, events, has_path: false, secured: false, secured_by: None }
+        let (secured_by, addressed_by) = (None, None);
+        let (has_path, secured, was_agreed) = (false, false, false);
+        Self { connection, events, has_path, secured, secured_by, addressed_by, was_agreed }
     }
 
     pub(super) fn negotiated(&mut self, now: Duration) {
         self.secured_by = (!self.secured).then_some(now + HANDSHAKE_LIMIT);
+        if !std::mem::replace(&mut self.was_agreed, true) {
+            self.addressed_by = Some(now + ADDRESS_LIMIT);
+        }
     }
 
     pub(super) fn secured(&mut self) {
@@ -52,7 +63,16 @@ impl Link {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.secured_by
+        [self.secured_by, self.addressed_by].into_iter().flatten().min()
+    }
+
+    /// Whether the remote has had its time to name an address, and there is no path: once.
+    pub(super) fn lacks_addresses(&mut self, now: Duration) -> bool {
+        let due = self.addressed_by.is_some_and(|due| now >= due);
+        if due {
+            self.addressed_by = None;
+        }
+        due && !self.has_path
     }
 
     /// Whether there is a path, and the keys took too long: no other deadline ends that. Without a path the
