@@ -17,6 +17,8 @@ pub(crate) enum Input {
     IceServers(Vec<IceServer>),
     /// The connection to the service is there, or gone.
     Signalling(bool),
+    /// The service answered a probe.
+    Heard,
     /// The remote is still there after a reconnect of ours.
     Survived,
     /// Our id is another one, so to the remote we are another peer.
@@ -55,6 +57,7 @@ impl RemoteActor {
             Input::TrackMetadata(said) => self.metadata.note(said),
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
+            Input::Heard => self.ladder.heard(now),
             // What was under way when the line broke may be lost.
             Input::Survived => {
                 self.senders.say_again();
