@@ -49,6 +49,29 @@ async fn drop_and_go_on(server: &DevServerHandle, target: Target, members: &[&st
     pair.close().await;
 }
 
+/// The service is there and says nothing any more: the socket's end is still to come.
+#[tokio::test]
+async fn who_asks_for_a_reconnect_while_the_service_is_silent_keeps_its_path() {
+    let server = server().await;
+    let mut pair = Pair::connected(&server, DataChannelOptions::default()).await;
+    let before = ports(&pair).await;
+    server.refuse_upgrades(u32::MAX, 503, None, None);
+    assert_eq!(server.mute(false, Target::all()), 2);
+    pair.a.peer.reconnect_now();
+    pair.b.peer.reconnect_now();
+    for n in 0..3 {
+        pair.talk(&format!("meanwhile {n}")).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    // The probes have gone unanswered.
+    pair.a.until_state(PeerState::Reconnecting).await;
+    pair.b.until_state(PeerState::Reconnecting).await;
+    pair.talk("without it").await;
+    assert_eq!(ports(&pair).await, before);
+    pair.close().await;
+    server.shutdown().await;
+}
+
 /// Longer than a verdict on who returned takes.
 async fn settled(pair: &Pair) {
     for _ in 0..20 {

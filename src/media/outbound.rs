@@ -357,6 +357,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     use async_trait::async_trait;
@@ -365,9 +366,9 @@ mod tests {
     use crate::media::{AccessUnit, LocalTrack, LocalVideoTrack, VideoCodec};
     use crate::rtc::RtcError;
 
-    /// A wire that keeps when each packet left and whether it ended a picture.
+    /// A wire that keeps when each packet left and whether it ended a picture, and that may refuse the codec.
     #[derive(Debug, Default)]
-    struct Wire(Mutex<Vec<(Instant, u32, bool)>>, Mutex<Vec<Option<u8>>>);
+    struct Wire(Mutex<Vec<(Instant, u32, bool)>>, Mutex<Vec<Option<u8>>>, AtomicBool);
 
     impl Wire {
         fn pictures(&self) -> usize {
@@ -390,7 +391,8 @@ mod tests {
         }
 
         async fn format(&self) -> Option<SenderFormat> {
-            Some(SenderFormat { payload_type: 96, orientation: None })
+            let refuses = self.2.load(Ordering::Relaxed);
+            (!refuses).then_some(SenderFormat { payload_type: 96, orientation: None })
         }
 
         async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
@@ -415,6 +417,38 @@ mod tests {
 
     async fn pass() {
         tokio::time::sleep(Duration::from_millis(34)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_remote_that_does_not_take_the_codec_gets_nothing_and_its_source_is_told_once() {
+        let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+        wire.2.store(true, Ordering::Relaxed);
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let mut events = track.events();
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        let sender = Arc::clone(&wire) as Arc<dyn TrackSender>;
+        let (outbound, task) = Outbound::new(sender, source, Arc::clone(&bandwidth), true);
+        let task = tokio::spawn(task);
+        for n in 0..3 {
+            outbound.negotiated();
+            pass().await;
+            track.write(&picture(n, true, 1_000)).unwrap();
+            pass().await;
+        }
+        let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+        let peer_id = bandwidth.peer_id().to_owned();
+        assert_eq!(told, [LocalTrackEvent::CodecNotSupported { peer_id, codec: "video/VP8" }]);
+        assert_eq!(wire.pictures(), 0);
+        // Another negotiation agrees on it.
+        wire.2.store(false, Ordering::Relaxed);
+        outbound.negotiated();
+        pass().await;
+        let agreed = LocalTrackEvent::CodecAgreed { peer_id: bandwidth.peer_id().to_owned() };
+        assert_eq!(events.try_next(), Some(agreed));
+        track.write(&picture(9, true, 1_000)).unwrap();
+        pass().await;
+        assert_eq!(wire.pictures(), 1);
+        task.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,9 @@
 //!
 //! Invariant: from the loss of a path to its return there are at most nine restarts on a fixed schedule,
 //! and then one [`Output::Exhausted`]. A path that returns, and a network that changed, start the count anew.
+//!
+//! A restart ends the path that there is, and its offer has to leave by the service. So while a path runs, a
+//! network that changed leads to a restart only when the service was heard since.
 
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ pub(crate) const LADDER: [Duration; 9] = [
 pub(crate) const ATTEMPT_WAIT: Duration = Duration::from_secs(15);
 /// The polite side lets the other one begin, or both offers collide each time a path is lost.
 pub(crate) const POLITE_DELAY: Duration = Duration::from_millis(250);
+/// After so long the service was heard or is known to be out of reach: longer than it is probed for.
+const HEARD_WAIT: Duration = Duration::from_secs(5);
 
 /// What the owner shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub(crate) enum Output {
 enum State {
     /// There is a path, or nothing was ever negotiated.
     Resting,
+    /// The network changed while there was a path, which goes on until the service is heard, or until then.
+    Held {
+        until: Duration,
+    },
     /// No path. `rung` restarts were made or skipped; the next is due at `due`.
     Climbing {
         rung: usize,
@@ -72,7 +81,9 @@ impl IceRestart {
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Climbing { due, .. } if self.signalling => Some(due),
+            State::Climbing { due, .. } | State::Held { until: due } if self.signalling => {
+                Some(due)
+            }
             State::Last { until } => Some(until),
             _ => None,
         }
@@ -85,7 +96,7 @@ impl IceRestart {
 
     /// The path is lost, or a connection could not be made.
     pub(crate) fn lost(&mut self, now: Duration) {
-        if self.state == State::Resting {
+        if matches!(self.state, State::Resting | State::Held { .. }) {
             let due = if self.polite { now + POLITE_DELAY } else { now };
             self.state = State::Climbing { rung: 0, due };
             self.attempt = None;
@@ -105,21 +116,38 @@ impl IceRestart {
 
     /// There is a path.
     pub(crate) fn found(&mut self) {
-        self.state = State::Resting;
+        if !matches!(self.state, State::Held { .. }) {
+            self.state = State::Resting;
+        }
         self.attempt = None;
         self.output = None;
     }
 
-    /// The device is on another network: at once, and with a fresh count.
+    /// The device is on another network: with a fresh count, and at once if there is no path to lose.
     pub(crate) fn network_changed(&mut self, now: Duration) {
-        self.state = State::Climbing { rung: 0, due: now };
+        self.state = match self.state {
+            State::Resting => State::Held { until: now + HEARD_WAIT },
+            held @ State::Held { .. } => held,
+            _ => State::Climbing { rung: 0, due: now },
+        };
         self.attempt = None;
         self.timeout(now);
+    }
+
+    /// The service answered a probe: an offer can leave.
+    pub(crate) fn heard(&mut self, now: Duration) {
+        if matches!(self.state, State::Held { .. }) {
+            self.state = State::Climbing { rung: 0, due: now };
+            self.timeout(now);
+        }
     }
 
     /// Signals reach the service, or no longer do.
     pub(crate) fn signalling(&mut self, now: Duration, up: bool) {
         self.signalling = up;
+        if up {
+            self.heard(now);
+        }
         if up && let State::Climbing { rung, due } = self.state {
             // Time without signalling is not held against the ladder.
             self.state = State::Climbing { rung, due: due.max(now) };
@@ -129,6 +157,12 @@ impl IceRestart {
 
     /// Time passed.
     pub(crate) fn timeout(&mut self, now: Duration) {
+        if let State::Held { until } = self.state
+            && self.signalling
+            && now >= until
+        {
+            self.state = State::Climbing { rung: 0, due: now };
+        }
         match self.state {
             State::Climbing { rung, due } if self.signalling && now >= due => {
                 let busy = self.attempt.is_some_and(|since| now < since + ATTEMPT_WAIT);
@@ -237,9 +271,44 @@ mod tests {
         ladder.state = State::Exhausted;
         ladder.network_changed(9 * SECOND);
         assert_eq!(ladder.poll_output(), Some(Output::Restart));
+    }
+
+    #[test]
+    fn a_path_that_runs_is_left_when_the_service_was_heard() {
         let mut healthy = IceRestart::new(true);
         healthy.network_changed(SECOND);
+        assert_eq!(healthy.poll_output(), None);
+        // A path that was silent for a moment is no other one.
+        healthy.found();
+        healthy.heard(2 * SECOND);
         assert_eq!(healthy.poll_output(), Some(Output::Restart));
+        assert_eq!(healthy.next_deadline(), Some(3 * SECOND));
+        healthy.found();
+        healthy.heard(4 * SECOND);
+        assert_eq!(healthy.poll_output(), None, "nothing changed since");
+        // Lost meanwhile: there is nothing to keep.
+        let mut impolite = IceRestart::new(false);
+        impolite.network_changed(SECOND);
+        impolite.lost(2 * SECOND);
+        assert_eq!(impolite.poll_output(), Some(Output::Restart));
+    }
+
+    #[test]
+    fn a_path_that_runs_goes_on_while_the_service_is_out_of_reach() {
+        let mut ladder = IceRestart::new(false);
+        ladder.network_changed(SECOND);
+        ladder.network_changed(2 * SECOND);
+        assert_eq!(ladder.next_deadline(), Some(SECOND + HEARD_WAIT));
+        ladder.signalling(3 * SECOND, false);
+        ladder.timeout(60 * SECOND);
+        assert_eq!((ladder.poll_output(), ladder.next_deadline()), (None, None));
+        ladder.signalling(61 * SECOND, true);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        // Neither heard nor known to be out of reach: that does not last.
+        let mut unheard = IceRestart::new(false);
+        unheard.network_changed(SECOND);
+        unheard.timeout(SECOND + HEARD_WAIT);
+        assert_eq!(unheard.poll_output(), Some(Output::Restart));
     }
 
     #[test]

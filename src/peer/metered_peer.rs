@@ -323,7 +323,6 @@ impl MeteredPeer {
     /// are ended.
     pub fn reconnect_now(&self) {
         self.inner.shared.client.reconnect_now();
-        self.inner.shared.context.engine.network_changed();
         self.hint(Command::NetworkChanged);
     }
 

@@ -183,7 +183,11 @@ impl Actor {
 
     fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
+        let probed = self.session.is_probed();
         self.session.handle(now, input);
+        if probed == Some(true) && self.session.is_probed() == Some(false) {
+            self.shared.heard.send_modify(|probes| *probes += 1);
+        }
     }
 
     fn command(&mut self, command: Command) {

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     pub(crate) connected: watch::Sender<Option<Arc<Connected>>>,
     pub(crate) counters: watch::Sender<Counters>,
+    /// Probes that were answered.
+    pub(crate) heard: watch::Sender<u64>,
     pub(crate) max_message_size: AtomicUsize,
     pub(crate) waiting_signalling: AtomicUsize,
     pub(crate) waiting_app: AtomicUsize,
@@ -66,6 +68,7 @@ impl Shared {
             state: watch::Sender::new(State::Idle),
             connected: watch::Sender::new(None),
             counters: watch::Sender::new(Counters::default()),
+            heard: watch::Sender::new(0),
             max_message_size: AtomicUsize::new(DEFAULT_MAX_MESSAGE_SIZE),
             waiting_signalling: AtomicUsize::new(0),
             waiting_app: AtomicUsize::new(0),
@@ -372,6 +375,11 @@ impl SignallingClient {
     /// What came and led to nothing, since `connect`.
     pub fn counters(&self) -> Counters {
         *self.inner.shared.counters.borrow()
+    }
+
+    /// Changes with each probe of the connection that is answered.
+    pub(crate) fn heard(&self) -> watch::Receiver<u64> {
+        self.inner.shared.heard.subscribe()
     }
 
     /// The platform reports another network: the connection is probed (2 s) and replaced at once if it is

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinSet;
 
-use crate::Outcome;
 use crate::call::{peer, remote, track};
 use crate::encoder::encode;
+use crate::{Outcome, within};
 
 const FIRST: usize = 2;
 const MORE: usize = 10;
@@ -26,7 +26,7 @@ pub(crate) async fn memory(url: &str) -> Outcome<Value> {
     const ROOM: &str = "memory";
     let us = peer(url)?;
     let mut events = us.events();
-    us.join(ROOM).await?;
+    within("the room", async { Ok(us.join(ROOM).await?) }).await?;
     let mut child = tokio::process::Command::new(std::env::current_exe()?)
         .args(["sender", url, ROOM])
         .stdin(Stdio::piped())
@@ -52,12 +52,20 @@ pub(crate) async fn memory(url: &str) -> Outcome<Value> {
         resident.push(resident_kib()?);
     }
     drop(orders);
-    child.wait().await?;
-    us.close().await;
-    let mut least = u64::MAX;
-    while let Some(seen) = sinks.join_next().await {
-        least = least.min(seen?);
-    }
+    within("the sender's end", async { Ok(child.wait().await?) }).await?;
+    within("our end", async {
+        us.close().await;
+        Ok(())
+    })
+    .await?;
+    let least = within("the tracks' end", async {
+        let mut least = u64::MAX;
+        while let Some(seen) = sinks.join_next().await {
+            least = least.min(seen?);
+        }
+        Ok(least)
+    })
+    .await?;
     if least < SETTLE.as_secs() * 25 {
         return Err(format!("a track had only {least} pictures").into());
     }

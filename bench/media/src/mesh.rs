@@ -68,7 +68,7 @@ pub(crate) async fn mesh(url: &str) -> Outcome<Value> {
         }
         for mut member in members {
             drop(member.child.stdin.take());
-            member.child.wait().await?;
+            within("a member's end", async { Ok(member.child.wait().await?) }).await?;
         }
         #[allow(clippy::cast_precision_loss)] // thirty at most
         let remotes = (size * (size - 1)) as f64;

@@ -3,7 +3,9 @@
 //!
 //! A path that is too slow for what is sent shows it by a queue that never empties: even the fastest packet of
 //! the last 200 ms took longer than the fastest one of the last seconds. Jitter alone does not do that. Then
-//! the target falls below what arrives; otherwise it grows, the faster the longer nothing spoke against it.
+//! the target falls below what arrives, the further the longer the queue is, and when the queue is gone what
+//! arrived is sent again; otherwise it grows, the faster the longer nothing spoke against it. A path that fell
+//! far is seen sooner: the latest packets took ever longer, and far less arrives than the target.
 //! Losses without a queue are tried once with less: if they stay, they are the path's own, and no reason to
 //! send less.
 //!
@@ -12,7 +14,7 @@
 use std::time::Duration;
 
 use super::loss::Loss;
-use super::observed::Observed;
+use super::observed::{Fall, Observed};
 
 /// Before anything is known.
 pub(crate) const START: u64 = 500_000;
@@ -24,6 +26,18 @@ pub(crate) const MOST: u64 = 20_000_000;
 const STANDING_MS: f64 = 40.0;
 /// While a queue of this stays nothing grows.
 const HOLDING_MS: f64 = 20.0;
+/// Jitter shortens the choice of fast packets: so much of it is no queue that stands, or holds, or grows.
+const STANDING_JITTER: f64 = 0.5;
+const HOLDING_JITTER: f64 = 0.25;
+const FALL_JITTER: f64 = 1.5;
+/// Less than this part of the target arrives from a path that fell far.
+const FALLEN: f64 = 0.7;
+/// Of what arrives this is sent with a short queue, and that with a long one, to empty it in about a second.
+const SHORT_QUEUE: (f64, f64) = (100.0, 0.85);
+const LONG_QUEUE: (f64, f64) = (500.0, 0.25);
+/// Of what arrived this is sent when the queue is gone, if it went in time.
+const DRAINED: f64 = 0.85;
+const DRAINS: Duration = Duration::from_secs(10);
 /// The queue is not falling for so long, whatever is sent: the way itself became longer.
 const LONGER_WAY: Duration = Duration::from_secs(3);
 /// Between two steps down: what one does must be seen before the next.
@@ -40,6 +54,7 @@ const CAREFUL_GROWTH: f64 = 0.2;
 /// and growth begins with so much.
 const PASSED: Duration = Duration::from_millis(300);
 const PASSED_MS: f64 = 10.0;
+const PASSED_JITTER: f64 = 0.25;
 const PASSED_GROWTH: f64 = 0.9;
 /// For how long such a rate is remembered.
 const MEMORY: Duration = Duration::from_secs(30);
@@ -66,6 +81,16 @@ struct Ceiling {
     times: u32,
 }
 
+/// Less is sent than arrives, so that a queue gets shorter.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    since: Duration,
+    /// What arrived at first and last, in bits per second: behind a queue the same, whatever is sent; the last
+    /// follows what is sent if there is no queue, but a longer way.
+    first: f64,
+    last: f64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Estimator {
     target: f64,
@@ -73,6 +98,7 @@ pub(crate) struct Estimator {
     loss: Loss,
     ceiling: Option<Ceiling>,
     last_down: Option<Duration>,
+    drain: Option<Drain>,
     /// When growth began to rise.
     calm_since: Option<Duration>,
     /// Since when the target is above the ceiling.
@@ -100,6 +126,7 @@ impl Default for Estimator {
             loss: Loss::default(),
             ceiling: None,
             last_down: None,
+            drain: None,
             calm_since: None,
             above: None,
             least_growth: 0.0,
@@ -146,12 +173,24 @@ impl Estimator {
         }
         let lost = fates.iter().filter(|fate| fate.arrival_us.is_none()).count();
         self.loss.add(now, lost, fates.len());
-        let queue = self.observed.queue_ms();
-        if queue.is_some_and(|queue| queue > STANDING_MS) {
+        let (queue, jitter) = (self.observed.queue_ms(), self.observed.jitter_ms());
+        let fall = self.observed.fall(now, STANDING_MS + FALL_JITTER * jitter);
+        if let Some(fall) = fall.filter(|fall| fall.rate < self.target * FALLEN) {
+            self.fallen(now, fall);
+        } else if queue.is_some_and(|queue| queue > STANDING_MS + STANDING_JITTER * jitter) {
             self.queued(now, queue.unwrap_or_default());
         } else {
             self.stuck = None;
-            if !self.lossy(now) && queue.is_none_or(|queue| queue < HOLDING_MS) {
+            let empty = queue.is_none_or(|queue| queue < HOLDING_MS + HOLDING_JITTER * jitter);
+            let told = self.last_down.is_some_and(|last| self.observed.is_since(last));
+            if empty
+                && told
+                && queue.is_some()
+                && let Some(drain) = self.drain.take()
+            {
+                self.drained(now, drain, drain.last);
+            }
+            if !self.lossy(now) && empty {
                 self.grow(now);
             }
         }
@@ -174,6 +213,9 @@ impl Estimator {
             Some((since, was)) if queue > was * 0.8 && queue < was * 1.25 => {
                 if now.saturating_sub(since) >= LONGER_WAY {
                     self.stuck = None;
+                    if let Some(drain) = self.drain.take() {
+                        self.drained(now, drain, drain.first);
+                    }
                     return self.observed.longer_way(queue);
                 }
             }
@@ -184,11 +226,35 @@ impl Estimator {
             return;
         }
         let Some(arrives) = self.observed.rate(now) else { return };
-        // The longer the queue the more must be left out to empty it.
-        let part = (0.85 - (queue - 100.0) / 200.0 * 0.15).clamp(0.7, 0.85);
+        self.step_down(now, arrives, queue);
+    }
+
+    /// The path carries far less than before.
+    fn fallen(&mut self, now: Duration, fall: Fall) {
+        self.calm_down();
+        self.loss.explained(now);
+        if self.last_down.is_none_or(|last| now.saturating_sub(last) >= STEP) {
+            self.step_down(now, fall.rate, fall.queue_ms);
+        }
+    }
+
+    /// So much arrives behind a queue.
+    fn step_down(&mut self, now: Duration, arrives: f64, queue_ms: f64) {
+        let (from, to) = (SHORT_QUEUE, LONG_QUEUE);
+        let along = ((queue_ms - from.0) / (to.0 - from.0)).clamp(0.0, 1.0);
+        let part = from.1 + (to.1 - from.1) * along;
         self.note_ceiling(now, arrives);
         self.set(self.target.min(arrives * part));
         self.last_down = Some(now);
+        let begun = Drain { since: now, first: arrives, last: arrives };
+        self.drain = Some(Drain { last: arrives, ..self.drain.unwrap_or(begun) });
+    }
+
+    /// There is no queue any more: what arrived is sent again.
+    fn drained(&mut self, now: Duration, drain: Drain, arrived: f64) {
+        if now.saturating_sub(drain.since) < DRAINS {
+            self.set(self.target.max(arrived * DRAINED));
+        }
     }
 
     fn note_ceiling(&mut self, now: Duration, rate: f64) {
@@ -228,7 +294,7 @@ impl Estimator {
             self.calm_since = Some(now);
             CAREFUL_GROWTH
         } else if self.limit_seen() {
-            (GROWTH + GROWTH_RISE * calm).clamp(self.least_growth, MOST_GROWTH)
+            (GROWTH + GROWTH_RISE * calm).min(MOST_GROWTH).max(self.least_growth)
         } else {
             START_GROWTH
         };
@@ -244,7 +310,8 @@ impl Estimator {
             return;
         }
         let since = *self.above.get_or_insert(now);
-        let free = self.observed.queue_ms().is_some_and(|queue| queue < PASSED_MS);
+        let passed = PASSED_MS + PASSED_JITTER * self.observed.jitter_ms();
+        let free = self.observed.queue_ms().is_some_and(|queue| queue < passed);
         if free && now.saturating_sub(since) > self.round_trip + PASSED {
             self.ceiling = None;
             self.least_growth = PASSED_GROWTH;

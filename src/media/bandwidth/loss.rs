@@ -89,7 +89,10 @@ impl Loss {
             return None;
         }
         let since = *self.since.get_or_insert(now);
-        if excess < TOO_MUCH && now.saturating_sub(since) < A_WHILE {
+        // Of few packets a share says little: chance alone makes an eighth of a twentieth now and then.
+        let much = (self.own + TOO_MUCH).min(1.0);
+        let at_once = excess >= TOO_MUCH + MARGIN * (much * (1.0 - much) / of).sqrt();
+        if !at_once && now.saturating_sub(since) < A_WHILE {
             return None;
         }
         self.since = None;

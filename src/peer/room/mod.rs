@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -60,6 +60,8 @@ pub(crate) struct RoomActor {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
     events: Events,
+    /// Changes when the service answered a probe.
+    heard: watch::Receiver<u64>,
     epoch: Instant,
     channel: String,
     subscribe: SubscribeOptions,
@@ -75,17 +77,21 @@ enum Wake {
     Event(Option<Event>),
     Joined(JoinResult),
     Verdict(Verdict),
+    /// The service answered a probe.
+    Heard,
     Deadline,
 }
 
 impl RoomActor {
     pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::UnboundedReceiver<Command>) -> Self {
         let events = shared.client.events();
+        let heard = shared.client.heard();
         let remotes = Remotes::new(Arc::clone(&shared));
         Self {
             shared,
             commands,
             events,
+            heard,
             epoch: Instant::now(),
             channel: String::new(),
             subscribe: SubscribeOptions::default(),
@@ -125,6 +131,7 @@ impl RoomActor {
                 }
                 Wake::Joined(result) => self.joined(result).await,
                 Wake::Verdict(verdict) => self.judge(&verdict),
+                Wake::Heard => self.remotes.tell_all(|| Input::Heard),
                 Wake::Event(Some(event)) => {
                     if let Some(reason) = self.event(event) {
                         return self.end(&reason, None).await;
@@ -146,7 +153,7 @@ impl RoomActor {
     async fn wake(&mut self) -> Wake {
         let deadline = self.roster.as_ref().and_then(Roster::next_deadline);
         let deadline = deadline.map(|after| self.epoch + after);
-        let Self { commands, events, joining, chores, remotes, .. } = self;
+        let Self { commands, events, heard, joining, chores, remotes, .. } = self;
         while chores.try_join_next().is_some() {}
         remotes.tidy();
         let joined = async {
@@ -167,6 +174,8 @@ impl RoomActor {
             command = commands.recv() => Wake::Command(command),
             () = timer => Wake::Deadline,
             verdict = remotes.verdict() => Wake::Verdict(verdict),
+            // Its sender is the client's, which is ours.
+            Ok(()) = heard.changed() => Wake::Heard,
             // What came before the acknowledgement is seen before it.
             event = events.next() => Wake::Event(event),
             result = joined => Wake::Joined(result),

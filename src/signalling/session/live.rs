@@ -88,6 +88,12 @@ impl Session {
         }
     }
 
+    /// Whether the connection that stands is being probed; `None` if there is none.
+    pub(in crate::signalling) fn is_probed(&self) -> Option<bool> {
+        let Link::Live(live) = &self.link else { return None };
+        Some(live.probe_until.is_some())
+    }
+
     /// Asks for a sign of life, to come within two seconds.
     pub(super) fn probe(&mut self, now: Duration) {
         let Link::Live(live) = &mut self.link else { return };

@@ -186,6 +186,36 @@ fn it_follows_a_path_down_and_up_within_five_seconds() {
 }
 
 #[test]
+fn a_far_fall_is_seen_before_the_queue_is_long_and_the_queue_is_emptied() {
+    for delay in [1.0, 25.0, 100.0] {
+        for seed in 1..20 {
+            // A queue that would hold 1.7 s.
+            let mut call = Call::over(Path { delay, queue: 1_700.0, jitter: 5.0, ..WIDE }, seed);
+            call.run(20.0 + seed as f64 * 0.013);
+            call.figures();
+            let before = call.target();
+            call.path.rate = 3e5;
+            let down = call.until(|call| call.target() <= 3e5);
+            assert!(down < 0.6 + 2.0 * delay / 1_000.0, "{down} s down at {delay} ms");
+            let drained = call.until(|call| call.busy <= call.now);
+            let (_, longest) = call.figures();
+            assert!(
+                down + drained < 5.0,
+                "{drained} s of queue at {delay} ms, {longest} ms, down {down} from {before}"
+            );
+            call.run(4.0);
+            call.figures();
+            call.run(10.0);
+            let (arrived, longest) = call.figures();
+            assert!(arrived > 1.8e5 && longest < 400.0, "{arrived}, {longest} ms at {delay} ms");
+            call.path.rate = 2e6;
+            let up = call.until(|call| call.target() > 1e6);
+            assert!(up < 4.5, "{up} s up at {delay} ms");
+        }
+    }
+}
+
+#[test]
 fn losses_of_the_path_itself_are_no_reason_to_send_less() {
     for loss in [0.0, 0.01, 0.02, 0.05, 0.1, 0.2] {
         for seed in 1..6 {
@@ -206,6 +236,19 @@ fn losses_of_the_path_itself_are_no_reason_to_send_less() {
 }
 
 #[test]
+fn chance_at_the_beginning_of_a_lossy_path_is_no_reason_to_send_less() {
+    for seed in 1..300 {
+        let mut call = Call::over(Path { loss: 0.05, rate: 1e7, ..WIDE }, seed);
+        let mut least = f64::INFINITY;
+        for _ in 0..2_200 {
+            call.step();
+            least = least.min(call.target());
+        }
+        assert!(least >= START as f64, "{least} at seed {seed}");
+    }
+}
+
+#[test]
 fn what_a_policer_drops_is_a_reason() {
     // No queue to see, only losses.
     let mut call = Call::over(Path { rate: 1e6, queue: 5.0, ..WIDE }, 1);
@@ -216,11 +259,29 @@ fn what_a_policer_drops_is_a_reason() {
 
 #[test]
 fn jitter_is_no_queue() {
-    for jitter in [20.0, 50.0, 100.0] {
-        let mut call = Call::over(Path { jitter, rate: 1e7, ..WIDE }, 3);
+    for jitter in [20.0, 50.0, 100.0, 200.0] {
+        for seed in 1..10 {
+            let mut call = Call::over(Path { jitter, rate: 1e7, ..WIDE }, seed);
+            call.most = 1e6;
+            call.run(60.0);
+            assert!(call.target() > 1.5e6, "{} at {jitter} ms", call.target());
+        }
+    }
+}
+
+#[test]
+fn a_path_that_halts_for_a_moment_is_no_narrower() {
+    // A radio that sleeps, a thread that is held up: then all arrives at once.
+    for halt in [60.0, 120.0, 180.0] {
+        let mut call = Call::over(Path { rate: 1e7, ..WIDE }, 1);
         call.most = 1e6;
-        call.run(60.0);
-        assert!(call.target() > 1.5e6, "{} at {jitter} ms", call.target());
+        call.run(20.0);
+        let before = call.target();
+        for _ in 0..20 {
+            call.busy = call.now + halt;
+            call.run(0.9);
+        }
+        assert!(call.target() > before * 0.9, "{} of {before} at {halt} ms", call.target());
     }
 }
 

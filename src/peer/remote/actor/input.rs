@@ -18,6 +18,8 @@ pub(crate) enum Input {
     IceServers(Vec<IceServer>),
     /// The connection to the service is there, or gone.
     Signalling(bool),
+    /// The service answered a probe.
+    Heard,
     /// The remote is still there after a reconnect of ours.
     Survived,
     /// Our id is another one, so to the remote we are another peer.
@@ -61,6 +63,7 @@ impl RemoteActor {
             }
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
+            Input::Heard => self.ladder.heard(now),
             // What was under way when the line broke may be lost.
             Input::Survived => {
                 self.senders.say_again();

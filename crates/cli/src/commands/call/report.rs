@@ -226,11 +226,7 @@ impl Report {
     }
 
     pub(super) fn no_codec(&self, id: &str, codec: &str) -> Result<(), Failure> {
-        let message = format!("gets none of our pictures: it does not take {codec}");
-        let diagnosis = Diagnosis::new(
-            "A track has one codec, and this remote did not offer to decode it.",
-            "Send VP8 or H.264, which every browser and SDK takes: --video test-pattern:vp8",
-        );
+        let (message, diagnosis) = not_taken(codec);
         self.problem(id, "codec_not_supported", &message, &diagnosis)
     }
 
@@ -257,9 +253,34 @@ impl Report {
     }
 }
 
+/// What is said of a remote that takes none of a track.
+fn not_taken(codec: &str) -> (String, Diagnosis) {
+    let (what, fix) = if codec.starts_with("audio/") {
+        ("sound", "Send Opus, which every browser and SDK takes: --audio tone")
+    } else {
+        (
+            "pictures",
+            "Send VP8 or H.264, which every browser and SDK takes: --video test-pattern:vp8",
+        )
+    };
+    let message = format!("gets none of our {what}: it does not take {codec}");
+    let cause = "A track has one codec, and this remote did not offer to decode it.";
+    (message, Diagnosis::new(cause, fix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_remote_that_takes_none_of_a_track_is_told_with_its_fix() {
+        let (message, diagnosis) = not_taken("video/AV1");
+        assert_eq!(message, "gets none of our pictures: it does not take video/AV1");
+        assert!(diagnosis.fix.contains("--video test-pattern:vp8"), "{diagnosis:?}");
+        let (message, diagnosis) = not_taken("audio/opus");
+        assert_eq!(message, "gets none of our sound: it does not take audio/opus");
+        assert!(diagnosis.fix.contains("--audio tone"), "{diagnosis:?}");
+    }
 
     fn line() -> Line {
         let picture = Picture {
