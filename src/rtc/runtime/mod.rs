@@ -6,6 +6,7 @@
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`recent`]: what a broken path lost is sent again as soon as there is another.
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
+//! - [`burst`]: what goes to a relay leaves evenly.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
 //! - [`trains`]: coalesced datagrams arrive in a buffer that connections share.
@@ -19,6 +20,7 @@
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
 
 mod addresses;
+mod burst;
 mod carrier;
 mod early;
 #[cfg(any(test, feature = "fuzzing"))]

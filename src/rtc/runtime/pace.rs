@@ -25,8 +25,9 @@ const BRISK_FOR: Duration = Duration::from_secs(10);
 /// What is left to do once a connection is up: its first data channel.
 const RELAX_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection without data for so long is idle: no timer of DTLS, SCTP or RTCP is worth a turn on time.
-const IDLE_AFTER: Duration = Duration::from_secs(5);
+/// A connection without data for so long is idle: what DTLS, SCTP or RTCP would repeat after a longer pause may
+/// come a little late.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// Pause between the checks of a path by its controlling agent: a third of the silence that counts as its
 /// loss, so that one may get lost. A tenth less, because turns come a little late.
 pub(crate) const KEEPALIVE: Duration = Duration::from_millis(900);

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::Common;
+use super::burst::Burst;
 use super::carrier;
 use super::handshake::Handshake;
 use super::reception::Reception;
@@ -105,6 +106,7 @@ pub(super) struct ConnectionSocket {
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     reception: Arc<Reception>,
     trains: Trains,
+    to_relays: Burst,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
     secured: AtomicBool,
@@ -130,6 +132,7 @@ impl ConnectionSocket {
             links: Mutex::default(),
             reception,
             trains: Trains::default(),
+            to_relays: Burst::default(),
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -183,6 +186,62 @@ impl ConnectionSocket {
             };
             // Lost, as on the path: it is repeated once more.
             drop(self.forward(cx, &transmit));
+        }
+    }
+
+    /// What the crate reads next.
+    fn read(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let inbound = &self.reception.inbound;
+        let secured = self.secured.load(Ordering::Relaxed);
+        if !secured {
+            self.repeat_flight(cx);
+        }
+        // The waker first, so that nothing that is pushed in between is slept over.
+        inbound.register(cx.waker());
+        loop {
+            if let Some((datagram, from)) = inbound.pop() {
+                self.common.pace.arrived(1, &datagram);
+                // What came early was noted when it came.
+                if !secured && self.common.servers.behind(from).is_some() {
+                    self.note_received(&datagram);
+                }
+                let length = datagram.len().min(bufs[0].len());
+                bufs[0][..length].copy_from_slice(&datagram[..length]);
+                meta[0] = RecvMeta::default();
+                (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
+                return Poll::Ready(Ok(1));
+            }
+            let received = self.trains.poll_recv(&*self.inner, cx, bufs, meta);
+            let received = std::task::ready!(received)?;
+            let first = bufs.first().zip(meta.first());
+            let first = first.map_or(&[][..], |(buf, meta)| {
+                first_of(&buf[..meta.len.min(buf.len())], Some(meta.stride))
+            });
+            self.common.pace.arrived(received, first);
+            let linked = self.linked.load(Ordering::Relaxed);
+            let selected = self.common.selection.is_selected();
+            // Without a pair there is little to read: the crate asks for one datagram or one train of them
+            // at a time.
+            let mut admitted = selected;
+            for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
+                if !secured {
+                    for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
+                        self.note_received(datagram);
+                    }
+                }
+                if linked {
+                    self.recognise(buf, meta);
+                }
+                admitted |= selected || self.reception.admits(buf, meta);
+            }
+            if admitted {
+                return Poll::Ready(Ok(received));
+            }
         }
     }
 
@@ -317,6 +376,9 @@ impl AsyncUdpSocket for ConnectionSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        if self.common.servers.behind(transmit.destination).is_some() {
+            std::task::ready!(self.to_relays.poll(cx));
+        }
         let first = first_of(transmit.contents, transmit.segment_size);
         let unwanted = self.common.closing.load(Ordering::Relaxed) && is_dtls_alert(first);
         if unwanted || !self.common.pace.sends(first, transmit.destination) {
@@ -341,53 +403,15 @@ impl AsyncUdpSocket for ConnectionSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let inbound = &self.reception.inbound;
-        let secured = self.secured.load(Ordering::Relaxed);
-        if !secured {
-            self.repeat_flight(cx);
+        if self.common.turns.has_read_enough() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        // The waker first, so that nothing that is pushed in between is slept over.
-        inbound.register(cx.waker());
-        loop {
-            if let Some((datagram, from)) = inbound.pop() {
-                self.common.pace.arrived(1, &datagram);
-                // What came early was noted when it came.
-                if !secured && self.common.servers.behind(from).is_some() {
-                    self.note_received(&datagram);
-                }
-                let length = datagram.len().min(bufs[0].len());
-                bufs[0][..length].copy_from_slice(&datagram[..length]);
-                meta[0] = RecvMeta::default();
-                (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
-                return Poll::Ready(Ok(1));
-            }
-            let received = self.trains.poll_recv(&*self.inner, cx, bufs, meta);
-            let received = std::task::ready!(received)?;
-            let first = bufs.first().zip(meta.first());
-            let first = first.map_or(&[][..], |(buf, meta)| {
-                first_of(&buf[..meta.len.min(buf.len())], Some(meta.stride))
-            });
-            self.common.pace.arrived(received, first);
-            let linked = self.linked.load(Ordering::Relaxed);
-            let selected = self.common.selection.is_selected();
-            // Without a pair there is little to read: the crate asks for one datagram or one train of them
-            // at a time.
-            let mut admitted = selected;
-            for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
-                if !secured {
-                    for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
-                        self.note_received(datagram);
-                    }
-                }
-                if linked {
-                    self.recognise(buf, meta);
-                }
-                admitted |= selected || self.reception.admits(buf, meta);
-            }
-            if admitted {
-                return Poll::Ready(Ok(received));
-            }
+        let received = self.read(cx, bufs, meta);
+        if received.is_ready() {
+            self.common.turns.read();
         }
+        received
     }
 }
 
