@@ -37,7 +37,7 @@ use self::handler::Handler;
 use self::path::Path;
 use super::RtcError;
 use super::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceTransportPolicy};
-use super::runtime::{ConnectionRuntime, NetworkContext};
+use super::runtime::{ConnectionRuntime, KEEPALIVE, NetworkContext};
 
 /// Bytes of a message that we accept (the crate's ceiling).
 pub(crate) const MAX_MESSAGE_BYTES: u32 = 262_144;
@@ -45,8 +45,6 @@ pub(crate) const MAX_MESSAGE_BYTES: u32 = 262_144;
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(3);
 /// Further silence after which it counts as failed.
 const FAILED_AFTER: Duration = Duration::from_secs(3);
-/// Pause between checks of a silent path; a third of the first deadline, so that one may get lost.
-const KEEPALIVE: Duration = Duration::from_secs(1);
 /// Pause between checks of candidate pairs (RFC 8445 section 14.2 allows no less than 5 ms).
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// Checks of one pair before it is given up: four seconds of them.

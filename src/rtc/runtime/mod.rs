@@ -1,12 +1,15 @@
 //! Our implementation of the crate's [`Runtime`]: one per connection.
 //!
 //! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
-//!   in between waits for that. While a connection is being set up its sleeps are short.
+//!   in between waits for that. While a connection is being set up its sleeps are short; while it is idle
+//!   they are long.
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`recent`]: what a broken path lost is sent again as soon as there is another.
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
+//! - [`burst`]: what goes to a relay leaves evenly.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
+//! - [`trains`]: coalesced datagrams arrive in a buffer that connections share.
 //! - [`early`]: what comes before the crate can use it waits, for the time to connect.
 //! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
@@ -17,6 +20,7 @@
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
 
 mod addresses;
+mod burst;
 mod carrier;
 mod early;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,6 +33,7 @@ mod servers;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod sockets;
+mod trains;
 mod turns;
 mod watch;
 
@@ -52,7 +57,7 @@ use super::engine::IceServerError;
 use crate::wire::IceServer;
 
 pub(crate) use addresses::{AddressSource, LocalAddresses};
-pub(crate) use pace::Pace;
+pub(crate) use pace::{KEEPALIVE, Pace};
 use recent::Recent;
 pub(crate) use reception::Selection;
 use servers::Servers;
@@ -275,10 +280,11 @@ impl Runtime for ConnectionRuntime {
             return Box::pin(tokio::time::sleep(duration));
         }
         let sleep = self.common.turns.sleep();
-        let longest = self.common.pace.longest_sleep(tokio::time::Instant::now());
+        let (now, selected) = (tokio::time::Instant::now(), self.common.selection.is_selected());
+        let duration = self.common.pace.sleep(now, duration, selected);
         Box::pin(async move {
             if !sleep.is_none() {
-                tokio::time::sleep(duration.min(longest)).await;
+                tokio::time::sleep(duration).await;
             }
             sleep.over();
         })

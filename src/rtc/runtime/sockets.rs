@@ -15,10 +15,12 @@ use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::Common;
+use super::burst::Burst;
 use super::carrier;
 use super::handshake::Handshake;
 use super::reception::Reception;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
+use super::trains::Trains;
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
 
 /// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
@@ -26,8 +28,9 @@ use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// Datagrams that wait for a server's name to be found.
 const MAX_HELD: usize = 16;
-/// Datagrams between a connection and a server's stream, each way.
-pub(super) const STREAM_QUEUE: usize = 512;
+/// Datagrams between a connection and a server's stream, each way: what the largest window of SCTP holds (1 MiB),
+/// so that a channel that fills it loses nothing here.
+pub(super) const STREAM_QUEUE: usize = 1_024;
 
 /// Binds sockets to a network of the platform, before anything is sent.
 pub trait SocketBinder: Send + Sync + 'static {
@@ -89,6 +92,11 @@ fn is_dtls_alert(datagram: &[u8]) -> bool {
     }
 }
 
+/// The first datagram of a train.
+fn first_of(train: &[u8], segment: Option<usize>) -> &[u8] {
+    &train[..segment.map_or(train.len(), |segment| segment.min(train.len()))]
+}
+
 pub(super) struct ConnectionSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     ipv4: bool,
@@ -97,6 +105,8 @@ pub(super) struct ConnectionSocket {
     linked: AtomicBool,
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     reception: Arc<Reception>,
+    trains: Trains,
+    to_relays: Burst,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
     secured: AtomicBool,
@@ -121,6 +131,8 @@ impl ConnectionSocket {
             linked: AtomicBool::new(false),
             links: Mutex::default(),
             reception,
+            trains: Trains::default(),
+            to_relays: Burst::default(),
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -174,6 +186,62 @@ impl ConnectionSocket {
             };
             // Lost, as on the path: it is repeated once more.
             drop(self.forward(cx, &transmit));
+        }
+    }
+
+    /// What the crate reads next.
+    fn read(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let inbound = &self.reception.inbound;
+        let secured = self.secured.load(Ordering::Relaxed);
+        if !secured {
+            self.repeat_flight(cx);
+        }
+        // The waker first, so that nothing that is pushed in between is slept over.
+        inbound.register(cx.waker());
+        loop {
+            if let Some((datagram, from)) = inbound.pop() {
+                self.common.pace.arrived(1, &datagram);
+                // What came early was noted when it came.
+                if !secured && self.common.servers.behind(from).is_some() {
+                    self.note_received(&datagram);
+                }
+                let length = datagram.len().min(bufs[0].len());
+                bufs[0][..length].copy_from_slice(&datagram[..length]);
+                meta[0] = RecvMeta::default();
+                (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
+                return Poll::Ready(Ok(1));
+            }
+            let received = self.trains.poll_recv(&*self.inner, cx, bufs, meta);
+            let received = std::task::ready!(received)?;
+            let first = bufs.first().zip(meta.first());
+            let first = first.map_or(&[][..], |(buf, meta)| {
+                first_of(&buf[..meta.len.min(buf.len())], Some(meta.stride))
+            });
+            self.common.pace.arrived(received, first);
+            let linked = self.linked.load(Ordering::Relaxed);
+            let selected = self.common.selection.is_selected();
+            // Without a pair there is little to read: the crate asks for one datagram or one train of them
+            // at a time.
+            let mut admitted = selected;
+            for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
+                if !secured {
+                    for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
+                        self.note_received(datagram);
+                    }
+                }
+                if linked {
+                    self.recognise(buf, meta);
+                }
+                admitted |= selected || self.reception.admits(buf, meta);
+            }
+            if admitted {
+                return Poll::Ready(Ok(received));
+            }
         }
     }
 
@@ -304,12 +372,16 @@ impl AsyncUdpSocket for ConnectionSocket {
     }
 
     fn max_gro_segments(&self) -> usize {
-        self.inner.max_gro_segments()
+        Trains::max_segments(self.inner.max_gro_segments())
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.common.pace.traffic();
-        if self.common.closing.load(Ordering::Relaxed) && is_dtls_alert(transmit.contents) {
+        if self.common.servers.behind(transmit.destination).is_some() {
+            std::task::ready!(self.to_relays.poll(cx));
+        }
+        let first = first_of(transmit.contents, transmit.segment_size);
+        let unwanted = self.common.closing.load(Ordering::Relaxed) && is_dtls_alert(first);
+        if unwanted || !self.common.pace.sends(first, transmit.destination) {
             return Poll::Ready(Ok(transmit.contents.len()));
         }
         let sent = self.forward(cx, transmit);
@@ -331,48 +403,15 @@ impl AsyncUdpSocket for ConnectionSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let inbound = &self.reception.inbound;
-        let secured = self.secured.load(Ordering::Relaxed);
-        if !secured {
-            self.repeat_flight(cx);
+        if self.common.turns.has_read_enough() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        // The waker first, so that nothing that is pushed in between is slept over.
-        inbound.register(cx.waker());
-        loop {
-            if let Some((datagram, from)) = inbound.pop() {
-                self.common.pace.arrived(1);
-                // What came early was noted when it came.
-                if !secured && self.common.servers.behind(from).is_some() {
-                    self.note_received(&datagram);
-                }
-                let length = datagram.len().min(bufs[0].len());
-                bufs[0][..length].copy_from_slice(&datagram[..length]);
-                meta[0] = RecvMeta::default();
-                (meta[0].len, meta[0].stride, meta[0].addr) = (length, length.max(1), from);
-                return Poll::Ready(Ok(1));
-            }
-            let received = std::task::ready!(self.inner.poll_recv(cx, bufs, meta))?;
-            self.common.pace.arrived(received);
-            let linked = self.linked.load(Ordering::Relaxed);
-            let selected = self.common.selection.is_selected();
-            // Without a pair there is little to read: the crate asks for one datagram or one train of them
-            // at a time.
-            let mut admitted = selected;
-            for (buf, meta) in bufs.iter().zip(meta.iter_mut()).take(received) {
-                if !secured {
-                    for datagram in buf[..meta.len.min(buf.len())].chunks(meta.stride.max(1)) {
-                        self.note_received(datagram);
-                    }
-                }
-                if linked {
-                    self.recognise(buf, meta);
-                }
-                admitted |= selected || self.reception.admits(buf, meta);
-            }
-            if admitted {
-                return Poll::Ready(Ok(received));
-            }
+        let received = self.read(cx, bufs, meta);
+        if received.is_ready() {
+            self.common.turns.read();
         }
+        received
     }
 }
 

@@ -148,15 +148,37 @@ async fn a_dead_path_is_noticed_after_three_seconds_and_given_up_after_six() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     network.set_all(Path { up: false, ..Path::default() });
     let began = Instant::now();
-    talk.one.until(is(IceState::Disconnected)).await;
-    let noticed = began.elapsed();
-    talk.one.until(is(IceState::Failed)).await;
-    let failed = began.elapsed();
-    let within = |took: Duration, wanted: u64| {
-        let wanted = Duration::from_secs(wanted);
-        took + Duration::from_secs(1) >= wanted && took <= wanted + Duration::from_secs(1)
+    let watched = |side: &'static str, mut of: Side| async move {
+        of.until(is(IceState::Disconnected)).await;
+        let noticed = began.elapsed();
+        of.until(is(IceState::Failed)).await;
+        let failed = began.elapsed();
+        let within = |took: Duration, wanted: u64| {
+            let wanted = Duration::from_secs(wanted);
+            took + Duration::from_secs(1) >= wanted && took <= wanted + Duration::from_secs(1)
+        };
+        assert!(within(noticed, 3) && within(failed, 6), "{side}: {noticed:?} {failed:?}");
+        of
     };
-    assert!(within(noticed, 3) && within(failed, 6), "{noticed:?} {failed:?}");
+    (talk.one, talk.two) = tokio::join!(watched("one", talk.one), watched("two", talk.two));
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_says_little_and_carries_at_once() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let talk = Talk::over(&network).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let heard = || talk.one.connection.received() + talk.two.connection.received();
+    let before = heard();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // A check and its answer each second, and the same the other way each four.
+    let said = heard() - before;
+    assert!((100..=160).contains(&said), "{said}");
+    let began = Instant::now();
+    talk.say(1).await;
+    talk.hear(1).await;
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     talk.end().await;
 }
 
