@@ -60,9 +60,10 @@ pub(super) fn handle() -> Result<Handle, SdkError> {
 }
 
 /// Ends at that time, whoever polls it: on the clock of the task, or of our runtime where the app's own thread
-/// polls. None if the runtime cannot be started.
+/// polls. None without a runtime: a wait must not start one that was shut down.
 pub(super) fn sleep_until(time: Instant) -> Option<Sleep> {
-    let handle = Handle::try_current().or_else(|_| handle()).ok()?;
+    let ours = || lock(&RUNTIME).as_ref().map(|runtime| runtime.handle().clone());
+    let handle = Handle::try_current().ok().or_else(ours)?;
     let _context = handle.enter();
     Some(tokio::time::sleep_until(time))
 }
