@@ -43,3 +43,12 @@ if ProcessInfo.processInfo.environment["METERED_BENCH"] != nil {
             swiftSettings: [.swiftLanguageMode(.v6)]
         ))
 }
+
+// The tests on Linux alone: what is there for Apple's systems is compiled against stand-ins of their modules.
+if ProcessInfo.processInfo.environment["METERED_APPLE_STAND_INS"] != nil {
+    let modules = ["CoreMedia", "AVFAudio"]
+    package.targets += modules.map { .target(name: $0, path: "Tests/AppleStandIns/\($0)") }
+    for target in package.targets where ["MeteredRealtime", "MeteredRealtimeTests"].contains(target.name) {
+        target.dependencies += modules.map { .target(name: $0) }
+    }
+}

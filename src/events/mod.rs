@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -57,20 +57,29 @@ struct Waiting<E> {
     max_bytes: usize,
     missed: u64,
     ended: bool,
+    /// Events at which the subscriber is woken.
+    wanted: usize,
 }
 
 impl<E> Default for Waiting<E> {
     fn default() -> Self {
         let max_bytes = EVENT_QUEUE_BYTES;
-        Self { events: VecDeque::new(), bytes: 0, max_bytes, missed: 0, ended: false }
+        Self { events: VecDeque::new(), bytes: 0, max_bytes, missed: 0, ended: false, wanted: 1 }
     }
 }
 
-impl<E: Event> Waiting<E> {
+impl<E> Waiting<E> {
     fn is_full(&self) -> bool {
         self.events.len() >= EVENT_QUEUE || self.bytes >= self.max_bytes
     }
 
+    /// Whether the subscriber shall be woken.
+    fn is_due(&self) -> bool {
+        self.events.len() >= self.wanted || self.ended || self.missed > 0 || self.is_full()
+    }
+}
+
+impl<E: Event> Waiting<E> {
     fn push(&mut self, event: E) {
         self.bytes += event.size();
         self.events.push_back(event);
@@ -93,8 +102,14 @@ impl<E: Event> Waiting<E> {
 
 impl<E> Queue<E> {
     fn update(&self, change: impl FnOnce(&mut Waiting<E>)) {
-        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        self.waker.wake();
+        let is_due = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut waiting);
+            waiting.is_due()
+        };
+        if is_due {
+            self.waker.wake();
+        }
     }
 }
 
@@ -121,7 +136,7 @@ impl<E> Hub<E> {
         Self::new(Some(Waiting { max_bytes, ..Waiting::default() }))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -270,9 +285,27 @@ impl<E: Event> Events<E> {
         self.take().0
     }
 
+    /// Waits until so many events are there, none will follow, or the queue is full. Whoever waits is woken
+    /// for that alone, not for each event, and has taken nothing. Cancel-safe.
+    #[cfg(any(feature = "ffi", test))]
+    pub(crate) async fn waiting(&self, wanted: usize) {
+        std::future::poll_fn(|cx| {
+            self.queue.waker.register(cx.waker());
+            let mut waiting = self.lock();
+            waiting.wanted = wanted;
+            if waiting.is_due() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<E>> {
+        self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An event, and whether none will follow.
     fn take(&self) -> (Option<E>, bool) {
-        let mut waiting = self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        waiting.wanted = 1;
         if waiting.missed > 0 {
             let missed = std::mem::take(&mut waiting.missed);
             return (Some(E::lagged(missed)), false);
@@ -304,6 +337,9 @@ impl<E: Event> Stream for Events<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
     use super::*;
 
     #[derive(Clone, Debug, PartialEq)]
@@ -351,6 +387,41 @@ mod tests {
         tokio::task::yield_now().await;
         hub.publish(&Test::Number(9));
         assert_eq!(task.await.unwrap(), Some(Test::Number(9)));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_several_is_woken_once_and_takes_nothing() {
+        let hub = Hub::default();
+        let mut events = hub.subscribe();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut waiting = Box::pin(events.waiting(3));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        for n in 1..=3 {
+            assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+            hub.publish(&Test::Number(n));
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(waiting.as_mut().poll(&mut cx).is_ready());
+        drop(waiting);
+        for n in 1..=3 {
+            assert_eq!(events.try_next(), Some(Test::Number(n)));
+        }
+        // Given up, it leaves nothing behind: the next event wakes again.
+        assert!(Box::pin(events.waiting(3)).as_mut().poll(&mut cx).is_pending());
+        assert!(Box::pin(events.next()).as_mut().poll(&mut cx).is_pending());
+        hub.publish(&Test::Number(4));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::error::SdkError;
@@ -14,27 +13,27 @@ use super::event::DataChannelEvent;
 use super::inbox::{Inbox, Source};
 use super::remote_track::FrameEvent;
 use super::runtime::Task;
+use crate::events::{Event, Events, Hub};
 use crate::media::{self, VideoCodec};
 use crate::peer::{self, ChannelMessage};
 
-/// As many as wait in the queue of any other object.
-const WAITING: usize = 1_024;
 /// What the clock of the runtime can.
 const MOST_TICKS_PER_SECOND: u32 = 1_000;
 
 /// A task that makes events, and its queue. Dropped, it ends.
 struct Feed<E> {
-    events: mpsc::Receiver<E>,
+    events: Events<E>,
     _maker: Task<()>,
 }
 
-impl<E: Send + 'static> Feed<E> {
+impl<E: Event + Sync> Feed<E> {
     /// So many events per second, by the clock; 0 for as many as are taken.
     fn new(
         per_second: u32,
         mut make: impl FnMut(u64) -> E + Send + 'static,
     ) -> Result<Self, SdkError> {
-        let (queue, events) = mpsc::channel(WAITING);
+        let hub = Hub::default();
+        let events = hub.subscribe();
         let per_tick = per_second.clamp(1, MOST_TICKS_PER_SECOND);
         let maker = Task::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_tick);
@@ -46,9 +45,10 @@ impl<E: Send + 'static> Feed<E> {
                     due = tick * u64::from(per_second) / u64::from(per_tick);
                 }
                 while per_second == 0 || made < due {
-                    // Nobody takes them any more.
-                    let Ok(()) = queue.send(make(made)).await else { return };
+                    hub.deliver(&make(made)).await;
                     made += 1;
+                    // There may be room for ever, and the task must end with its feed.
+                    tokio::task::consume_budget().await;
                 }
             }
         })?;
@@ -56,13 +56,15 @@ impl<E: Send + 'static> Feed<E> {
     }
 }
 
-impl<E: Send + 'static> Source for Feed<E> {
+impl<E: Event> Source for Feed<E> {
     type Item = E;
 
-    async fn next_batch(&mut self, max: usize) -> Vec<E> {
-        let mut batch = Vec::new();
-        self.events.recv_many(&mut batch, max).await;
-        batch
+    fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<E>> + Send {
+        self.events.next_batch(max)
+    }
+
+    fn gathered(&self, wanted: usize) -> impl Future<Output = ()> + Send {
+        self.events.waiting(wanted)
     }
 }
 

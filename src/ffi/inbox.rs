@@ -1,7 +1,7 @@
 //! The events of one object, pulled by the app or by the task of its listener.
 //!
 //! Owns the subscription. Nothing is lost between two pulls; what a pull that was given up had not taken
-//! yet, the next one takes.
+//! yet, the next one takes. While events come fast they are gathered for some milliseconds, as [`Pace`] says.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::error::{CallbackError, SdkError};
-use super::runtime::Task;
+use super::pace::Pace;
+use super::runtime::{self, Task};
 use crate::events::{Event, Events};
 use crate::media::{FrameEvent, VideoFrames};
 
@@ -29,10 +31,20 @@ pub(super) trait Source: Send + 'static {
 
     /// Up to `max` events, at least one; empty after the end. Given up, it has taken nothing.
     fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<Self::Item>> + Send;
+
+    /// Waits until so many events are there, or nothing is gained by waiting: what is never gathered does not
+    /// wait at all. It takes nothing.
+    fn gathered(&self, _wanted: usize) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 impl<E: Event> Source for Events<E> {
     type Item = E;
+
+    fn gathered(&self, wanted: usize) -> impl Future<Output = ()> + Send {
+        self.waiting(wanted)
+    }
 
     fn next_batch(&mut self, max: usize) -> impl Future<Output = Vec<E>> + Send {
         Events::next_batch(self, max)
@@ -48,21 +60,40 @@ impl Source for VideoFrames {
 }
 
 struct Queue<S> {
-    events: tokio::sync::Mutex<Option<S>>,
+    events: tokio::sync::Mutex<Pulled<S>>,
     ended: watch::Sender<bool>,
+}
+
+/// The subscription, once there is one, and when its batches left.
+struct Pulled<S> {
+    source: Option<S>,
+    pace: Pace,
 }
 
 impl<S: Source> Queue<S> {
     async fn next(&self, max: u32, subscribe: impl FnOnce() -> S) -> Vec<S::Item> {
-        let mut events = self.events.lock().await;
-        let events = events.get_or_insert_with(subscribe);
+        let max = max.clamp(1, MAX_BATCH) as usize;
+        let mut pulled = self.events.lock().await;
+        let Pulled { source, pace } = &mut *pulled;
+        let source = source.get_or_insert_with(subscribe);
         let mut ended = self.ended.subscribe();
-        tokio::select! {
+        let was_gathered = match pace.gathers_until(Instant::now()).and_then(runtime::sleep_until) {
+            Some(time) => tokio::select! {
+                biased;
+                _ = ended.wait_for(|ended| *ended) => false,
+                () = source.gathered(max) => false,
+                () = time => true,
+            },
+            None => false,
+        };
+        let batch = tokio::select! {
             // What came before the end is handed out first.
             biased;
-            batch = events.next_batch(max.clamp(1, MAX_BATCH) as usize) => batch,
+            batch = source.next_batch(max) => batch,
             _ = ended.wait_for(|ended| *ended) => Vec::new(),
-        }
+        };
+        pace.leaves(Instant::now(), batch.len(), was_gathered);
+        batch
     }
 }
 
@@ -75,8 +106,9 @@ pub(super) struct Inbox<S> {
 impl<S: Source> Inbox<S> {
     /// With a subscription, or without: then the first pull or listener makes it.
     pub(super) fn new(events: Option<S>) -> Self {
+        let pulled = Pulled { source: events, pace: Pace::default() };
         let queue =
-            Queue { events: tokio::sync::Mutex::new(events), ended: watch::Sender::new(false) };
+            Queue { events: tokio::sync::Mutex::new(pulled), ended: watch::Sender::new(false) };
         Self { queue: Arc::new(queue), listener: Mutex::new(None) }
     }
 
@@ -134,8 +166,8 @@ impl<S: Source> Inbox<S> {
         }
         let queue = Arc::clone(&self.queue);
         // Whoever holds the lock has subscribed.
-        if let Ok(mut events) = queue.events.try_lock() {
-            events.get_or_insert_with(subscribe);
+        if let Ok(mut pulled) = queue.events.try_lock() {
+            pulled.source.get_or_insert_with(subscribe);
         }
         let task = Task::spawn(async move {
             loop {
@@ -173,5 +205,118 @@ impl<S: Source> Inbox<S> {
 impl<S> Drop for Inbox<S> {
     fn drop(&mut self) {
         self.queue.ended.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pace::GATHERING;
+    use super::*;
+    use crate::events::Hub;
+
+    /// The clock of the runtime goes by whole milliseconds and never ends a wait early.
+    const LONGEST: Duration = GATHERING.saturating_add(Duration::from_millis(1));
+
+    /// When it was made.
+    #[derive(Clone, Debug)]
+    struct Made(Instant);
+
+    impl Event for Made {
+        fn lagged(_: u64) -> Self {
+            unreachable!("nothing is missed")
+        }
+    }
+
+    /// Makes an event after each of these pauses; how long each one waited, and how many batches there were.
+    async fn waits(pauses: Vec<Duration>) -> (Vec<Duration>, usize) {
+        let (hub, count) = (Hub::default(), pauses.len());
+        let inbox = Inbox::new(Some(hub.subscribe()));
+        let maker = tokio::spawn(async move {
+            for pause in pauses {
+                tokio::time::sleep(pause).await;
+                hub.publish(&Made(Instant::now()));
+            }
+            hub
+        });
+        let (mut waited, mut batches) = (Vec::new(), 0);
+        while waited.len() < count {
+            let batch: Vec<Made> = inbox.pull(64, || unreachable!("subscribed")).await.unwrap();
+            waited.extend(batch.iter().map(|Made(at)| at.elapsed()));
+            batches += 1;
+        }
+        drop(maker.await.unwrap());
+        (waited, batches)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_wakes_the_app_once_in_four_milliseconds_and_nothing_waits_longer() {
+        let (waited, batches) = waits(vec![Duration::from_millis(1); 4_000]).await;
+        assert!(waited.iter().all(|waited| *waited <= LONGEST), "{waited:?}");
+        assert!(batches <= 1_020, "{batches} batches for four seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_after_a_pause_never_waits_whatever_came_before() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let pauses: Vec<_> =
+            (0..20_000).map(|n| Duration::from_millis(random.u64(0..=n % 24))).collect();
+        let (waited, batches) = waits(pauses.clone()).await;
+        for (pause, waited) in pauses.iter().zip(&waited) {
+            assert!(*waited <= LONGEST);
+            // The batch before may have left only just now.
+            assert!(
+                *pause <= 2 * LONGEST || waited.is_zero(),
+                "after {pause:?} it waited {waited:?}"
+            );
+        }
+        assert!(batches < pauses.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_never_waits() {
+        let hub = Hub::default();
+        let inbox = Inbox::new(Some(hub.subscribe()));
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            hub.publish(&Made(start));
+        }
+        for _ in 0..15 {
+            let batch: Vec<Made> = inbox.pull(64, || unreachable!("subscribed")).await.unwrap();
+            assert_eq!((batch.len(), start.elapsed()), (64, Duration::ZERO));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_that_is_given_up_while_it_gathers_loses_nothing() {
+        let hub = Hub::default();
+        let inbox = Inbox::new(Some(hub.subscribe()));
+        let start = Instant::now();
+        let pull = || inbox.pull::<Made>(64, || unreachable!("subscribed"));
+        for _ in 0..2 {
+            hub.publish(&Made(start));
+            assert_eq!(pull().await.unwrap().len(), 1);
+        }
+        hub.publish(&Made(start));
+        let given_up = tokio::time::timeout(Duration::from_millis(1), pull()).await;
+        assert!(given_up.is_err(), "it gathers");
+        assert_eq!(pull().await.unwrap().len(), 1);
+        assert!(start.elapsed() <= LONGEST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_told_at_once_also_while_it_gathers() {
+        let hub = Hub::default();
+        let inbox = Inbox::new(Some(hub.subscribe()));
+        let start = Instant::now();
+        let pull = || inbox.pull::<Made>(64, || unreachable!("subscribed"));
+        for _ in 0..2 {
+            hub.publish(&Made(start));
+            assert_eq!(pull().await.unwrap().len(), 1);
+        }
+        hub.publish(&Made(start));
+        drop(hub);
+        assert_eq!(pull().await.unwrap().len(), 1);
+        assert!(pull().await.unwrap().is_empty());
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -36,6 +36,7 @@ mod local_track;
 mod logging;
 mod metered_peer;
 mod options;
+mod pace;
 mod pcm;
 mod raw_bytes;
 mod remote_peer;

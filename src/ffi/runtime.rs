@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, Sleep};
 
 use super::error::SdkError;
 
@@ -56,6 +57,15 @@ pub(super) fn handle() -> Result<Handle, SdkError> {
         Ok(runtime) => Ok(slot.insert(runtime).handle().clone()),
         Err(error) => Err(SdkError::internal(format!("no thread could be started: {error}"))),
     }
+}
+
+/// Ends at that time, whoever polls it: on the clock of the task, or of our runtime where the app's own thread
+/// polls. None without a runtime: a wait must not start one that was shut down.
+pub(super) fn sleep_until(time: Instant) -> Option<Sleep> {
+    let ours = || lock(&RUNTIME).as_ref().map(|runtime| runtime.handle().clone());
+    let handle = Handle::try_current().ok().or_else(ours)?;
+    let _context = handle.enter();
+    Some(tokio::time::sleep_until(time))
 }
 
 /// A task that ends with its owner.

@@ -103,6 +103,55 @@ pub struct VideoStats {
 }
 
 /// Pictures from a remote. Handles are cheap clones of one track.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, FrameEvent, LocalVideoTrack, VideoCodec};
+/// use metered_realtime::peer::RemoteEvent;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
+/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut events = alice.events();
+/// # let camera = LocalVideoTrack::new(VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
+/// # };
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         camera.write(&AccessUnit::new(VideoCodec::Vp8, key_frame.clone().into(), n * 40_000)).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut remote_events = to_bob.events();
+/// let track = loop {
+///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
+/// };
+/// let video = track.video().ok_or("sound")?;
+/// let mut frames = video.frames(); // each sink begins with a key frame
+/// while let Some(event) = frames.next().await {
+///     if let FrameEvent::Frame(unit) = event {
+///         assert!(unit.key_frame); // to a decoder
+///         break;
+///     }
+/// }
+/// assert!(video.stats().packets_received > 0);
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteVideoTrack {
     shared: Arc<VideoShared>,

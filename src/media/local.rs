@@ -398,6 +398,14 @@ impl From<&Self> for LocalTrack {
 }
 
 /// Tracks that belong together: a remote plays them in time with each other.
+///
+/// ```
+/// use metered_realtime::media::{LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec};
+///
+/// let (camera, microphone) = (LocalVideoTrack::new(VideoCodec::H264), LocalAudioTrack::default());
+/// let stream = MediaStream::default().with_track(&camera).with_track(&microphone);
+/// assert_eq!(stream.tracks().len(), 2);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MediaStream {
     id: String,

@@ -88,6 +88,53 @@ pub struct AudioStats {
 }
 
 /// Sound from a remote. Handles are cheap clones of one track.
+///
+/// ```
+/// use metered_realtime::media::LocalAudioTrack;
+/// use metered_realtime::media::audio::PcmFormat;
+/// use metered_realtime::peer::RemoteEvent;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
+/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut events = alice.events();
+/// # let microphone = LocalAudioTrack::default();
+/// # bob.add_track(&microphone, None, None)?;
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
+/// # };
+/// # let singing = tokio::spawn(async move {
+/// #     loop {
+/// #         microphone.write_pcm_i16(PcmFormat::OPUS_MONO, &[8_192; 480]).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut remote_events = to_bob.events();
+/// let track = loop {
+///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
+/// };
+/// let audio = track.audio().ok_or("pictures")?;
+/// let mut output = audio.playout(PcmFormat::OPUS_MONO)?; // decodes when it is asked
+/// let mut chunk = [0.0; 480];
+/// while audio.stats().packets_received == 0 {
+///     output.pull(&mut chunk); // at the pace of the loudspeaker
+///     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// }
+/// # singing.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct RemoteAudioTrack {
     shared: Arc<Shared>,

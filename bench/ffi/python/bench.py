@@ -35,7 +35,13 @@ async def read(feed, count, batch):
 
 
 async def main():
-    figures = {}
+    figures, names = {}, sys.argv[2:]
+
+    async def figure(name, measure):
+        """Measures it if it is named, or if none is."""
+        if not names or name in names:
+            figures[name] = await measure()
+
     options = sdk.SignallingOptions()
     client = sdk.SignallingClient(sdk.Credential.API_KEY("pk_live_bench"), options)
 
@@ -43,30 +49,30 @@ async def main():
         for _ in range(count):
             client.state()
 
-    figures["call"] = await micros(50_000, calls)
+    await figure("call", lambda: micros(50_000, calls))
     track = sdk.LocalVideoTrack(sdk.VideoCodec.VP8)
 
     async def async_calls(count):
         for _ in range(count):
             await track.shutdown()
 
-    figures["asyncCall"] = await micros(5_000, async_calls)
+    await figure("asyncCall", lambda: micros(5_000, async_calls))
     for name, size, count in (("event100", 100, 50_000), ("event64k", 65_536, 10_000)):
-        text = size == 100
-        figures[name] = await micros(count, lambda n: read(sdk.MessageFeed(size, 0, text), n, 64))
-        figures[f"{name}Share"] = await share(
-            lambda: read(sdk.MessageFeed(size, 10_000, text), 10_000 * SECONDS, 64)
-        )
+        def messages(per_second, count):
+            return read(sdk.MessageFeed(size, per_second, size == 100), count, 64)
+
+        await figure(name, lambda: micros(count, lambda n: messages(0, n)))
+        await figure(f"{name}Share", lambda: share(lambda: messages(10_000, 10_000 * SECONDS)))
     unit = bytes(ACCESS_UNIT)
 
     async def writes(count):
         for n in range(count):
             track.write(unit, n * 33_333)
 
-    figures["frameOut"] = await micros(10_000, writes)
-    figures["frameIn"] = await micros(10_000, lambda n: read(sdk.FrameFeed(ACCESS_UNIT, 0), n, 16))
-    figures["frameInShare"] = await share(
-        lambda: read(sdk.FrameFeed(ACCESS_UNIT, 30), 30 * SECONDS, 16)
+    await figure("frameOut", lambda: micros(10_000, writes))
+    await figure("frameIn", lambda: micros(10_000, lambda n: read(sdk.FrameFeed(ACCESS_UNIT, 0), n, 16)))
+    await figure(
+        "frameInShare", lambda: share(lambda: read(sdk.FrameFeed(ACCESS_UNIT, 30), 30 * SECONDS, 16))
     )
     print(json.dumps(figures))
     await client.shutdown()

@@ -50,27 +50,45 @@ func frames(perSecond: UInt32) throws -> AsyncStream<MeteredRealtime.FrameEvent>
     }.stream()
 }
 
+/// Those that are named, or all.
+let names = CommandLine.arguments.dropFirst()
+func isWanted(_ name: String) -> Bool { names.isEmpty || names.contains(name) }
+
 var figures: [String: Double] = [:]
 let client = try MeteredRealtime.SignallingClient(.apiKey("pk_live_bench"))
-figures["call"] = try await micros(200_000) { count in
-    for _ in 0..<count { _ = client.state }
+if isWanted("call") {
+    figures["call"] = try await micros(200_000) { count in
+        for _ in 0..<count { _ = client.state }
+    }
 }
 let track = try MeteredRealtime.LocalVideoTrack(.vp8)
-figures["asyncCall"] = try await micros(20_000) { count in
-    for _ in 0..<count { try await track.shutdown() }
+if isWanted("asyncCall") {
+    figures["asyncCall"] = try await micros(20_000) { count in
+        for _ in 0..<count { try await track.shutdown() }
+    }
 }
 for (name, bytes, count) in [("event100", 100, 200_000), ("event64k", 65_536, 20_000)] {
-    figures[name] = try await micros(count) { await read(try messages(bytes, perSecond: 0), $0) }
-    figures[name + "Share"] = try await share {
-        await read(try messages(bytes, perSecond: 10_000), 10_000 * seconds)
+    if isWanted(name) {
+        figures[name] = try await micros(count) { await read(try messages(bytes, perSecond: 0), $0) }
+    }
+    if isWanted(name + "Share") {
+        figures[name + "Share"] = try await share {
+            await read(try messages(bytes, perSecond: 10_000), 10_000 * seconds)
+        }
     }
 }
 let unit = Data(count: accessUnit)
-figures["frameOut"] = try await micros(20_000) { count in
-    for n in 0..<count { try track.write(unit, timestampUs: UInt64(n) * 33_333) }
+if isWanted("frameOut") {
+    figures["frameOut"] = try await micros(20_000) { count in
+        for n in 0..<count { try track.write(unit, timestampUs: UInt64(n) * 33_333) }
+    }
 }
-figures["frameIn"] = try await micros(20_000) { await read(try frames(perSecond: 0), $0) }
-figures["frameInShare"] = try await share { await read(try frames(perSecond: 30), 30 * seconds) }
+if isWanted("frameIn") {
+    figures["frameIn"] = try await micros(20_000) { await read(try frames(perSecond: 0), $0) }
+}
+if isWanted("frameInShare") {
+    figures["frameInShare"] = try await share { await read(try frames(perSecond: 30), 30 * seconds) }
+}
 print(String(decoding: try JSONEncoder().encode(figures), as: UTF8.self))
 try await client.shutdown()
 try await MeteredSDK.shutdownAll()

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use uniffi::{GenerateOptions, TargetLanguage};
 
-use crate::{Error, io, root, swift};
+use crate::{Error, io, kotlin, root, swift};
 
 /// The languages and the folder of each.
 const LANGUAGES: [(&str, TargetLanguage); 3] = [
@@ -33,6 +33,7 @@ pub fn generate(library: &Utf8Path, into: &Utf8Path) -> Result<(), Error> {
             let path = out_dir.join(path);
             let text = match path.extension() {
                 Some("swift") => swift::cancellable(&text)?,
+                Some("kt") => kotlin::attached(&text)?,
                 _ => text,
             };
             std::fs::write(&path, tidy(&text)).map_err(io(&path))?;

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod bindings;
+pub mod kotlin;
 pub mod library;
 pub mod parity;
 pub mod size;

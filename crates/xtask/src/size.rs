@@ -27,7 +27,10 @@ pub struct Build {
 /// What ships: fat LTO.
 pub const SHIPPED: Build = Build { kind: Kind::Shipped, committed: None, limit: Some(LIMIT) };
 /// Thin LTO, which CI has the time for.
-pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(8_299_080), limit: None };
+pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(7_954_408), limit: None };
+
+/// Not optimised, as a test of the default run builds it anyway.
+pub const PLAIN: Build = Build { kind: Kind::App, committed: Some(24_612_400), limit: None };
 
 /// Crates that the report names.
 const SHOWN: usize = 20;

@@ -104,6 +104,15 @@ impl Rotation {
 }
 
 /// One picture, encoded: what an encoder puts out and a decoder takes at once.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, VideoCodec};
+///
+/// let vp8 = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 1, 0xb4, 0];
+/// let unit = AccessUnit::new(VideoCodec::Vp8, vp8.into(), 40_000);
+/// assert!(unit.key_frame);
+/// assert_eq!(unit.size(), Some((320, 180)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
     /// The codec.

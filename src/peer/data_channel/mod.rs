@@ -123,6 +123,50 @@ pub(crate) struct Shared {
 ///
 /// Handles are cheap clones of one channel. It is closed by [`close`](Self::close), by the remote, with the
 /// connection (unless durable), and with the peer; dropping handles does not close it.
+///
+/// ```
+/// use metered_realtime::peer::{ChannelMessage, DataChannelEvent, DataChannelOptions, RemoteEvent};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
+/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut events = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
+/// # };
+/// # let to_alice = bob.remote_peer("alice").ok_or("alice was there before bob")?;
+/// // One side opens it, and may send at once: that waits until it is open.
+/// let ours = to_bob.open_data_channel("chat", DataChannelOptions::default()).await?;
+/// ours.send_text("hello").await?;
+///
+/// // The other side is told of it by the remote that opened it.
+/// let mut remote_events = to_alice.events();
+/// let theirs = loop {
+///     if let RemoteEvent::DataChannel(channel) = remote_events.next().await.ok_or("alice left")? {
+///         break channel;
+///     }
+/// };
+/// let mut messages = theirs.events();
+/// let text = loop {
+///     if let DataChannelEvent::Message(ChannelMessage::Text(text)) = messages.next().await.ok_or("closed")? {
+///         break text;
+///     }
+/// };
+/// assert_eq!((theirs.label(), text.as_str()), ("chat", "hello"));
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct DataChannel {
     shared: Arc<Shared>,

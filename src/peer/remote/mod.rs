@@ -183,6 +183,39 @@ impl Shared {
 }
 
 /// Another peer in the room. Handles are cheap clones; they always speak to the present connection.
+///
+/// ```
+/// use metered_realtime::peer::RemoteState;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
+/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut events = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
+/// # };
+/// // Nothing is negotiated until there is a reason: data by way of the service needs no connection.
+/// assert_eq!((to_bob.id(), to_bob.state()), ("bob", RemoteState::Idle));
+/// to_bob.send(&serde_json::json!({ "wave": true })).await?;
+///
+/// let channel = to_bob.open_data_channel("files", Default::default()).await?;
+/// channel.send_bytes(vec![0; 1_000]).await?;
+/// let stats = to_bob.stats().await?;
+/// assert!(stats.bytes_sent > 0);
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct RemotePeer {
     shared: Arc<Shared>,

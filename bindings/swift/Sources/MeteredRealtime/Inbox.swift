@@ -95,7 +95,17 @@ final class Inbox<Event: Sendable>: Sendable {
         inVain?.cancel()
     }
 
+    /// What is there already, without a continuation.
+    private func unread(_ reader: Int) -> Event? {
+        state.with { state in
+            guard let event = state.readers[reader]?.unread.popFirst() else { return nil }
+            pullIfWanted(&state)
+            return event
+        }
+    }
+
     private func next(_ reader: Int) async -> Event? {
+        if let event = unread(reader) { return event }
         let id = state.with { $0.id() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { waiter in

@@ -62,3 +62,15 @@ extension PCMSource {
         _ = bytes.copyBytes(to: pcm)
     }
 }
+
+/// The order of samples: by moments in the library, by channels in Apple's buffers.
+enum PCM {
+    static func interleaved<Sample>(_ planes: [UnsafeBufferPointer<Sample>]) -> [Sample] {
+        let frames = planes.map(\.count).min() ?? 0
+        return (0..<frames).flatMap { frame in planes.map { $0[frame] } }
+    }
+
+    static func plane<Sample>(_ channel: Int, of pcm: [Sample], channels: Int) -> [Sample] {
+        stride(from: channel, to: pcm.count, by: channels).map { pcm[$0] }
+    }
+}

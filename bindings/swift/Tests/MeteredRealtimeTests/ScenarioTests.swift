@@ -29,18 +29,21 @@ struct Scenario: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// A client, peer, remote or channel, with a stream of its events from its start on.
+/// A client, peer, remote, channel or track, with a stream of its events from its start on.
 private enum Played: Sendable {
     case client(SignallingClient, AsyncStream<SignallingEvent>)
     case peer(MeteredPeer, AsyncStream<PeerEvent>)
     case remote(RemotePeer, AsyncStream<RemoteEvent>)
     case channel(DataChannel, AsyncStream<DataChannelEvent>)
+    case local(LocalTrack)
+    case picture(AsyncStream<FrameEvent>)
+    case sound(RemoteAudioTrack)
 
     func shutdown() async throws {
         switch self {
         case .client(let client, _): try await client.shutdown()
         case .peer(let peer, _): try await peer.shutdown()
-        case .remote, .channel: break
+        default: break
         }
     }
 
@@ -51,6 +54,7 @@ private enum Played: Sendable {
         case .peer(let peer, _): _ = try await peer.states.next { $0.rawValue == state }
         case .remote(let remote, _): _ = try await remote.states.next { $0.rawValue == state }
         case .channel(let channel, _): _ = try await channel.states.next { $0.rawValue == state }
+        case .local, .picture, .sound: throw Missing(description: "a track has no state")
         }
     }
 
@@ -61,6 +65,8 @@ private enum Played: Sendable {
         case .peer(_, let events): try await events.next { fits($0) }
         case .remote(_, let events): try await events.next { fits($0) }
         case .channel(_, let events): try await events.next { fits($0) }
+        case .picture(let events): try await events.next { fits($0) }
+        case .local, .sound: throw Missing(description: "no events")
         }
     }
 }
@@ -68,6 +74,10 @@ private enum Played: Sendable {
 private actor Player {
     private let server: Server
     private var objects: [[String]: Played] = [:]
+    /// What goes on until the scenario ends.
+    private var backgrounds: [Background] = []
+    /// Tracks of which pictures were seen.
+    private var seen: Set<[String]> = []
 
     init(_ server: Server) { self.server = server }
 
@@ -111,12 +121,18 @@ private actor Player {
 
     private func play(step: JSONValue) async throws {
         var key = [try step.text("actor")]
-        for part in ["channel", "remote"] where step[part] != nil { key += [part, try step.text(part)] }
+        for part in ["channel", "remote", "local", "track"] where step[part] != nil { key += [part, try step.text(part)] }
         guard let played = objects[key] else { throw Missing(description: "\(key)") }
         if step["expect"] != nil {
             try await expect(played, step)
         } else if step["state"] != nil {
             try await played.reaches(try step.text("state"))
+        } else if let count = step["receives"]?.intValue {
+            try await receives(played, key, count)
+        } else if case .array(let bounds)? = step["level"], case .sound(let track) = played {
+            try await level(track, bounds.compactMap(\.intValue))
+        } else if step["ends"] != nil {
+            try await ends(played)
         } else if let wanted = step["fails"] {
             try await failure(played, step, wanted)
         } else {
@@ -128,12 +144,62 @@ private actor Player {
         let variant = try step.text("expect")
         let wanted = step["where"]?.members ?? [:]
         let event = try await played.next { event in
-            caseName(event) == variant.lowercasedFirst && wanted.allSatisfy { look(event, $0.key) == $0.value }
+            caseName(event) == variant.lowercasedFirst
+                && wanted.allSatisfy { look(subject(of: event), $0.key) == $0.value }
         }
         if case .peerJoined(let remote)? = event as? PeerEvent {
             objects[[try step.text("actor"), "remote", remote.id]] = .remote(remote, remote.events)
         }
         if case .dataChannelOpened(let channel)? = event as? RemoteEvent { try keep(step, channel) }
+        if case .trackAdded(let track)? = event as? RemoteEvent {
+            let key = [try step.text("actor"), "track", try step.text("as")]
+            switch track.media {
+            case .video(let video): objects[key] = .picture(try video.frames())
+            case .audio(let audio): objects[key] = .sound(audio)
+            }
+        }
+    }
+
+    /// So many more pictures, each of them one that was sent; the first of all is a key frame.
+    private func receives(_ played: Played, _ key: [String], _ count: Int) async throws {
+        let pictures = Set(try clip())
+        for number in 0..<count {
+            guard case .frame(let unit)? = try await played.next({ caseName($0) == "frame" }) as? FrameEvent else {
+                throw Missing(description: "no picture")
+            }
+            guard pictures.contains(unit.data) else { throw Missing(description: "picture \(number) is torn") }
+            guard seen.contains(key) || unit.keyFrame else { throw Missing(description: "a key frame first") }
+            seen.insert(key)
+        }
+    }
+
+    /// Plays it out until it is as loud as that, in dBFS.
+    private func level(_ track: RemoteAudioTrack, _ bounds: [Int]) async throws {
+        let output = try track.playout(mono)
+        try await everyTenMilliseconds {
+            var pcm = [Int16](repeating: 0, count: 480)
+            try output.pull(into: &pcm)
+        } until: {
+            let level = output.level.rmsDbfs
+            return bounds.count == 2 && Float(bounds[0]) <= level && level <= Float(bounds[1])
+        }
+    }
+
+    private func ends(_ played: Played) async throws {
+        switch played {
+        case .picture(let events): for await _ in events {}
+        case .sound(let track): while !track.isEnded { try await Task.sleep(for: .milliseconds(10)) }
+        default: throw Missing(description: "no track")
+        }
+    }
+
+    /// Adds a picture and a sound that go on until the scenario ends.
+    private func addStream(_ peer: MeteredPeer, _ actor: String, _ given: JSONValue) throws {
+        let (video, audio) = (try LocalVideoTrack(.vp8), try LocalAudioTrack())
+        objects[[actor, "local", try given.text("video")]] = .local(video)
+        objects[[actor, "local", try given.text("audio")]] = .local(audio)
+        try peer.addStream(MediaStream([video, audio], id: try given.text("streamId")))
+        backgrounds += [try film(video), sing(audio, Double(given["hertz"]?.intValue ?? 0), mono)]
     }
 
     private func failure(_ played: Played, _ step: JSONValue, _ wanted: JSONValue) async throws {
@@ -164,6 +230,13 @@ private actor Player {
         case (.client(let client, _), "send"):
             try await client.send(given["dataJson"], to: try given.text("peerId"))
         case (.client(let client, _), "shutdown"): try await client.shutdown()
+        case (.peer(let peer, _), "addStream"): try addStream(peer, try step.text("actor"), given)
+        case (.peer(let peer, _), "removeTrack"):
+            guard case .local(let track)? = objects[[try step.text("actor"), "local", try given.text("track")]] else {
+                throw Missing(description: "no such track")
+            }
+            try peer.removeTrack(track)
+        case (.local(let track), "setMuted"): try track.setMuted(given["muted"] == .bool(true))
         case (.peer(let peer, _), "join"): try await peer.join(try given.text("channel"))
         case (.peer(let peer, _), "leave"): try await peer.leave(reason: try given.text("reason"))
         case (.peer(let peer, _), "send"): try await peer.send(given["dataJson"])
@@ -201,6 +274,11 @@ extension String {
 
 private func caseName(_ event: Any) -> String {
     Mirror(reflecting: event).children.first?.label ?? "\(event)"
+}
+
+/// What a scenario asks: of a track that came, the track.
+private func subject(of event: Any) -> Any {
+    if case .trackAdded(let track)? = event as? RemoteEvent { track } else { event }
 }
 
 /// The value at a path of names, as scenarios write it.

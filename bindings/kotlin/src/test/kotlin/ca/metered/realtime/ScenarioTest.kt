@@ -4,14 +4,20 @@ import java.io.File
 import java.util.Base64
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.cancelChildren
+import kotlinx.coroutines.channels.consumeEach
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.emptyFlow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.boolean
+import kotlinx.serialization.json.double
 import kotlinx.serialization.json.int
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
@@ -38,11 +44,13 @@ private fun JsonObject.of(name: String): JsonObject = get(name)?.jsonObject ?: J
 
 private fun JsonObject.text(name: String): String = getValue(name).jsonPrimitive.content
 
-/** A client, peer, remote or channel, and its events. */
-private class Played(val it: Any, val state: StateFlow<Enum<*>>, val events: Collected<Any>)
+/** A client, peer, remote, channel or track, and its events. A track has no state, and a local one no events. */
+private class Played(val it: Any, val state: StateFlow<Enum<*>>?, val events: Collected<Any>)
 
 private class Player(private val server: Server) {
     private val objects = mutableMapOf<List<String>, Played>()
+    /** Tracks of which pictures were seen. */
+    private val pictures = mutableSetOf<Played>()
     private lateinit var scope: CoroutineScope
 
     suspend fun play(scenario: JsonObject) = coroutineScope {
@@ -78,7 +86,7 @@ private class Player(private val server: Server) {
         }
     }
 
-    private fun keep(key: List<String>, it: Any, state: StateFlow<Enum<*>>, events: Flow<Any>) {
+    private fun keep(key: List<String>, it: Any, state: StateFlow<Enum<*>>? = null, events: Flow<Any> = emptyFlow()) {
         objects[key] = Played(it, state, Collected(scope, events))
     }
 
@@ -86,12 +94,18 @@ private class Player(private val server: Server) {
         keep(listOf(step.text("actor"), "channel", step.text("as")), channel, channel.state, channel.events)
 
     private suspend fun step(step: JsonObject) {
-        val part = listOf("channel", "remote").firstOrNull { it in step }
+        val part = listOf("channel", "remote", "local", "track").firstOrNull { it in step }
         val key = listOf(step.text("actor")) + if (part == null) emptyList() else listOf(part, step.text(part))
         val played = objects.getValue(key)
         when {
             "expect" in step -> expect(played, step)
-            "state" in step -> played.state.first { it.name.lowercase() == step.text("state") }
+            "state" in step -> played.state!!.first { it.name.lowercase() == step.text("state") }
+            "receives" in step -> receives(played, step.getValue("receives").jsonPrimitive.int)
+            "level" in step -> level(played.it as RemoteAudioTrack, step.getValue("level").jsonArray)
+            "ends" in step -> when (val track = played.it) {
+                is RemoteAudioTrack -> while (!track.isEnded) delay(10)
+                else -> played.events.channel.consumeEach {}
+            }
             "fails" in step -> failure(played.it, step)
             else -> call(played.it, step)
         }
@@ -107,6 +121,43 @@ private class Player(private val server: Server) {
             keep(listOf(step.text("actor"), "remote", remote.id), remote, remote.state, remote.events)
         }
         if (event is RemoteEvent.DataChannelOpened) keep(step, event.channel)
+        if (event is RemoteEvent.TrackAdded) {
+            val key = listOf(step.text("actor"), "track", step.text("as"))
+            when (val track = event.track) {
+                is RemoteVideoTrack -> keep(key, track, events = track.frames)
+                is RemoteAudioTrack -> keep(key, track)
+            }
+        }
+    }
+
+    /** So many more pictures, each of them one that was sent; the first of all is a key frame. */
+    private suspend fun receives(played: Played, count: Int) {
+        val isNew = pictures.add(played)
+        repeat(count) { number ->
+            val unit = (played.events.next { it is FrameEvent.Frame } as FrameEvent.Frame).unit
+            check(CLIP.any { it.contentEquals(unit.data) }) { "picture $number is torn" }
+            check(!isNew || number > 0 || unit.keyFrame) { "the first picture is no key frame" }
+        }
+    }
+
+    /** Plays it out until it is as loud as that, in dBFS. */
+    private suspend fun level(track: RemoteAudioTrack, bounds: JsonArray) = track.playout(MONO).use { output ->
+        val (least, most) = bounds.map { it.jsonPrimitive.double }
+        val pcm = ShortArray(480)
+        paced {
+            output.pull(pcm)
+            output.level.rmsDbfs !in least..most
+        }
+    }
+
+    /** Adds a picture and a sound that go on until the scenario ends. */
+    private fun addStream(peer: MeteredPeer, actor: String, given: JsonObject) {
+        val (video, audio) = LocalVideoTrack(VideoCodec.VP8) to LocalAudioTrack()
+        keep(listOf(actor, "local", given.text("video")), video)
+        keep(listOf(actor, "local", given.text("audio")), audio)
+        peer.addStream(MediaStream(listOf(video, audio), given.text("streamId")))
+        scope.film(video)
+        scope.sing(audio, given.getValue("hertz").jsonPrimitive.double, MONO)
     }
 
     private suspend fun failure(target: Any, step: JsonObject) {
@@ -123,7 +174,11 @@ private class Player(private val server: Server) {
         val (method, given) = step.text("do") to step.of("with")
         when (target) {
             is SignallingClient -> call(target, method, given)
-            is MeteredPeer -> call(target, method, given)
+            is MeteredPeer -> call(target, method, step.text("actor"), given)
+            is LocalTrack -> when (method) {
+                "setMuted" -> target.setMuted(given.getValue("muted").jsonPrimitive.boolean)
+                else -> error("a track has no $method")
+            }
             is RemotePeer -> when (method) {
                 "send" -> target.send(given.getValue("dataJson"))
                 "openDataChannel" -> {
@@ -153,7 +208,9 @@ private class Player(private val server: Server) {
         else -> error("a client has no $method")
     }
 
-    private suspend fun call(peer: MeteredPeer, method: String, given: JsonObject) = when (method) {
+    private suspend fun call(peer: MeteredPeer, method: String, actor: String, given: JsonObject) = when (method) {
+        "addStream" -> addStream(peer, actor, given)
+        "removeTrack" -> peer.removeTrack(objects.getValue(listOf(actor, "local", given.text("track"))).it as LocalTrack)
         "join" -> peer.join(given.text("channel"))
         "leave" -> peer.leave(given.text("reason"))
         "send" -> peer.send(given.getValue("dataJson"))

@@ -33,6 +33,16 @@ class SdkTest {
     }
 
     @Test
+    fun `the library's threads leave the virtual machine when they end`() = runBlocking {
+        fun threads() = Thread.getAllStackTraces().keys.count { it.name == "metered-sdk" }
+        repeat(20) {
+            within { native { sleep(1u) } }
+            within { MeteredSdk.shutdownAll() }
+        }
+        within { while (threads() > 0) delay(10) }
+    }
+
+    @Test
     fun `the log is told and holds no credential`() = test { server ->
         MeteredLog.start(LogLevel.TRACE)
         val lines = ConcurrentLinkedQueue<LogRecord>()

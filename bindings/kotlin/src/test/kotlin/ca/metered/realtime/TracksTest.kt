@@ -2,15 +2,12 @@ package ca.metered.realtime
 
 import java.nio.ByteBuffer
 import kotlin.math.abs
-import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.Job
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.filterIsInstance
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
-import kotlinx.coroutines.isActive
 import kotlinx.coroutines.launch
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
@@ -20,53 +17,9 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 
-private val CLIP = ivf("../../crates/cli/assets/clips/counter_vp8.ivf")
-private val MONO = PcmFormat(48_000, 1)
 private val STEREO = PcmFormat(44_100, 2)
 
 class TracksTest {
-    /** The clip round after round, in real time but for its pace; a key frame when one is wanted. */
-    private fun CoroutineScope.film(track: LocalVideoTrack, rotationDegrees: Int = 0): Job = launch {
-        val wanted = Collected(this, track.events)
-        var (number, at) = listOf(0, 0)
-        while (isActive) {
-            while (true) {
-                val event = wanted.channel.tryReceive().getOrNull() ?: break
-                if (event is LocalTrackEvent.KeyFrameWanted) at = 0
-            }
-            track.write(CLIP[at % CLIP.size], number * 40_000L, rotationDegrees = rotationDegrees)
-            number++
-            at++
-            delay(10)
-        }
-    }
-
-    /**
-     * Calls every ten milliseconds while it is told to go on, as a device does. What a busy machine was late for
-     * by more than a fifth of a second is left out, so that it is never too late for good.
-     */
-    private suspend fun paced(call: () -> Boolean) {
-        val (step, late) = 10_000_000L to 200_000_000L
-        var due = System.nanoTime()
-        while (true) {
-            val now = System.nanoTime()
-            due = maxOf(due, now - late)
-            while (due <= now) {
-                if (!call()) return
-                due += step
-            }
-            delay(5)
-        }
-    }
-
-    private fun CoroutineScope.sing(track: LocalAudioTrack, hz: Double, format: PcmFormat): Job = launch {
-        val tone = Tone(hz, format)
-        paced {
-            track.write(tone.next(10), format)
-            true
-        }
-    }
-
     /** Pulls half seconds until one fits. */
     private suspend fun hear(pull: (ShortArray) -> Unit, fits: (List<Double>) -> Boolean) = within {
         val heard = ArrayList<Double>()
@@ -239,6 +192,29 @@ class TracksTest {
             }
         }
         assertArrayEquals(silence, packets.of<PacketEvent.Packet>().packet.payload)
+        writing.cancelAndJoin()
+        pair.shutdown()
+    }
+
+    @Test
+    fun `what MediaCodec gives becomes pictures, SPS and PPS before each key frame`() = test { server ->
+        val pair = pair(server)
+        val track = LocalVideoTrack(VideoCodec.H264)
+        pair.alice.addTrack(track)
+        pair.meet()
+        val video = added<RemoteVideoTrack>(Collected(this, pair.aliceAtBob.events))
+        val frames = Collected(this, video.frames)
+        val output = MediaCodecOutput(track)
+        val (config, key) = byteArrayOf(0, 0, 0, 1, 0x67, 66, 0, 10, 0, 0, 0, 1, 0x68, 1) to byteArrayOf(0, 0, 0, 1, 0x65, 7, 8)
+        output.write(ByteBuffer.wrap(config), 0, 2)
+        val writing = launch {
+            for (n in 0L until 10_000) {
+                output.write(ByteBuffer.wrap(key), n * 40_000, 1)
+                delay(10)
+            }
+        }
+        val unit = frames.of<FrameEvent.Frame>().unit
+        assertArrayEquals(config + key, unit.data)
         writing.cancelAndJoin()
         pair.shutdown()
     }
