@@ -96,7 +96,7 @@ impl CrateConnection {
             self.handler.ignore_channel(unused.id());
             Ok(())
         };
-        self.offers_data.get_or_try_init(make).await.map(|()| ())
+        self.offers_data.get_or_try_init(make).await.copied()
     }
 
     /// What leaves of a local description.
