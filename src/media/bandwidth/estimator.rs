@@ -174,14 +174,18 @@ impl Estimator {
         let lost = fates.iter().filter(|fate| fate.arrival_us.is_none()).count();
         self.loss.add(now, lost, fates.len());
         let (queue, jitter) = (self.observed.queue_ms(), self.observed.jitter_ms());
-        let fall = self.observed.fall(now, STANDING_MS + FALL_JITTER * jitter);
+        let held_up = self.observed.leap_ms();
+        let fall = self.observed.fall(now, STANDING_MS + held_up + FALL_JITTER * jitter);
         if let Some(fall) = fall.filter(|fall| fall.rate < self.target * FALLEN) {
             self.fallen(now, fall);
-        } else if queue.is_some_and(|queue| queue > STANDING_MS + STANDING_JITTER * jitter) {
+        } else if queue
+            .is_some_and(|queue| queue > STANDING_MS + held_up + STANDING_JITTER * jitter)
+        {
             self.queued(now, queue.unwrap_or_default());
         } else {
             self.stuck = None;
-            let empty = queue.is_none_or(|queue| queue < HOLDING_MS + HOLDING_JITTER * jitter);
+            let empty =
+                queue.is_none_or(|queue| queue < HOLDING_MS + held_up + HOLDING_JITTER * jitter);
             let told = self.last_down.is_some_and(|last| self.observed.is_since(last));
             if empty
                 && told

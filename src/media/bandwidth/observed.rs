@@ -26,6 +26,12 @@ const FASTEST_WINDOW: Duration = Duration::from_secs(10);
 /// Packets that are kept, whatever comes.
 const MOST: usize = 4_096;
 
+/// A packet that took so many milliseconds longer than the one before it has met more than a queue that grows:
+/// on a path of 320 kbit/s a full packet adds as much.
+const LEAP_MS: f64 = 30.0;
+/// What is remembered of a leap after a second.
+const LEAP_DECAY: f64 = 0.95;
+
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     /// In microseconds on the remote's clock.
@@ -47,6 +53,9 @@ pub(super) struct Observed {
     /// Variation of the transit time from packet to packet (as RFC 3550 section 6.4.1 has it), in milliseconds.
     jitter: f64,
     transit: Option<f64>,
+    /// The largest leap of the transit time from packet to packet beyond [`LEAP_MS`], which fades, in milliseconds,
+    /// and when the packet after it left.
+    leap: (f64, Duration),
     /// When packets were last told of.
     told: Duration,
 }
@@ -67,6 +76,7 @@ impl Observed {
             let transit = at as f64 / 1_000.0 - fate.sent.as_secs_f64() * 1_000.0;
             if let Some(before) = self.transit.replace(transit) {
                 self.jitter += ((transit - before).abs() - self.jitter) / 16.0;
+                self.leap(fate.sent, transit - before - LEAP_MS);
             }
             let arrival = Arrival { at, bytes: fate.bytes, sent: fate.sent, transit };
             self.arrivals.push_back(arrival);
@@ -93,6 +103,19 @@ impl Observed {
         while self.arrivals.len() > MOST {
             self.arrivals.pop_front();
         }
+    }
+
+    fn leap(&mut self, sent: Duration, leap: f64) {
+        let (before, at) = self.leap;
+        let faded = before * LEAP_DECAY.powf(sent.saturating_sub(at).as_secs_f64());
+        self.leap = (faded.max(leap), at.max(sent));
+    }
+
+    /// By how much a path that keeps its packets in order holds them up now and then, in milliseconds: whoever is
+    /// held up holds up all behind him, so that for a while none is spared, as in a queue. But a queue grows
+    /// bit by bit, and this comes at one bound.
+    pub(super) const fn leap_ms(&self) -> f64 {
+        self.leap.0
     }
 
     fn fastest(&self) -> f64 {

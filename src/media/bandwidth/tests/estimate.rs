@@ -13,11 +13,14 @@ struct Path {
     queue: f64,
     loss: f64,
     jitter: f64,
+    /// Whether jitter keeps packets in order.
+    in_order: bool,
     /// Milliseconds each way.
     delay: f64,
 }
 
-const WIDE: Path = Path { rate: 2e6, queue: 500.0, loss: 0.0, jitter: 0.0, delay: 25.0 };
+const WIDE: Path =
+    Path { rate: 2e6, queue: 500.0, loss: 0.0, jitter: 0.0, in_order: false, delay: 25.0 };
 
 /// A call: a picture in 33 ms that follows the target, and 50 packets of sound a second.
 struct Call {
@@ -26,6 +29,8 @@ struct Call {
     chance: fastrand::Rng,
     now: f64,
     busy: f64,
+    /// When the last packet arrives.
+    last: f64,
     /// When the report is here: what it says.
     reports: VecDeque<(f64, Vec<Fate>)>,
     /// When it arrives there, when it left, its bytes.
@@ -51,6 +56,7 @@ impl Call {
             chance: fastrand::Rng::with_seed(seed),
             now: 0.0,
             busy: 0.0,
+            last: 0.0,
             reports: VecDeque::new(),
             under_way: Vec::new(),
             lost: Vec::new(),
@@ -73,7 +79,11 @@ impl Call {
             return;
         }
         self.busy = self.now.max(self.busy) + bytes as f64 * 8_000.0 / self.path.rate;
-        let arrives = self.busy + self.path.delay + self.chance.f64() * self.path.jitter;
+        let mut arrives = self.busy + self.path.delay + self.chance.f64() * self.path.jitter;
+        if self.path.in_order {
+            arrives = arrives.max(self.last);
+            self.last = arrives;
+        }
         self.under_way.push((arrives, self.now, bytes));
         self.arrived += bytes as f64;
     }
@@ -261,10 +271,13 @@ fn what_a_policer_drops_is_a_reason() {
 fn jitter_is_no_queue() {
     for jitter in [20.0, 50.0, 100.0, 200.0] {
         for seed in 1..10 {
-            let mut call = Call::over(Path { jitter, rate: 1e7, ..WIDE }, seed);
-            call.most = 1e6;
-            call.run(60.0);
-            assert!(call.target() > 1.5e6, "{} at {jitter} ms", call.target());
+            for in_order in [false, true] {
+                let path = Path { jitter, in_order, rate: 1e7, ..WIDE };
+                let mut call = Call::over(path, seed);
+                call.most = 1e6;
+                call.run(60.0);
+                assert!(call.target() > 1.5e6, "{} at {jitter} ms, {in_order}", call.target());
+            }
         }
     }
 }
