@@ -29,6 +29,8 @@ const MOST: usize = 4_096;
 /// A packet that took so many milliseconds longer than the one before it has met more than a queue that grows:
 /// on a path of 320 kbit/s a full packet adds as much.
 const LEAP_MS: f64 = 30.0;
+/// A longer leap is a path that halted, not jitter; and nobody's clock shall hide a queue.
+const MOST_LEAP_MS: f64 = 200.0;
 /// What is remembered of a leap after a second.
 const LEAP_DECAY: f64 = 0.95;
 
@@ -108,7 +110,7 @@ impl Observed {
     fn leap(&mut self, sent: Duration, leap: f64) {
         let (before, at) = self.leap;
         let faded = before * LEAP_DECAY.powf(sent.saturating_sub(at).as_secs_f64());
-        self.leap = (faded.max(leap), at.max(sent));
+        self.leap = (faded.max(leap.min(MOST_LEAP_MS)), at.max(sent));
     }
 
     /// By how much a path that keeps its packets in order holds them up now and then, in milliseconds: whoever is

@@ -299,6 +299,20 @@ fn a_path_that_halts_for_a_moment_is_no_narrower() {
 }
 
 #[test]
+fn a_long_halt_does_not_hide_the_queue_that_follows() {
+    let mut call = Call::over(Path { queue: 10_000.0, ..WIDE }, 1);
+    call.run(20.0);
+    call.busy = call.now + 5_000.0;
+    call.run(20.0);
+    assert!(call.target() > 1.2e6, "{}", call.target());
+    call.figures();
+    call.path.rate = 1e6;
+    let down = call.until(|call| call.target() <= 1e6);
+    let (_, longest) = call.figures();
+    assert!(down < 2.0 && longest < 800.0, "{down} s, {longest} ms");
+}
+
+#[test]
 fn a_longer_way_is_taken_for_what_it_is() {
     let mut call = Call::over(Path { rate: 1e7, ..WIDE }, 1);
     call.most = 1e6;
