@@ -142,7 +142,7 @@ async fn encode(track: LocalVideoTrack, count: u64) -> Vec<AccessUnit> {
 #[tokio::test(start_paused = true)]
 async fn pictures_pass_whole_and_in_order_whatever_the_path_loses() {
     for codec in [VideoCodec::Vp8, VideoCodec::H264] {
-        for (seed, (loss, least)) in (1..).zip([(0.0, 299), (0.02, 285), (0.05, 270), (0.1, 225)]) {
+        for (seed, (loss, least)) in (1..).zip([(0.0, 299), (0.02, 285), (0.05, 270), (0.1, 240)]) {
             let path = Path { delay: Duration::from_millis(20), ..Path::default() };
             let network = SimulatedNetwork::new(path, seed);
             let call = Call::over(&network, codec).await;

@@ -1,7 +1,8 @@
 //! Packets that were sent, and what the remote says became of them. Pure: told the time.
 //!
 //! The crate's own history takes a packet for lost as soon as a later one is acknowledged; on a path that
-//! reorders, that is a loss that never was. Here a packet is lost when one that left 250 ms later has arrived.
+//! reorders, that is a loss that never was. Here a packet is lost when a report missed it, and one that left
+//! 250 ms later has arrived. Of packets that no report speaks of, because it was lost itself, nothing is known.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ struct Sent {
     bytes: usize,
     /// Whether its fate was told.
     told: bool,
+    /// Whether a report missed it.
+    missed: bool,
 }
 
 #[derive(Default)]
@@ -45,7 +48,7 @@ impl History {
         if self.packets.len() >= MOST {
             self.packets.pop_front();
         }
-        self.packets.push_back(Sent { at: now, bytes, told: false });
+        self.packets.push_back(Sent { at: now, bytes, told: false, missed: false });
         self.next += 1;
         (self.next - 1) as u16
     }
@@ -69,9 +72,10 @@ impl History {
                 let Some(delta) = deltas.next() else { break };
                 arrival = arrival.saturating_add(delta.delta);
             }
-            if received && let Some(sent) = self.find(number) {
+            if let Some(sent) = self.find(number) {
                 let (at, bytes) = (sent.at, sent.bytes);
-                if !std::mem::replace(&mut sent.told, true) {
+                sent.missed |= !received;
+                if received && !std::mem::replace(&mut sent.told, true) {
                     self.latest = self.latest.max(Some(at));
                     if dated {
                         fates.push(PacketFate {
@@ -113,8 +117,10 @@ impl History {
                 if first.at + PATIENCE > latest {
                     return;
                 }
-                let (sent, bytes) = (first.at.into(), first.bytes);
-                fates.push(PacketFate { sent, bytes, arrival_us: None });
+                if first.missed {
+                    let (sent, bytes) = (first.at.into(), first.bytes);
+                    fates.push(PacketFate { sent, bytes, arrival_us: None });
+                }
             }
             self.packets.pop_front();
         }
@@ -216,11 +222,26 @@ mod tests {
         assert_eq!(fates.len(), 1);
         // What is said twice is told once.
         assert!(history.report(begun, &report(0, 2, &[CAME, CAME, CAME])).is_empty());
+        assert!(history.report(begun, &report(3, 2, &[GONE])).is_empty());
         // 240 ms after number 3 left, and 260 ms.
         assert_eq!(history.report(begun, &report(15, 3, &[CAME])).len(), 1);
         let fates = history.report(begun, &report(16, 3, &[CAME]));
         let lost = fates.iter().filter(|fate| fate.arrival_us.is_none()).count();
         assert_eq!((fates.len(), lost), (2, 1));
+    }
+
+    #[test]
+    fn a_lost_report_takes_no_packets_with_it() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        for n in 0..40 {
+            history.send(begun + Duration::from_millis(n * 20), 100);
+        }
+        history.report(begun, &report(0, 1, &[CAME, CAME, GONE]));
+        // The one on 3 to 19 was lost. Number 2 is what is known to have been.
+        let fates = history.report(begun, &report(20, 3, &[CAME, CAME]));
+        let lost: Vec<_> = fates.iter().filter(|fate| fate.arrival_us.is_none()).collect();
+        assert_eq!((fates.len(), lost.len()), (3, 1));
+        assert_eq!(lost[0].sent.into_std(), begun + Duration::from_millis(40));
     }
 
     #[test]
