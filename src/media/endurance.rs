@@ -327,16 +327,17 @@ fn an_hour_of_a_call_stays_small_and_together() {
     for (round, check) in checks.iter().enumerate() {
         let Check { sound, picture, held } = check;
         let apart = sound.abs_diff(*picture);
-        // A packet of sound is 20 ms old when it leaves; a picture stands for what an encoder gave.
-        let most = 40_000 + PACKET;
+        // A packet of sound is 20 ms old when it leaves, and the codec looks 6.5 ms ahead; a picture stands for
+        // what an encoder gave. What the network and the buffers do to them differs by less than 25 ms.
+        let most = 50_000;
         assert!(apart <= most, "{apart} us apart: sound {sound}, picture {picture}: {checks:?}");
-        // Half a second of sound; the 256 packets that are kept while a key frame is waited for.
-        assert!(held.packets <= 30 && held.samples <= 2 * PACKET_SAMPLES as usize, "{held:?}");
-        assert!(held.picture_bytes <= 320_000 && held.under_way <= 100, "{held:?}");
+        // 200 ms of sound; what comes of a picture's stream while a key frame is on its way.
+        assert!(held.packets <= 10 && held.samples <= 2 * PACKET_SAMPLES as usize, "{held:?}");
+        assert!(held.picture_bytes <= 150_000 && held.under_way <= 40, "{held:?}");
         let drift = sound.abs_diff(checks[0].sound).max(picture.abs_diff(checks[0].picture));
-        assert!(drift <= 25_000, "{drift} us from the first round's, round {round}: {checks:?}");
+        assert!(drift <= 10_000, "{drift} us from the first round's, round {round}: {checks:?}");
     }
     assert_eq!(stats.jitter.restarts, 0);
     // A blackout of three seconds in each round is one part of a hundred.
-    assert!(call.frames - call.video.stats().frames < call.frames / 30, "{:?}", call.video.stats());
+    assert!(call.frames - call.video.stats().frames < call.frames / 40, "{:?}", call.video.stats());
 }
