@@ -16,8 +16,10 @@ use crate::rtc::engine::{
 use crate::rtc::stats::CandidateType;
 use crate::wire::IceServer;
 
-/// After a failure over one address of the device, so long for an answer over another.
-const GRACE: Duration = Duration::from_secs(2);
+/// A failure over one address of the device is not the end so early: the answer over another may be under way.
+const EARLY: Duration = Duration::from_secs(2);
+/// Later it is, but for what comes at the same time.
+const GRACE: Duration = Duration::from_millis(200);
 /// What the farewell may take; the server forgets us without it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// W3C WebRTC section 4.8.2: the server could not be reached.
@@ -141,7 +143,7 @@ async fn hear(
             }
             ConnectionEvent::IceServerError(told) => {
                 error.get_or_insert(told);
-                until = until.min(Instant::now() + GRACE);
+                until = until.min((Instant::now() + GRACE).max(began + EARLY));
             }
             ConnectionEvent::GatheringComplete => complete = true,
             _ => {}
@@ -214,22 +216,28 @@ mod tests {
         let candidate = "candidate:1 1 udp 1 192.0.2.1 5 typ relay".to_owned();
         sender.send(ConnectionEvent::IceServerError(error("turn_tls"))).unwrap();
         let late = tokio::spawn(async move {
-            tokio::time::sleep(GRACE / 2).await;
+            tokio::time::sleep(EARLY / 2).await;
             let candidate = crate::wire::IceCandidate { candidate, ..Default::default() };
             sender.send(ConnectionEvent::Candidate(candidate)).unwrap();
             sender
         });
-        let until = began + 10 * GRACE;
+        let until = began + 10 * EARLY;
         let answer = hear(&mut events, CandidateType::Relay, began, until).await.unwrap();
-        assert_eq!(answer.took, GRACE / 2);
+        assert_eq!(answer.took, EARLY / 2);
         let sender = late.await.unwrap();
         for code in ["turn_tls", "turn_closed"] {
             sender.send(ConnectionEvent::IceServerError(error(code))).unwrap();
         }
         let again = Instant::now();
-        let refused = hear(&mut events, CandidateType::Relay, again, again + 10 * GRACE).await;
+        let refused = hear(&mut events, CandidateType::Relay, again, again + 10 * EARLY).await;
         assert_eq!(refused.unwrap_err().unwrap().code, "turn_tls");
-        assert_eq!(again.elapsed(), GRACE);
+        assert_eq!(again.elapsed(), EARLY);
+        tokio::time::advance(EARLY).await;
+        sender.send(ConnectionEvent::IceServerError(error("ice_server_timeout"))).unwrap();
+        let late = Instant::now();
+        let silent = hear(&mut events, CandidateType::Relay, again, again + 10 * EARLY).await;
+        assert_eq!(silent.unwrap_err().unwrap().code, "ice_server_timeout");
+        assert_eq!(late.elapsed(), GRACE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -346,6 +346,6 @@ pub(super) fn way_json(pair: &CandidatePairStats) -> Value {
         "remoteType": pair.remote.candidate_type,
         "protocol": pair.local.protocol,
         "relayUrl": pair.local.relay_url,
-        "roundTripMs": pair.round_trip_time_ms,
+        "roundTripMs": pair.round_trip_time_ms.map(|ms| (ms * 10.0).round() / 10.0),
     })
 }

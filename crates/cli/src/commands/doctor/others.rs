@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metered_realtime::peer::{
-    DataChannelOptions, MeteredPeer, PeerEvent, PeerOptions, RemotePeer, RemoteState,
+    CandidatePairStats, DataChannelOptions, MeteredPeer, PeerEvent, PeerOptions, RemotePeer,
+    RemoteState,
 };
 use tokio::task::JoinSet;
 
@@ -16,7 +17,9 @@ use crate::output::Failure;
 /// Peers that a data channel is opened to; the others are only named.
 const MOST_REACHED: usize = 16;
 /// What a peer's figures may take.
-const STATS_LIMIT: Duration = Duration::from_secs(1);
+const STATS_LIMIT: Duration = Duration::from_millis(300);
+/// Between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// What leaving may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -45,8 +48,16 @@ pub(super) async fn check(
     }
     let mut met = Met::default();
     let watch = async {
-        while let Some(event) = events.next().await {
-            met.note(event);
+        let mut look = tokio::time::interval(LOOK_AGAIN);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => met.note(event),
+                    None => break,
+                },
+                _ = look.tick() => met.look().await,
+            }
         }
     };
     // To the end: who comes late counts too.
@@ -58,8 +69,9 @@ pub(super) async fn check(
         n => format!("{n} others were there"),
     };
     report.ok(id::PEERS, told, &detail)?;
-    for (remote, state) in met.peers.values() {
-        of_peer(report, remote, *state, stay).await?;
+    met.look().await;
+    for other in met.peers.values() {
+        of_peer(report, other, stay)?;
     }
     leave(&peer).await
 }
@@ -70,65 +82,79 @@ async fn leave(peer: &MeteredPeer) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who was seen, each with the state in which it left, if it did.
+/// Who was seen.
 #[derive(Default)]
 struct Met {
-    peers: BTreeMap<String, (RemotePeer, Option<RemoteState>)>,
+    peers: BTreeMap<String, Other>,
     opening: JoinSet<()>,
+}
+
+struct Other {
+    remote: RemotePeer,
+    /// The last path that it was seen on.
+    path: Option<CandidatePairStats>,
+    asked: bool,
+    left: bool,
 }
 
 impl Met {
     fn note(&mut self, event: PeerEvent) {
         match event {
             PeerEvent::PeerJoined(remote) => {
-                if self.peers.len() < MOST_REACHED {
+                let asked = self.peers.len() < MOST_REACHED;
+                if asked {
                     let to = remote.clone();
                     self.opening.spawn(async move {
                         // A failure shows in the remote's state and errors.
                         drop(to.open_data_channel(LABEL, DataChannelOptions::default()).await);
                     });
                 }
-                self.peers.insert(remote.id().to_owned(), (remote, None));
+                let id = remote.id().to_owned();
+                self.peers.insert(id, Other { remote, path: None, asked, left: false });
             }
             PeerEvent::PeerLeft(remote) => {
-                if let Some((_, left)) = self.peers.get_mut(remote.id()) {
-                    // Before "closed", which every peer is that has left.
-                    *left = remote.state_history().last().map(|change| change.from);
+                if let Some(other) = self.peers.get_mut(remote.id()) {
+                    other.left = true;
                 }
             }
             _ => {}
         }
     }
+
+    /// Notes the paths of now.
+    async fn look(&mut self) {
+        let connected = |other: &&mut Other| other.remote.state() == RemoteState::Connected;
+        for other in self.peers.values_mut().filter(connected) {
+            let stats = tokio::time::timeout(STATS_LIMIT, other.remote.stats()).await;
+            let path = stats.ok().and_then(Result::ok).and_then(|stats| stats.selected_pair);
+            other.path = path.or(other.path.take());
+        }
+    }
 }
 
-async fn of_peer(
-    report: &mut Report,
-    remote: &RemotePeer,
-    left: Option<RemoteState>,
-    stay: Duration,
-) -> Result<(), Failure> {
-    let state = left.unwrap_or_else(|| remote.state());
-    let told =
-        Told::default().of(remote.id()).with("state", state.as_str()).with("left", left.is_some());
-    if state == RemoteState::Connected {
-        let stats = tokio::time::timeout(STATS_LIMIT, remote.stats()).await;
-        let pair = stats.ok().and_then(Result::ok).and_then(|stats| stats.selected_pair);
-        let detail = match (&pair, left) {
-            (Some(pair), _) => format!("connected, {}", way(pair)),
-            (None, Some(_)) => "was connected, and left".to_owned(),
-            (None, None) => "connected".to_owned(),
-        };
-        return report.ok(id::PEER, told.with("path", pair.as_ref().map(way_json)), &detail);
-    }
-    if left.is_some() {
-        return report.ok(id::PEER, told, "left before there was a connection");
-    }
-    if state == RemoteState::Idle {
-        return report.ok(
-            id::PEER,
-            told,
-            "there; no connection was tried, so many are in the room",
-        );
+fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Failure> {
+    let Other { remote, path, asked, left } = other;
+    let state = remote.state();
+    let told = Told::default()
+        .of(remote.id())
+        .with("state", state.as_str())
+        .with("left", *left)
+        .with("path", path.as_ref().map(way_json));
+    match (path, left, asked) {
+        (Some(path), false, _) if state == RemoteState::Connected => {
+            return report.ok(id::PEER, told, &format!("connected, {}", way(path)));
+        }
+        (Some(path), true, _) => {
+            return report.ok(id::PEER, told, &format!("was connected, {}, and left", way(path)));
+        }
+        (None, true, _) => {
+            return report.ok(id::PEER, told, "left before there was a connection");
+        }
+        (_, _, false) => {
+            let detail = "there; with so many in the room no connection was tried";
+            return report.ok(id::PEER, told, detail);
+        }
+        _ => {}
     }
     let server = remote.ice_errors().first().map(|error| Problem::of_ice(error));
     let negotiation = remote.last_error().map(|error| Problem::of_negotiation(&error));

@@ -295,7 +295,10 @@ impl Check {
 
     fn print(&self) -> Result<(), Failure> {
         let (style, mark) = self.status.mark();
-        let took = self.took.map_or_else(String::new, |took| format!("{:.0} ms", ms(took)));
+        let took = self.took.map(ms).map_or_else(String::new, |took| match took {
+            short if short < 10.0 => format!("{short:.1} ms"),
+            long => format!("{long:.0} ms"),
+        });
         let code = self.problem.as_ref().map(|problem| format!(" [{}]", problem.code));
         let code = printable(&code.unwrap_or_default());
         let (name, detail) = (self.id, &self.detail);
