@@ -39,6 +39,7 @@ pub struct IceServerAnswer {
 
 /// Asks one server of one URL for an address, over the network and with the TLS options of a peer. At most
 /// `limit`; a server over UDP that does not answer is known after 5 s, one over TLS after 20 s at the latest.
+/// Dropping the future does not end the attempt, which ends by itself.
 ///
 /// # Errors
 /// As [`RemoteEvent::IceCandidateError`](super::RemoteEvent::IceCandidateError) would tell it during a call.
@@ -67,40 +68,52 @@ pub async fn ask_ice_server(
     server: &IceServer,
     limit: Duration,
 ) -> Result<IceServerAnswer, IceCandidateError> {
-    let url = server.urls.as_slice().first().map_or("", String::as_str);
+    let url = server.urls.as_slice().first().cloned().unwrap_or_default();
     let network = options.network().map_err(|error| IceCandidateError {
-        url: url.to_owned(),
+        url: url.clone(),
         code: error.code(),
         error_code: UNREACHABLE,
         reason: error.to_string(),
         diagnosis: error.diagnosis(),
     })?;
-    let relays = url.starts_with("turn");
+    let engine = CrateEngine::new(network.into());
+    // A task of its own: a connection must be closed, also when nobody waits for the answer any more.
+    let asking = tokio::spawn(ask(engine, server.clone(), url.clone(), limit));
+    let outcome = asking.await.unwrap_or_else(|error| Err(failed(&url, error.to_string())));
+    outcome.map_err(IceCandidateError::from)
+}
+
+async fn ask(
+    engine: CrateEngine,
+    server: IceServer,
+    url: String,
+    limit: Duration,
+) -> Result<IceServerAnswer, IceServerError> {
+    let (wanted, policy) = match url.starts_with("turn") {
+        true => (CandidateType::Relay, IceTransportPolicy::Relay),
+        false => (CandidateType::Srflx, IceTransportPolicy::All),
+    };
     let config = ConnectionConfig {
-        ice_servers: vec![server.clone()],
-        ice_transport_policy: match relays {
-            true => IceTransportPolicy::Relay,
-            false => IceTransportPolicy::All,
-        },
+        ice_servers: vec![server],
+        ice_transport_policy: policy,
         answers_actively: false,
     };
-    let wanted = if relays { CandidateType::Relay } else { CandidateType::Srflx };
     let (sender, mut events) = mpsc::unbounded_channel();
     let began = Instant::now();
-    let engine = CrateEngine::new(network.into());
-    let connected = engine.connect(&config, sender).await;
-    let outcome = match &connected {
-        Ok(connection) => match gather(&**connection).await {
-            Ok(()) => hear(&mut events, wanted, began, began + limit).await,
-            Err(reason) => Err(Some(failed(url, reason))),
-        },
-        Err(error) => Err(told(&mut events).or_else(|| Some(failed(url, error.to_string())))),
+    let connection = match engine.connect(&config, sender).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            return Err(told(&mut events).unwrap_or_else(|| failed(&url, error.to_string())));
+        }
     };
-    if let Ok(connection) = connected {
-        // Dropped instead, its tasks would go on; beyond the limit they end by themselves.
-        drop(timeout(CLOSE_LIMIT, connection.close(true)).await);
+    let outcome = match gather(&*connection).await {
+        Ok(()) => hear(&mut events, wanted, began, began + limit).await,
+        Err(reason) => Err(Some(failed(&url, reason))),
+    };
+    if timeout(CLOSE_LIMIT, connection.close(true)).await.is_err() {
+        tracing::debug!("a connection to an ICE server took long to close");
     }
-    outcome.map_err(|error| error.unwrap_or_else(|| silent(url, limit)).into())
+    outcome.map_err(|error| error.unwrap_or_else(|| silent(&url, limit)))
 }
 
 async fn gather(connection: &dyn Connection) -> Result<(), String> {

@@ -354,6 +354,6 @@ fn somebody_in_the_room_who_does_not_answer() {
         let casper = seen.all("peer").into_iter().find(|peer| peer["target"] == "casper").unwrap();
         assert_eq!(casper["status"], "failed");
         assert_eq!(casper["data"]["state"], "connecting");
-        seen.names(casper, "peer_not_found", "presence");
+        seen.names(casper, "peer_not_reached", "--stay");
     });
 }

@@ -156,7 +156,7 @@ fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Fai
         }
         _ => {}
     }
-    let server = remote.ice_errors().first().map(|error| Problem::of_ice(error));
+    // Its servers were asked before.
     let negotiation = remote.last_error().map(|error| Problem::of_negotiation(&error));
     let unknown = || {
         Problem::new(
@@ -166,5 +166,5 @@ fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Fai
             "Run metered doctor on its device too, at the same time and with the same --room; give a longer --stay. If relay is ok on both sides, look at the other app: it must be a peer of an SDK, not a signalling client.",
         )
     };
-    report.fail(id::PEER, told, negotiation.or(server).unwrap_or_else(unknown))
+    report.fail(id::PEER, told, negotiation.unwrap_or_else(unknown))
 }

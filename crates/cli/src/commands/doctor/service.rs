@@ -67,7 +67,7 @@ pub(super) async fn connect(
                 (_, ConnectStep::Tls, _) if ready.options.url.starts_with("ws:") => {
                     report.needless(id, "ws:// has none")?;
                 }
-                (before, ..) => report.skip(id, before.unwrap_or(id::WELCOME))?,
+                _ => report.skip(id, failed.as_ref().map_or(id::WELCOME, |broken| broken.at))?,
             },
         }
     }
