@@ -181,7 +181,7 @@ impl Report {
     }
 
     pub(super) fn ok(&mut self, id: &'static str, told: Told, detail: &str) -> Result<(), Failure> {
-        self.add(id, told, Status::Ok, detail.to_owned(), None, None)
+        self.add(id, told, Status::Ok, detail, None, None)
     }
 
     pub(super) fn warn(
@@ -191,7 +191,7 @@ impl Report {
         problem: Problem,
     ) -> Result<(), Failure> {
         let detail = problem.message.clone();
-        self.add(id, told, Status::Warning, detail, Some(problem), None)
+        self.add(id, told, Status::Warning, &detail, Some(problem), None)
     }
 
     pub(super) fn fail(
@@ -201,18 +201,18 @@ impl Report {
         problem: Problem,
     ) -> Result<(), Failure> {
         let detail = problem.message.clone();
-        self.add(id, told, Status::Failed, detail, Some(problem), None)
+        self.add(id, told, Status::Failed, &detail, Some(problem), None)
     }
 
     /// Cannot be run because of what `because` found.
     pub(super) fn skip(&mut self, id: &'static str, because: &'static str) -> Result<(), Failure> {
         let detail = format!("skipped because of {because}");
-        self.add(id, Told::default(), Status::Skipped, detail, None, Some(because))
+        self.add(id, Told::default(), Status::Skipped, &detail, None, Some(because))
     }
 
     /// Does not apply.
     pub(super) fn needless(&mut self, id: &'static str, why: &str) -> Result<(), Failure> {
-        self.add(id, Told::default(), Status::Skipped, why.to_owned(), None, None)
+        self.add(id, Told::default(), Status::Skipped, why, None, None)
     }
 
     fn add(
@@ -220,12 +220,12 @@ impl Report {
         id: &'static str,
         told: Told,
         status: Status,
-        detail: String,
+        detail: &str,
         problem: Option<Problem>,
         because: Option<&'static str>,
     ) -> Result<(), Failure> {
         let Told { target, took, data } = told;
-        let detail = printable(&detail);
+        let detail = printable(detail);
         let check = Check { id, target, status, took, detail, problem, because, data };
         if !self.json {
             check.print()?;
