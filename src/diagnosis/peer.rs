@@ -43,6 +43,10 @@ pub fn of_ice_server_error(code: &str, error_code: u16) -> Diagnosis {
             "The server did not answer: it is down, or UDP to it is blocked.",
             "Check host and port. If UDP is blocked, offer turn:…?transport=tcp and turns: on port 443 as well.",
         ),
+        ("ice_probe_failed", _) => (
+            "No address could be gathered, so the server was not asked: the device has no network, or refuses sockets.",
+            "Check that the device is online, and the local addresses if they were given.",
+        ),
         ("turn_credentials_missing", _) => (
             "A TURN URL came without username or credential, so it cannot be used.",
             "Give both with every turn: and turns: URL.",

@@ -53,6 +53,7 @@ mod data_channel;
 mod departure;
 mod error;
 mod event;
+mod ice_probe;
 mod ice_restart;
 mod metered_peer;
 mod negotiation;
@@ -80,6 +81,7 @@ pub use error::{
     DataChannelError, IceCandidateError, NegotiationError, PeerError, PeerOptionsError,
 };
 pub use event::{Data, DataKind, FatalError, PeerEvent, PeerEvents};
+pub use ice_probe::{IceServerAnswer, ask_ice_server};
 pub use metered_peer::{JoinOptions, MeteredPeer, PeerCounters};
 pub use options::{IceTransportPolicy, LocalAddresses, PeerOptions, SocketBinder};
 pub use remote::{RemoteCounters, RemoteEvent, RemoteEvents, RemoteMedia, RemotePeer, RemoteTrack};

@@ -306,7 +306,7 @@ impl Actor {
 
     fn timer(&mut self) {
         if let Some((_, progress, _)) = &self.dial {
-            self.session.note_phase(progress.phase().as_str());
+            self.session.note_phase(progress.phrase());
         }
         // After a freeze the answers may be there already: hear them before judging.
         self.ready_socket_events();
@@ -344,7 +344,11 @@ impl Actor {
                     _ => {}
                 },
                 Output::DropSocket { attempt, code, reason } => {
-                    self.dial.take_if(|(current, ..)| *current == attempt);
+                    if let Some((_, progress, _)) =
+                        self.dial.take_if(|(current, ..)| *current == attempt)
+                    {
+                        progress.end(false);
+                    }
                     if let Some((_, connection)) =
                         self.connection.take_if(|(current, _)| *current == attempt)
                     {
@@ -428,6 +432,7 @@ impl Actor {
         };
         tracing::debug!(attempt, "dialling");
         let progress = DialProgress::default();
+        self.shared.note_attempt(&progress);
         let target = Arc::clone(&self.target);
         let watched = progress.clone();
         let future = Box::pin(async move { dial(&target, &query, &watched).await.map(Box::new) });

@@ -17,7 +17,7 @@ use super::event::{Connected, Disconnected, Event, Events, State};
 use super::options::{OptionsError, SignallingOptions};
 use super::pacing::{MAX_WAITING, SendPriority};
 use super::session::{Counters, Request, RequestKind, Session, SessionConfig};
-use super::socket::Target;
+use super::socket::{Attempt, DialProgress, Target};
 use crate::credential::Credential;
 use crate::events::Hub;
 use crate::wire::{ClientFrame, CloseCode, DEFAULT_MAX_MESSAGE_SIZE, Json};
@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     /// Commands that the actor has not taken yet.
     pub(crate) queued: AtomicUsize,
     next_request: AtomicU64,
+    /// Of the last dial.
+    attempt: Mutex<Option<DialProgress>>,
 }
 
 impl Shared {
@@ -75,7 +77,12 @@ impl Shared {
             unanswered: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
+            attempt: Mutex::new(None),
         }
+    }
+
+    pub(crate) fn note_attempt(&self, progress: &DialProgress) {
+        *self.attempt.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
     }
 
     /// The actor ended before its session did: its runtime was shut down, or it failed.
@@ -375,6 +382,62 @@ impl SignallingClient {
     /// What came and led to nothing, since `connect`.
     pub fn counters(&self) -> Counters {
         *self.inner.shared.counters.borrow()
+    }
+
+    /// The last attempt to connect, step by step: how long each took, and at which it failed. `None` before the
+    /// first.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use metered_realtime::signalling::{ConnectStep, SignallingClient, SignallingOptions};
+    ///
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+    /// options.url = server.url();
+    /// let client = SignallingClient::new(options)?;
+    /// client.connect().await?;
+    /// let attempt = client.last_attempt().expect("there was one");
+    /// let steps: Vec<_> = attempt.steps.iter().map(|step| (step.step, step.done)).collect();
+    /// let all = [ConnectStep::Resolving, ConnectStep::Connecting, ConnectStep::Upgrading];
+    /// assert_eq!(steps, all.map(|step| (step, true)));
+    /// # client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        let attempt = self.inner.shared.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        attempt.as_ref().map(DialProgress::attempt)
+    }
+
+    /// Asks the service for a sign of life and tells how long the answer took. `None` without a connection, or if
+    /// none came within [`PROBE_TIMEOUT`](super::PROBE_TIMEOUT): then the connection is being replaced.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+    /// # options.url = server.url();
+    /// # let client = SignallingClient::new(options)?;
+    /// assert_eq!(client.round_trip().await, None);
+    /// client.connect().await?;
+    /// assert!(client.round_trip().await.is_some());
+    /// # client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn round_trip(&self) -> Option<Duration> {
+        if self.state() != State::Connected {
+            return None;
+        }
+        let mut heard = self.heard();
+        heard.mark_unchanged();
+        let began = tokio::time::Instant::now();
+        self.hint(Command::EnteredBackground);
+        let answer = tokio::time::timeout(super::PROBE_TIMEOUT, heard.changed()).await;
+        matches!(answer, Ok(Ok(()))).then(|| began.elapsed())
     }
 
     /// Changes with each probe of the connection that is answered.

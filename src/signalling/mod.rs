@@ -40,7 +40,7 @@ pub use session::{
     CLOSE_TIMEOUT, Counters, PROBE_TIMEOUT, TOKEN_FAILURE_THRESHOLD, WELCOME_TIMEOUT,
     WRITE_STALL_TIMEOUT,
 };
-pub use socket::TargetError;
+pub use socket::{Attempt, AttemptStep, ConnectStep, TargetError};
 pub use subscriptions::{REPLAY_RETRIES, REPLAY_RETRY_DELAY};
 
 /// Runs a random history of a session, for the fuzzer.

@@ -44,9 +44,33 @@ pub(crate) struct Connection {
     extra_root: Vec<PathBuf>,
 }
 
+/// A credential as it was given, for a look at its shape. Not to be shown.
+#[derive(Clone, Copy)]
+pub(crate) enum Given<'a> {
+    Key(&'a str),
+    Token(&'a str),
+    /// By a file or a command.
+    Elsewhere,
+}
+
 impl Connection {
     pub(crate) fn options(&self) -> Result<SignallingOptions, Failure> {
-        let mut options = match (&self.key, &self.token, &self.token_file, &self.token_command) {
+        let mut options = self.credential()?;
+        self.way(&mut options)?;
+        Ok(options)
+    }
+
+    pub(crate) fn given(&self) -> Given<'_> {
+        match (&self.key, &self.token) {
+            (Some(key), _) => Given::Key(key),
+            (None, Some(token)) => Given::Token(token),
+            (None, None) => Given::Elsewhere,
+        }
+    }
+
+    /// Defaults with the credential.
+    pub(crate) fn credential(&self) -> Result<SignallingOptions, Failure> {
+        Ok(match (&self.key, &self.token, &self.token_file, &self.token_command) {
             (Some(key), ..) => SignallingOptions::with_api_key(key)?,
             (_, Some(token), ..) => SignallingOptions::with_token(token)?,
             (.., Some(file), _) => token_file(file.clone()),
@@ -59,7 +83,11 @@ impl Connection {
                     "Give --key, --token, --token-file or --token-command, or set METERED_API_KEY or METERED_TOKEN. For a local server: --key pk_live_dev.",
                 ));
             }
-        };
+        })
+    }
+
+    /// Where to, and how.
+    pub(crate) fn way(&self, options: &mut SignallingOptions) -> Result<(), Failure> {
         options.url.clone_from(&self.url);
         options.origin.clone_from(&self.origin);
         options.proxy = match self.proxy.as_deref() {
@@ -74,7 +102,7 @@ impl Connection {
             })?;
             options.tls.extra_roots_pem.push(pem);
         }
-        Ok(options)
+        Ok(())
     }
 }
 
@@ -90,13 +118,22 @@ pub(crate) struct PeerConnection {
 
 impl PeerConnection {
     pub(crate) fn peer(&self) -> Result<MeteredPeer, Failure> {
-        let mut options = PeerOptions::new(self.connection.options()?);
+        Ok(MeteredPeer::new(self.with(self.connection.options()?))?)
+    }
+
+    pub(crate) const fn service(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Options of a peer with another way to a service, or another credential.
+    pub(crate) fn with(&self, signalling: SignallingOptions) -> PeerOptions {
+        let mut options = PeerOptions::new(signalling);
         if !self.local_address.is_empty() {
             let addresses = self.local_address.clone();
             options.local_addresses =
                 Some(Arc::new(move || addresses.clone()) as Arc<dyn LocalAddresses>);
         }
-        Ok(MeteredPeer::new(options)?)
+        options
     }
 }
 

@@ -14,7 +14,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::output::Failure;
 
 /// Metered Realtime Messaging on your machine: a local service, a terminal client, calls, a scriptable client,
-/// files from device to device, tokens, and a demonstration of what happens when things go wrong.
+/// files from device to device, tokens, a doctor for what does not connect, and a demonstration of what happens
+/// when things go wrong.
 #[derive(Debug, Parser)]
 #[command(name = "metered", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -34,6 +35,7 @@ Try it:
   metered call lobby --video test-pattern --audio tone --url ws://127.0.0.1:8787 --key pk_live_dev
   metered receive --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered send FILE --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
+  metered doctor --room lobby --url ws://127.0.0.1:8787 --key pk_live_dev
   metered mint alice                   a token for the local service";
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +46,7 @@ enum Command {
     Call(commands::call::Args),
     Send(commands::files::send::Args),
     Receive(commands::files::receive::Args),
+    Doctor(commands::doctor::Args),
     Rpc(commands::rpc::Args),
     Mint(commands::mint::Args),
     /// Prints a completion script for your shell.
@@ -84,6 +87,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Call(args) => commands::call::run(args).await,
         Command::Send(args) => commands::files::send::run(args).await,
         Command::Receive(args) => commands::files::receive::run(args).await,
+        Command::Doctor(args) => commands::doctor::run(args).await,
         Command::Rpc(args) => commands::rpc::run(args).await,
         Command::Mint(args) => commands::mint::run(&args),
         Command::Completions { shell } => {

@@ -19,10 +19,10 @@ pub(crate) const NOTE: Style = AnsiColor::Yellow.on_default();
 /// Why a command ends without success.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    code: String,
-    message: String,
-    cause: String,
-    fix: String,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) cause: String,
+    pub(crate) fix: String,
 }
 
 impl Failure {

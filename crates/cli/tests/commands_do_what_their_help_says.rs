@@ -136,6 +136,7 @@ fn help_completions_and_the_manual_page_are_there() {
         &["call", "--help"],
         &["send", "--help"],
         &["receive", "--help"],
+        &["doctor", "--help"],
         &["rpc", "--help"],
         &["mint", "--help"],
         &["demo", "--help"],

@@ -50,6 +50,10 @@ fn a_session_from_create_to_the_end_of_input() {
             (&report["state"], &report["lastDisconnected"]),
             (&json!("connected"), &Value::Null)
         );
+        let steps = report["lastAttempt"]["steps"].as_array().unwrap();
+        let steps: Vec<_> = steps.iter().map(|step| (&step["step"], &step["done"])).collect();
+        let wanted = [json!("resolving"), json!("connecting"), json!("upgrading")];
+        assert_eq!(steps, wanted.iter().map(|step| (step, &json!(true))).collect::<Vec<_>>());
         assert_eq!(rpc.ok(15, "signalling.unsubscribe", &json!({ "channel": "c" })), Value::Null);
         assert_eq!(
             rpc.ok(16, "signalling.close", &json!({ "code": 4999, "reason": "bye" })),

@@ -26,7 +26,6 @@ use crate::auth::Identity;
 use crate::faults::WelcomeFault;
 use crate::hub::{ConnectionId, Member};
 use crate::state::{Asker, Link, Order, State};
-use crate::token::unix_now;
 use crate::turn;
 
 /// The service ends a token's connection so much ahead.
@@ -138,7 +137,7 @@ pub(crate) async fn serve(state: Arc<State>, upgraded: Upgraded, identity: Ident
     let id = state.next_connection();
     let now = Instant::now();
     let expires = identity.expires_at.map(|end| {
-        let left = (end - unix_now() - EXPIRY_AHEAD).clamp(0.0, FAR.as_secs_f64());
+        let left = (end - state.unix_now() - EXPIRY_AHEAD).clamp(0.0, FAR.as_secs_f64());
         now + Duration::from_secs_f64(left)
     });
     let ping_every = limits.ping_interval_seconds;
@@ -277,7 +276,7 @@ impl Connection {
         ServerFrame::Welcome(Welcome {
             peer_id: self.identity.peer_id.clone(),
             expires_at: self.identity.expires_at.map(UnixSeconds),
-            server_time: Some(UnixSeconds(unix_now().floor())),
+            server_time: Some(UnixSeconds(self.state.unix_now().floor())),
             max_message_size: if cap == 0 { 1 << 30 } else { cap },
             metadata: metadata.and_then(|object| Json::from_serialize(&object).ok()),
         })

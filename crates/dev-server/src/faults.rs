@@ -240,6 +240,11 @@ pub enum Fault {
         /// How long.
         ms: u64,
     },
+    /// Sets the server's clock ahead, or behind: what it says of the time, and when tokens end.
+    Clock {
+        /// By so many seconds; negative for behind.
+        ahead_seconds: f64,
+    },
     /// Ends every fault that lasts.
     Reset,
 }
@@ -276,6 +281,7 @@ pub(crate) struct Lasting {
     pub(crate) quota_exhausted: bool,
     pub(crate) suspended: bool,
     pub(crate) concurrent_limit: Option<usize>,
+    pub(crate) clock_ahead: f64,
 }
 
 /// What becomes of a welcome.
@@ -331,6 +337,7 @@ impl Lasting {
             Fault::Quota { exhausted } => self.quota_exhausted = exhausted,
             Fault::ConcurrentLimit { limit } => self.concurrent_limit = Some(limit),
             Fault::DelayFrames { ms } => self.frame_delay = Duration::from_millis(ms),
+            Fault::Clock { ahead_seconds } => self.clock_ahead = ahead_seconds,
             Fault::Reset => *self = Self::default(),
             Fault::Suspend { suspended } => {
                 self.suspended = suspended;

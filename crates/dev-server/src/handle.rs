@@ -220,6 +220,11 @@ impl DevServerHandle {
         self.inject(Fault::DelayFrames { ms: ms(by) });
     }
 
+    /// Sets the server's clock ahead by so many seconds; negative for behind.
+    pub fn clock_ahead(&self, seconds: f64) {
+        self.inject(Fault::Clock { ahead_seconds: seconds });
+    }
+
     /// Ends every fault that lasts.
     pub fn reset_faults(&self) {
         self.inject(Fault::Reset);

@@ -14,7 +14,6 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::auth::{self, Identity, Rejection};
 use crate::state::State;
-use crate::token::unix_now;
 use crate::{connection, dev_api, page, rest};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -115,7 +114,7 @@ fn identify(state: &State, request: &Request<Incoming>) -> Result<Identity, Reje
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
-    auth::authenticate(&state.config, &query, origin, unix_now())
+    auth::authenticate(&state.config, &query, origin, state.unix_now())
 }
 
 fn wants_websocket(headers: &HeaderMap) -> bool {

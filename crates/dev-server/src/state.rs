@@ -115,6 +115,11 @@ impl State {
         lock(&self.hub)
     }
 
+    /// Seconds since 1970 by this server's clock.
+    pub(crate) fn unix_now(&self) -> f64 {
+        crate::token::unix_now() + self.lasting().clock_ahead
+    }
+
     pub(crate) fn lasting(&self) -> MutexGuard<'_, Lasting> {
         lock(&self.lasting)
     }

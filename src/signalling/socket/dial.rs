@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::error::{DialError, ProxyFailure};
-use super::progress::{DialProgress, Phase};
+use super::progress::{ConnectStep, DialProgress};
 use super::race::race;
 use super::stream::{Socket, Stream};
 use super::target::Target;
@@ -21,12 +21,23 @@ pub(crate) async fn dial(
     query: &SecretString,
     progress: &DialProgress,
 ) -> Result<Socket, DialError> {
+    let result = steps(target, query, progress).await;
+    progress.end(result.is_ok());
+    result
+}
+
+async fn steps(
+    target: &Target,
+    query: &SecretString,
+    progress: &DialProgress,
+) -> Result<Socket, DialError> {
     let stream = match &target.proxy {
         None => tcp(&target.host, target.port, progress).await?,
         Some(Err(_)) => return Err(DialError::Proxy(ProxyFailure::Url)),
         Some(Ok(proxy)) => {
+            progress.note(|attempt| attempt.proxy = Some(proxy.authority()));
             let mut stream = tcp(&proxy.host, proxy.port, progress).await?;
-            progress.enter(Phase::Proxy);
+            progress.enter(ConnectStep::Proxy);
             if proxy.secure {
                 let name = ServerName::try_from(proxy.host.clone())
                     .map_err(|_| DialError::Proxy(ProxyFailure::Url))?;
@@ -37,24 +48,27 @@ pub(crate) async fn dial(
     };
     let stream = match &target.server_name {
         Some(name) => {
-            progress.enter(Phase::Tls);
+            progress.enter(ConnectStep::Tls);
             tls(stream, target, name.clone()).await?
         }
         None => stream,
     };
-    progress.enter(Phase::Upgrading);
-    upgrade(stream, target, query).await
+    progress.enter(ConnectStep::Upgrading);
+    upgrade(stream, target, query, progress).await
 }
 
 async fn tcp(host: &str, port: u16, progress: &DialProgress) -> Result<Stream, DialError> {
-    progress.enter(Phase::Resolving);
+    progress.enter(ConnectStep::Resolving);
     let addresses: Vec<_> =
         tokio::net::lookup_host((host, port)).await.map_err(DialError::Dns)?.collect();
     if addresses.is_empty() {
         return Err(DialError::Dns(io::ErrorKind::NotFound.into()));
     }
-    progress.enter(Phase::Connecting);
+    progress.note(|attempt| attempt.addresses.clone_from(&addresses));
+    progress.enter(ConnectStep::Connecting);
     let stream = race(addresses, TcpStream::connect).await.map_err(DialError::Connect)?;
+    // Gone already: the next step will say so.
+    progress.note(|attempt| attempt.address = stream.peer_addr().ok());
     // Small frames must not wait for each other; without it everything still works, only later.
     drop(stream.set_nodelay(true));
     Ok(Stream::Tcp(stream))

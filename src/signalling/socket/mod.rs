@@ -17,6 +17,7 @@ pub(crate) use dial::dial;
 pub(crate) use error::DialError;
 pub use error::TargetError;
 pub(crate) use progress::DialProgress;
+pub use progress::{Attempt, AttemptStep, ConnectStep};
 pub use proxy::ProxySetting;
 pub(crate) use stream::Socket;
 pub(crate) use target::Target;

@@ -1,33 +1,43 @@
-//! What a dial is doing, readable while it does it.
+//! What a dial is doing and what it has done, readable while it does it and afterwards.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-/// The steps of a dial, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Starting,
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// A step on the way to an open WebSocket, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectStep {
+    /// Looking up the name of the server, or of the proxy.
     Resolving,
+    /// Connecting to one of its addresses.
     Connecting,
+    /// Asking the proxy for a tunnel.
     Proxy,
+    /// Agreeing on encryption with the server.
     Tls,
+    /// Asking the server for a WebSocket.
     Upgrading,
 }
 
-const PHASES: [Phase; 6] = [
-    Phase::Starting,
-    Phase::Resolving,
-    Phase::Connecting,
-    Phase::Proxy,
-    Phase::Tls,
-    Phase::Upgrading,
-];
-
-impl Phase {
-    /// In words that complete "time ran out while …".
-    pub(crate) const fn as_str(self) -> &'static str {
+impl ConnectStep {
+    /// One word for it.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Starting => "starting",
+            Self::Resolving => "resolving",
+            Self::Connecting => "connecting",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Upgrading => "upgrading",
+        }
+    }
+
+    /// In words that complete "time ran out while …".
+    pub(crate) const fn phrase(self) -> &'static str {
+        match self {
             Self::Resolving => "looking up the server's name",
             Self::Connecting => "connecting to the server's address",
             Self::Proxy => "asking the proxy for a tunnel",
@@ -37,16 +47,109 @@ impl Phase {
     }
 }
 
-/// Shared between a dial and who awaits it.
+/// A step of an attempt and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptStep {
+    /// Which.
+    pub step: ConnectStep,
+    /// How long it took, or has taken so far.
+    pub took: Duration,
+    /// Whether it succeeded. The last step of an attempt that failed did not.
+    pub done: bool,
+}
+
+/// An attempt to connect, step by step. Without anything secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// `host:port` of the proxy, if there is one: then it is its name that is looked up and its address that
+    /// is connected to.
+    pub proxy: Option<String>,
+    /// What the name stands for.
+    pub addresses: Vec<SocketAddr>,
+    /// The address that the connection goes to.
+    pub address: Option<SocketAddr>,
+    /// The steps that were begun.
+    pub steps: Vec<AttemptStep>,
+    /// The clock of whoever answered the upgrade, from the answer's `Date`, and our clock at that moment.
+    pub clocks: Option<(SystemTime, SystemTime)>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    attempt: Attempt,
+    /// When the last step began, while it goes on.
+    since: Option<Instant>,
+}
+
+impl Log {
+    fn end(&mut self, done: bool) {
+        if let (Some(since), Some(last)) = (self.since.take(), self.attempt.steps.last_mut()) {
+            (last.took, last.done) = (since.elapsed(), done);
+        }
+    }
+}
+
+/// Shared between a dial and whoever wants to know of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DialProgress(Arc<AtomicU8>);
+pub(crate) struct DialProgress(Arc<Mutex<Log>>);
 
 impl DialProgress {
-    pub(crate) fn enter(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Relaxed);
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        PHASES[usize::from(self.0.load(Ordering::Relaxed)).min(PHASES.len() - 1)]
+    /// The step before succeeded, and this one begins.
+    pub(crate) fn enter(&self, step: ConnectStep) {
+        let mut log = self.lock();
+        log.end(true);
+        log.attempt.steps.push(AttemptStep { step, took: Duration::ZERO, done: false });
+        log.since = Some(Instant::now());
+    }
+
+    /// The dial is over. Said twice, the first counts.
+    pub(crate) fn end(&self, done: bool) {
+        self.lock().end(done);
+    }
+
+    pub(crate) fn note(&self, fact: impl FnOnce(&mut Attempt)) {
+        fact(&mut self.lock().attempt);
+    }
+
+    /// In words that complete "time ran out while …".
+    pub(crate) fn phrase(&self) -> &'static str {
+        self.lock().attempt.steps.last().map_or("starting", |last| last.step.phrase())
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        let log = self.lock();
+        let mut attempt = log.attempt.clone();
+        if let (Some(since), Some(last)) = (log.since, attempt.steps.last_mut()) {
+            last.took = since.elapsed();
+        }
+        attempt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_step_has_its_time_and_the_last_says_whether_it_went_well() {
+        let (progress, second) = (DialProgress::default(), Duration::from_secs(1));
+        assert_eq!(progress.phrase(), "starting");
+        progress.enter(ConnectStep::Resolving);
+        tokio::time::advance(second).await;
+        progress.enter(ConnectStep::Connecting);
+        tokio::time::advance(2 * second).await;
+        let step = |step, took, done| AttemptStep { step, took, done };
+        let first = step(ConnectStep::Resolving, second, true);
+        let so_far = step(ConnectStep::Connecting, 2 * second, false);
+        assert_eq!(progress.attempt().steps, [first, so_far]);
+        progress.end(false);
+        progress.end(true);
+        tokio::time::advance(second).await;
+        assert_eq!(progress.attempt().steps, [first, so_far]);
+        assert_eq!(progress.phrase(), "connecting to the server's address");
     }
 }

@@ -105,6 +105,14 @@ impl Proxy {
         Ok(Self { host, port, secure, authorization })
     }
 
+    /// `host:port`, without user and password.
+    pub(super) fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     /// Asks for a tunnel to `host:port` on a stream to the proxy.
     pub(super) async fn tunnel(
         &self,

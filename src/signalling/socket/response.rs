@@ -147,7 +147,7 @@ fn retry_after(text: &str, server_now: Option<SystemTime>) -> Option<Duration> {
 }
 
 /// An IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete forms are not read.
-fn http_date(text: &str) -> Option<SystemTime> {
+pub(super) fn http_date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split_whitespace().collect();

@@ -1,5 +1,7 @@
 //! The WebSocket handshake (RFC 6455 section 4), spoken by ourselves so that a refusal can be read whole.
 
+use std::time::SystemTime;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use zeroize::Zeroizing;
 
 use super::error::DialError;
-use super::response::Answer;
+use super::progress::DialProgress;
+use super::response::{Answer, http_date};
 use super::stream::{Socket, Stream};
 use super::target::Target;
 use crate::wire::{API_PATH, MAX_INBOUND_FRAME_BYTES};
@@ -24,12 +27,16 @@ pub(super) async fn upgrade(
     mut stream: Stream,
     target: &Target,
     query: &SecretString,
+    progress: &DialProgress,
 ) -> Result<Socket, DialError> {
     let key = STANDARD.encode(std::array::from_fn::<u8, 16, _>(|_| fastrand::u8(..)));
     let request = Zeroizing::new(request(target, query, &key));
     stream.write_all(request.as_bytes()).await.map_err(DialError::Broken)?;
     stream.flush().await.map_err(DialError::Broken)?;
     let answer = Answer::read(&mut stream).await?;
+    if let Some(theirs) = answer.header("date").and_then(http_date) {
+        progress.note(|attempt| attempt.clocks = Some((theirs, SystemTime::now())));
+    }
     if answer.status != 101 {
         return Err(DialError::Refused(answer.refusal(&mut stream).await));
     }

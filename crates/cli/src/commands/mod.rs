@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod files;
 pub(crate) mod join;
 pub(crate) mod mint;

@@ -1,6 +1,6 @@
 //! The methods of `signalling`.
 
-use metered_realtime::signalling::{SignallingClient, SubscribeOptions};
+use metered_realtime::signalling::{Attempt, AttemptStep, SignallingClient, SubscribeOptions};
 use metered_realtime::wire::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -147,6 +147,23 @@ fn diagnose(session: &Session, client: &SignallingClient) -> Value {
             "staleFrames": counters.stale_frames,
         },
         "lastDisconnected": last,
+        "lastAttempt": client.last_attempt().map(|attempt| attempt_json(&attempt)),
+    })
+}
+
+/// How the last attempt to connect went, step by step.
+fn attempt_json(attempt: &Attempt) -> Value {
+    let step = |step: &AttemptStep| {
+        json!({
+            "step": step.step,
+            "tookMs": (step.took.as_secs_f64() * 10_000.0).round() / 10.0,
+            "done": step.done,
+        })
+    };
+    json!({
+        "proxy": attempt.proxy,
+        "address": attempt.address,
+        "steps": attempt.steps.iter().map(step).collect::<Vec<_>>(),
     })
 }
 

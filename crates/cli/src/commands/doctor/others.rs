@@ -1,0 +1,170 @@
+//! Who else is in the room, and how each is reached.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use metered_realtime::peer::{
+    CandidatePairStats, DataChannelOptions, MeteredPeer, PeerEvent, PeerOptions, RemotePeer,
+    RemoteState,
+};
+use tokio::task::JoinSet;
+
+use super::LABEL;
+use super::loopback::{way, way_json};
+use super::report::{Problem, Report, Told, id};
+use crate::output::Failure;
+
+/// Peers that a data channel is opened to; the others are only named.
+const MOST_REACHED: usize = 16;
+/// What a peer's figures may take.
+const STATS_LIMIT: Duration = Duration::from_millis(300);
+/// Between two looks at them.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// What leaving may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Joins the room as a peer, watches it for `stay`, and tells of each peer that was there.
+pub(super) async fn check(
+    report: &mut Report,
+    options: PeerOptions,
+    room: &str,
+    stay: Duration,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    let peer = match MeteredPeer::new(options) {
+        Ok(peer) => peer,
+        Err(error) => return report.fail(id::PEERS, Told::default(), error.into()),
+    };
+    let mut events = peer.events();
+    let problem = match tokio::time::timeout(limit, peer.join(room)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(Problem::from(error)),
+        Err(_) => Some(Problem::timed_out(limit)),
+    };
+    if let Some(problem) = problem {
+        report.fail(id::PEERS, Told::took(began.elapsed()), problem)?;
+        return leave(&peer).await;
+    }
+    let mut met = Met::default();
+    let watch = async {
+        let mut look = tokio::time::interval(LOOK_AGAIN);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => met.note(event),
+                    None => break,
+                },
+                _ = look.tick() => met.look().await,
+            }
+        }
+    };
+    // To the end: who comes late counts too.
+    drop(tokio::time::timeout(stay, watch).await);
+    let told = Told::took(began.elapsed()).with("count", met.peers.len());
+    let detail = match met.peers.len() {
+        0 => "nobody else was there".to_owned(),
+        1 => "1 other was there".to_owned(),
+        n => format!("{n} others were there"),
+    };
+    report.ok(id::PEERS, told, &detail)?;
+    met.look().await;
+    for other in met.peers.values() {
+        of_peer(report, other, stay)?;
+    }
+    leave(&peer).await
+}
+
+async fn leave(peer: &MeteredPeer) -> Result<(), Failure> {
+    // What is left ends with the process.
+    drop(tokio::time::timeout(CLOSE_LIMIT, peer.close()).await);
+    Ok(())
+}
+
+/// Who was seen.
+#[derive(Default)]
+struct Met {
+    peers: BTreeMap<String, Other>,
+    opening: JoinSet<()>,
+}
+
+struct Other {
+    remote: RemotePeer,
+    /// The last path that it was seen on.
+    path: Option<CandidatePairStats>,
+    asked: bool,
+    left: bool,
+}
+
+impl Met {
+    fn note(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::PeerJoined(remote) => {
+                let asked = self.peers.len() < MOST_REACHED;
+                if asked {
+                    let to = remote.clone();
+                    self.opening.spawn(async move {
+                        // A failure shows in the remote's state and errors.
+                        drop(to.open_data_channel(LABEL, DataChannelOptions::default()).await);
+                    });
+                }
+                let id = remote.id().to_owned();
+                self.peers.insert(id, Other { remote, path: None, asked, left: false });
+            }
+            PeerEvent::PeerLeft(remote) => {
+                if let Some(other) = self.peers.get_mut(remote.id()) {
+                    other.left = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the paths of now.
+    async fn look(&mut self) {
+        let connected = |other: &&mut Other| other.remote.state() == RemoteState::Connected;
+        for other in self.peers.values_mut().filter(connected) {
+            let stats = tokio::time::timeout(STATS_LIMIT, other.remote.stats()).await;
+            let path = stats.ok().and_then(Result::ok).and_then(|stats| stats.selected_pair);
+            other.path = path.or(other.path.take());
+        }
+    }
+}
+
+fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Failure> {
+    let Other { remote, path, asked, left } = other;
+    let state = remote.state();
+    let told = Told::default()
+        .of(remote.id())
+        .with("state", state.as_str())
+        .with("left", *left)
+        .with("path", path.as_ref().map(way_json));
+    match (path, left, asked) {
+        (Some(path), false, _) if state == RemoteState::Connected => {
+            return report.ok(id::PEER, told, &format!("connected, {}", way(path)));
+        }
+        (Some(path), true, _) => {
+            return report.ok(id::PEER, told, &format!("was connected, {}, and left", way(path)));
+        }
+        (None, true, _) => {
+            return report.ok(id::PEER, told, "left before there was a connection");
+        }
+        (_, _, false) => {
+            let detail = "there; with so many in the room no connection was tried";
+            return report.ok(id::PEER, told, detail);
+        }
+        _ => {}
+    }
+    // Its servers were asked before.
+    let negotiation = remote.last_error().map(|error| Problem::of_negotiation(&error));
+    let unknown = || {
+        Problem::new(
+            "peer_not_reached",
+            &format!("no connection within {:.0} s", stay.as_secs_f64()),
+            "The peer is in the room and no connection to it came about: it does not answer (gone without a word, which the service notices after 40 s), or no path between the two networks works.",
+            "Run metered doctor on its device too, at the same time and with the same --room; give a longer --stay. If relay is ok on both sides, look at the other app: it must be a peer of an SDK, not a signalling client.",
+        )
+    };
+    report.fail(id::PEER, told, negotiation.unwrap_or_else(unknown))
+}
