@@ -136,7 +136,7 @@ pub enum Tempo {
 ///
 /// ```
 /// use metered_realtime::media::audio::{AudioError, Frame, OpusDecoder};
-/// /// What a decoder does with each; [`AudioPlayout`](super::AudioPlayout) does that and stretches too.
+/// /// What a decoder does with each; `AudioPlayout` does that and stretches too.
 /// fn play(decoder: &mut OpusDecoder, frame: &Frame, pcm: &mut Vec<f32>) -> Result<(), AudioError> {
 ///     match frame {
 ///         Frame::Packet { payload, .. } => decoder.decode(payload, pcm),
