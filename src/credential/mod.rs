@@ -20,6 +20,13 @@ pub(crate) use scrub::scrub;
 use crate::diagnosis::Diagnosis;
 
 /// A credential that cannot be one.
+///
+/// ```
+/// use metered_realtime::credential::{CredentialError, Token};
+/// let error: CredentialError = Token::new("").unwrap_err(); // a variable that is not set
+/// assert_eq!(error.code(), "malformed_credential");
+/// println!("{}", error.diagnosis()); // what to look at, without the text that was given
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
@@ -81,6 +88,9 @@ pub struct ApiKey(SecretString);
 
 impl ApiKey {
     /// Takes a key; refuses secret keys and what cannot be one.
+    ///
+    /// # Errors
+    /// [`CredentialError`]: empty, blanks or control characters in it, or a secret key.
     pub fn new(key: impl Into<String>) -> Result<Self, CredentialError> {
         let key = key.into();
         if key.starts_with("sk_") {
@@ -107,6 +117,9 @@ pub struct Token(SecretString);
 
 impl Token {
     /// Takes a token. Blanks around it are dropped; what is inside is the preflight's to judge.
+    ///
+    /// # Errors
+    /// [`CredentialError::Malformed`]: empty, or blanks or control characters in it.
     pub fn new(token: impl Into<String>) -> Result<Self, CredentialError> {
         checked("token", token.into().trim().to_owned()).map(Self)
     }
@@ -120,6 +133,15 @@ impl Token {
     }
 
     /// Whether both are the same token.
+    ///
+    /// For a provider that wants to know whether the backend really signed anew.
+    ///
+    /// ```
+    /// use metered_realtime::credential::Token;
+    /// let (first, second) = (Token::new("a.b.c")?, Token::new(" a.b.c\n")?);
+    /// assert!(first.same_as(&second));
+    /// # Ok::<(), metered_realtime::credential::CredentialError>(())
+    /// ```
     pub fn same_as(&self, other: &Self) -> bool {
         self.expose() == other.expose()
     }
@@ -138,6 +160,16 @@ impl fmt::Debug for Token {
 }
 
 /// How a client proves who it is.
+///
+/// ```
+/// use metered_realtime::credential::{ApiKey, Credential};
+/// use metered_realtime::signalling::SignallingOptions;
+/// let credential = Credential::ApiKey(ApiKey::new("pk_live_example")?);
+/// assert_eq!(format!("{credential:?}"), "Credential::ApiKey(…)");
+/// let options = SignallingOptions::new(credential);
+/// # let _ = options;
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone)]
 pub enum Credential {
     /// A publishable key.

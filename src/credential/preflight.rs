@@ -11,6 +11,15 @@ use crate::wire::{ChannelPattern, validate_peer_id};
 const LATEST_SECONDS: f64 = 1e11;
 
 /// Why a token cannot work.
+///
+/// ```
+/// use metered_realtime::credential::preflight::{PreflightError, check};
+/// // {"alg":"HS256","kid":"k"}.{"sub":"alice","exp":1}
+/// let token = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJzdWIiOiJhbGljZSIsImV4cCI6MX0.c2ln";
+/// let error = check(token, 61.0).unwrap_err();
+/// assert_eq!(error, PreflightError::Expired { seconds_ago: 60 });
+/// println!("{}: {}", error.code(), error.diagnosis());
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreflightError {
@@ -119,6 +128,19 @@ impl PreflightError {
 }
 
 /// What a token says, as far as a client can use it.
+///
+/// Read, not verified: the service and the backend alone know the secret.
+///
+/// ```
+/// use metered_realtime::credential::preflight::{Claims, check};
+/// // {"alg":"HS256","kid":"k"}.{"sub":"alice","exp":3600,"channels":["rooms/*"],"permissions":["subscribe"]}
+/// let token = "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.eyJzdWIiOiJhbGljZSIsImV4cCI6MzYwMCwiY2hhbm5lbHMiOlsicm9vbXMvKiJdLCJwZXJtaXNzaW9ucyI6WyJzdWJzY3JpYmUiXX0.c2ln";
+/// let claims: Claims = check(token, 0.0)?;
+/// assert_eq!((claims.sub.as_str(), claims.exp), ("alice", 3_600.0));
+/// assert!(claims.check_channel("rooms/1").is_ok());
+/// assert_eq!(claims.check_send().unwrap_err().code(), "send_not_permitted");
+/// # Ok::<(), metered_realtime::credential::PreflightError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claims {
     /// The peer id.
@@ -133,6 +155,9 @@ pub struct Claims {
 
 impl Claims {
     /// Whether the token covers a channel.
+    ///
+    /// # Errors
+    /// [`PreflightError::ChannelNotInClaim`].
     pub fn check_channel(&self, channel: &str) -> Result<(), PreflightError> {
         match &self.channels {
             Some(patterns) if !patterns.iter().any(|pattern| pattern.matches(channel)) => {
@@ -143,6 +168,9 @@ impl Claims {
     }
 
     /// Whether the token allows direct messages, and with them calls.
+    ///
+    /// # Errors
+    /// [`PreflightError::SendNotPermitted`].
     pub fn check_send(&self) -> Result<(), PreflightError> {
         match &self.permissions {
             Some(actions) if !actions.iter().any(|action| action == "send") => {
@@ -154,6 +182,9 @@ impl Claims {
 }
 
 /// Looks into a token at `now`, in seconds since 1970.
+///
+/// # Errors
+/// [`PreflightError`]: what the service would refuse.
 ///
 /// ```
 /// use metered_realtime::credential::preflight::check;

@@ -11,6 +11,17 @@ use super::{Token, scrub};
 use crate::diagnosis::Diagnosis;
 
 /// What a provider answers with.
+///
+/// ```
+/// use metered_realtime::credential::{TokenFuture, TokenProviderError};
+/// /// For a provider that is kept in a field: a function of a nameable type.
+/// fn ask() -> TokenFuture<'static> {
+///     Box::pin(async { Err(TokenProviderError::new("signed out")) })
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(ask().await.unwrap_err().code(), "token_provider_failed");
+/// # });
+/// ```
 pub type TokenFuture<'a> =
     Pin<Box<dyn Future<Output = Result<String, TokenProviderError>> + Send + 'a>>;
 
@@ -30,6 +41,32 @@ pub type TokenFuture<'a> =
 /// });
 /// # let _ = options;
 /// ```
+///
+/// A type of your own is one, too, where a closure is not enough:
+///
+/// ```
+/// use metered_realtime::credential::{TokenFuture, TokenProvider, TokenProviderError};
+///
+/// struct Backend {
+///     session: String,
+/// }
+///
+/// impl TokenProvider for Backend {
+///     fn token(&self) -> TokenFuture<'_> {
+///         Box::pin(async {
+///             if self.session.is_empty() {
+///                 return Err(TokenProviderError::new("signed out"));
+///             }
+///             Ok(format!("token-of-{}", self.session)) // a request in truth
+///         })
+///     }
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backend = Backend { session: "s1".to_owned() };
+/// assert_eq!(backend.token().await?, "token-of-s1");
+/// # Ok::<(), TokenProviderError>(())
+/// # }).unwrap();
+/// ```
 pub trait TokenProvider: Send + Sync + 'static {
     /// A token that is valid now.
     fn token(&self) -> TokenFuture<'_>;
@@ -46,6 +83,13 @@ where
 }
 
 /// Why there is no token.
+///
+/// ```
+/// use metered_realtime::credential::TokenProviderError;
+/// let error = TokenProviderError::new("HTTP 503");
+/// assert_eq!(error.to_string(), "the token provider failed: HTTP 503");
+/// println!("{}: {}", error.code(), error.diagnosis());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenProviderError {

@@ -16,11 +16,55 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 /// Events that may wait for one subscriber.
+///
+/// ```
+/// use metered_realtime::events::EVENT_QUEUE;
+/// use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
+/// let mut events = client.events();
+/// client.close().await;
+/// // Whatever waits, in one go.
+/// let waiting = events.next_batch(EVENT_QUEUE).await;
+/// assert_eq!(waiting.last().map(|event| event.name()), Some("state-change"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub const EVENT_QUEUE: usize = 1_024;
+
 /// Bytes of payload that may wait for one subscriber, in events that say their [`size`](Event::size).
+///
+/// ```
+/// use metered_realtime::events::EVENT_QUEUE_BYTES;
+/// // What three subscribers that never look can keep waiting at most, beside one event each.
+/// let most = 3 * EVENT_QUEUE_BYTES;
+/// assert_eq!(most, 24 * 1024 * 1024);
+/// ```
 pub const EVENT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 
 /// What can travel to subscribers.
+///
+/// ```
+/// use metered_realtime::events::{Event, Events};
+/// use metered_realtime::signalling::{self, SignallingClient, SignallingOptions};
+///
+/// /// Takes what waits, of any source: how many events, and how many bytes of payload.
+/// fn drain<E: Event>(events: &mut Events<E>) -> (usize, usize) {
+///     let mut taken = (0, 0);
+///     while let Some(event) = events.try_next() {
+///         taken = (taken.0 + 1, taken.1 + event.size());
+///     }
+///     taken
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
+/// let mut events = client.events();
+/// client.close().await;
+/// assert_eq!(drain(&mut events), (1, 0)); // a change of state has no payload
+/// assert!(matches!(signalling::Event::lagged(3), signalling::Event::Lagged { missed: 3 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait Event: Clone + Send + fmt::Debug + 'static {
     /// Says that the subscriber was too slow and lost so many events.
     fn lagged(missed: u64) -> Self;
@@ -231,9 +275,10 @@ impl<E> Drop for Hub<E> {
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use metered_realtime::events::Events;
 /// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions, State};
 /// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
-/// let mut events = client.events();
+/// let mut events: Events<Event> = client.events();
 /// client.close().await;
 /// let Some(Event::StateChange { to, .. }) = events.next().await else { unreachable!() };
 /// assert_eq!(to, State::Closed);
@@ -265,6 +310,21 @@ impl<E: Event> Events<E> {
     }
 
     /// Up to `max` events at once, at least one; empty when the client is gone. Cancel-safe.
+    ///
+    /// For a subscriber that pays for each turn, such as a screen that is drawn anew.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+    /// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
+    /// let mut events = client.events();
+    /// client.close().await;
+    /// drop(client);
+    /// assert_eq!(events.next_batch(100).await.len(), 1); // the change of state
+    /// assert!(events.next_batch(100).await.is_empty()); // and nothing will follow
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn next_batch(&mut self, max: usize) -> Vec<E> {
         let mut batch = Vec::new();
         while batch.len() < max {

@@ -51,6 +51,22 @@ struct VideoShared {
 }
 
 /// What a track of pictures has to say.
+///
+/// ```
+/// use metered_realtime::media::FrameEvent;
+/// /// What the view of a remote does.
+/// fn show(event: FrameEvent) -> &'static str {
+///     match event {
+///         FrameEvent::Frame(unit) if unit.key_frame => "decode, from here on",
+///         FrameEvent::Frame(_) => "decode",
+///         FrameEvent::Frozen => "show that it stands still",
+///         FrameEvent::Resumed => "show the picture again",
+///         FrameEvent::Lagged { .. } => "reset the decoder: a key frame follows",
+///         _ => "nothing",
+///     }
+/// }
+/// assert_eq!(show(FrameEvent::Frozen), "show that it stands still");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FrameEvent {
@@ -81,6 +97,54 @@ impl Event for FrameEvent {
 }
 
 /// Figures of a track of pictures, since it came.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # let source = camera.clone();
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+/// #         source.write(&unit).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let video = track.video().ok_or("sound")?.clone();
+/// use metered_realtime::media::VideoStats;
+/// let mut frames = video.frames();
+/// frames.next().await; // a picture is here
+/// let VideoStats { frames_received, key_frames_received, packets_lost, jitter_ms, .. } = video.stats();
+/// assert!(frames_received >= key_frames_received && key_frames_received > 0);
+/// println!("{packets_lost} packets lost, {jitter_ms:.1} ms of jitter");
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VideoStats {
@@ -105,10 +169,11 @@ pub struct VideoStats {
 /// Pictures from a remote. Handles are cheap clones of one track.
 ///
 /// ```
-/// use metered_realtime::media::{AccessUnit, FrameEvent, LocalVideoTrack, VideoCodec};
+/// use metered_realtime::media::{FrameEvent, RemoteVideoTrack};
 /// use metered_realtime::peer::RemoteEvent;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec};
 /// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
 /// # let server = metered_dev_server::DevServer::builder().start().await?;
 /// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
@@ -136,7 +201,7 @@ pub struct VideoStats {
 /// let track = loop {
 ///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
 /// };
-/// let video = track.video().ok_or("sound")?;
+/// let video: &RemoteVideoTrack = track.video().ok_or("sound")?;
 /// let mut frames = video.frames(); // each sink begins with a key frame
 /// while let Some(event) = frames.next().await {
 ///     if let FrameEvent::Frame(unit) = event {
@@ -166,6 +231,50 @@ impl RemoteVideoTrack {
     }
 
     /// Asks the sender for a key frame, at most one per 300 ms.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+    /// # bob.add_track(&camera, None, None)?;
+    /// # let source = camera.clone();
+    /// # let filming = tokio::spawn(async move {
+    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+    /// #     for n in 0.. {
+    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+    /// #         source.write(&unit).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let video = track.video().ok_or("sound")?.clone();
+    /// // The decoder refused a picture and cannot go on from here. After losses this is done by itself.
+    /// video.request_key_frame();
+    /// # filming.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn request_key_frame(&self) {
         self.shared.key_frame_wanted.notify_one();
     }
@@ -177,6 +286,55 @@ impl RemoteVideoTrack {
 }
 
 /// A sink of pictures. Ends with its track, or when dropped.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # let source = camera.clone();
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+/// #         source.write(&unit).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let video = track.video().ok_or("sound")?.clone();
+/// use metered_realtime::media::{FrameEvent, VideoFrames};
+/// let mut frames: VideoFrames = video.frames();
+/// let first = frames.next().await.ok_or("bob stopped")?;
+/// assert!(matches!(&first, FrameEvent::Frame(unit) if unit.key_frame));
+/// // All that came while the decoder was busy, at once.
+/// let more = frames.next_batch(30).await;
+/// assert!((1..=30).contains(&more.len()));
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct VideoFrames {
     events: Events<FrameEvent>,

@@ -30,6 +30,32 @@ pub(crate) const KEY_FRAME_PAUSE: Duration = Duration::from_millis(300);
 const MAX_WAITING: usize = 32;
 
 /// What a track is told by its remotes.
+///
+/// ```
+/// use metered_realtime::media::LocalTrackEvent;
+/// /// What the thread of an encoder is told.
+/// #[derive(Debug, PartialEq)]
+/// enum Order {
+///     KeyFrame,
+///     Bitrate(u64),
+/// }
+/// fn order(event: &LocalTrackEvent) -> Option<Order> {
+///     match event {
+///         LocalTrackEvent::KeyFrameWanted => Some(Order::KeyFrame),
+///         // One encoder for all remotes: the slowest decides.
+///         LocalTrackEvent::TargetBitrate { peer_id: None, bits_per_second, .. } => {
+///             Some(Order::Bitrate(*bits_per_second))
+///         }
+///         LocalTrackEvent::CodecNotSupported { peer_id, codec } => {
+///             println!("{peer_id} cannot see {codec}");
+///             None
+///         }
+///         _ => None,
+///     }
+/// }
+/// let slower = LocalTrackEvent::TargetBitrate { peer_id: None, bits_per_second: 90_000, frame_rate: 10 };
+/// assert_eq!(order(&slower), Some(Order::Bitrate(90_000)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalTrackEvent {
@@ -70,9 +96,63 @@ impl Event for LocalTrackEvent {
 }
 
 /// A subscription to a local track's events.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # let source = camera.clone();
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+/// #         source.write(&unit).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// use metered_realtime::media::{LocalTrackEvent, LocalTrackEvents};
+/// // `camera` is sent to everyone in the room; its encoder listens to this.
+/// let mut events: LocalTrackEvents = camera.events();
+/// let taken_by = loop {
+///     if let LocalTrackEvent::CodecAgreed { peer_id } = events.next().await.ok_or("gone")? {
+///         break peer_id;
+///     }
+/// };
+/// assert_eq!(taken_by, "alice");
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type LocalTrackEvents = Events<LocalTrackEvent>;
 
 /// Why a picture or packet was not taken.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec, WriteError};
+/// let track = LocalVideoTrack::new(VideoCodec::H264);
+/// let vp8 = AccessUnit::new(VideoCodec::Vp8, vec![0x10, 0, 0, 0x9d, 1, 0x2a, 2, 0, 2, 0].into(), 0);
+/// let error = track.write(&vp8).unwrap_err();
+/// assert!(matches!(error, WriteError::OtherCodec { expected: "video/H264", .. }));
+/// println!("{}: {}", error.code(), error.diagnosis());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -293,6 +373,14 @@ impl LocalVideoTrack {
     }
 
     /// A track with this id, which must differ from every other's.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalVideoTrack, VideoCodec};
+    /// let screen = LocalVideoTrack::with_id(VideoCodec::Vp9, "screen-1");
+    /// assert_eq!((screen.id(), screen.codec()), ("screen-1", VideoCodec::Vp9));
+    /// let camera = LocalVideoTrack::new(VideoCodec::Vp8);
+    /// assert!(camera.id().len() > 16); // random
+    /// ```
     pub fn with_id(codec: VideoCodec, id: impl Into<String>) -> Self {
         let shared = Shared::new(id.into(), MediaKind::Video, codec.mime_type());
         Self { shared, codec }
@@ -310,6 +398,10 @@ impl LocalVideoTrack {
 
     /// Hands a picture to every remote. Never waits: a remote that is too slow misses it and gets the next
     /// key frame, which is asked for.
+    ///
+    /// # Errors
+    /// [`WriteError::OtherCodec`]; [`WriteError::Packetise`] for what is no bitstream of the codec, empty, or
+    /// above 4 MiB. Nothing was sent then.
     pub fn write(&self, unit: &AccessUnit) -> Result<(), WriteError> {
         if unit.codec != self.codec {
             let (expected, found) = (self.codec.mime_type(), unit.codec.mime_type());
@@ -327,11 +419,28 @@ impl LocalVideoTrack {
     }
 
     /// What the remotes need. The first subscription gets what came before it.
+    ///
+    /// ```
+    /// use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec};
+    /// let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    /// let mut events = track.events();
+    /// // For each picture: what is wanted of the encoder since the last one.
+    /// while let Some(event) = events.try_next() {
+    ///     println!("{event:?}");
+    /// }
+    /// ```
     pub fn events(&self) -> LocalTrackEvents {
         self.shared.events()
     }
 
     /// Stops or resumes sending. Its remotes keep the track; after a pause a key frame is wanted.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalVideoTrack, VideoCodec};
+    /// let camera = LocalVideoTrack::new(VideoCodec::Vp8);
+    /// camera.set_muted(true); // the lens is covered; switch the encoder off, too
+    /// camera.set_muted(false); // a key frame is wanted by whoever has the track
+    /// ```
     pub fn set_muted(&self, muted: bool) {
         set_muted(&self.shared, muted);
     }
@@ -348,6 +457,16 @@ pub(super) fn set_muted(shared: &Shared, muted: bool) {
 }
 
 /// A track of either kind.
+///
+/// ```
+/// use metered_realtime::media::{LocalAudioTrack, LocalTrack, LocalVideoTrack, MediaKind, VideoCodec};
+/// let tracks = [
+///     LocalTrack::from(&LocalVideoTrack::with_id(VideoCodec::H264, "camera")),
+///     LocalTrack::from(&LocalAudioTrack::with_id("microphone")),
+/// ];
+/// let pictures = tracks.iter().find(|track| track.kind() == MediaKind::Video);
+/// assert_eq!(pictures.map(LocalTrack::id), Some("camera"));
+/// ```
 #[derive(Clone, Debug)]
 pub enum LocalTrack {
     /// Pictures.
@@ -420,6 +539,12 @@ impl Default for MediaStream {
 
 impl MediaStream {
     /// An empty stream with this id.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalAudioTrack, MediaStream};
+    /// let stream = MediaStream::with_id("stage").with_track(&LocalAudioTrack::default());
+    /// assert_eq!((stream.id(), stream.tracks().len()), ("stage", 1)); // the remotes see that id
+    /// ```
     pub fn with_id(id: impl Into<String>) -> Self {
         Self { id: id.into(), tracks: Vec::new() }
     }

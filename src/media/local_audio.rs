@@ -47,6 +47,12 @@ impl Default for LocalAudioTrack {
 
 impl LocalAudioTrack {
     /// A track with this id, which must differ from every other's.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// let microphone = LocalAudioTrack::with_id("microphone");
+    /// assert_eq!(microphone.id(), "microphone");
+    /// ```
     pub fn with_id(id: impl Into<String>) -> Self {
         let shared = Shared::new(id.into(), MediaKind::Audio, "audio/opus");
         let encoding = Encoding {
@@ -79,6 +85,20 @@ impl LocalAudioTrack {
     ///
     /// # Errors
     /// [`WriteError::Audio`]: a chunk that ends in the middle of a moment, or a codec that failed.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// use metered_realtime::media::audio::{PcmFormat, Tone};
+    /// let track = LocalAudioTrack::default();
+    /// let mut tone = Tone::new(440.0, 48_000, 1);
+    /// let mut chunk = [0.0; 480]; // 10 ms
+    /// for _ in 0..10 {
+    ///     tone.fill(&mut chunk);
+    ///     track.write_pcm(PcmFormat::OPUS_MONO, &chunk)?;
+    /// }
+    /// assert!((track.level().rms_dbfs - -15.0).abs() < 0.5); // for the bar beside the microphone
+    /// # Ok::<(), metered_realtime::media::WriteError>(())
+    /// ```
     pub fn write_pcm(&self, format: PcmFormat, pcm: &[f32]) -> Result<(), WriteError> {
         if self.shared.is_muted() {
             format.check(pcm.len())?;
@@ -114,6 +134,20 @@ impl LocalAudioTrack {
     ///
     /// # Errors
     /// [`WriteError::NotOpus`] by its size.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+    /// let track = LocalAudioTrack::default();
+    /// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?; // or a file
+    /// let mut time_us = 0;
+    /// for packet in encoder.push(&[0.1; 4_800])? {
+    ///     track.write(packet, time_us, time_us == 0)?;
+    ///     time_us += 20_000;
+    /// }
+    /// assert_eq!(track.write(vec![0; 2_000].into(), time_us, false).unwrap_err().code(), "opus_packet_size");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write(&self, packet: Bytes, timestamp_us: u64, begins: bool) -> Result<(), WriteError> {
         if packet.is_empty() || packet.len() > MAX_PACKET_BYTES {
             return Err(WriteError::NotOpus);
@@ -141,6 +175,16 @@ impl LocalAudioTrack {
     ///
     /// # Errors
     /// [`WriteError::Audio`] for a bitrate outside the range; nothing changes then.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// use metered_realtime::media::audio::{OpusApplication, OpusOptions};
+    /// let track = LocalAudioTrack::default();
+    /// let music = OpusOptions { application: OpusApplication::Music, bitrate_bps: 96_000, dtx: false };
+    /// track.set_encoding(music)?;
+    /// assert_eq!(track.encoding(), music);
+    /// # Ok::<(), metered_realtime::media::WriteError>(())
+    /// ```
     pub fn set_encoding(&self, options: OpusOptions) -> Result<(), WriteError> {
         Ok(lock(&self.encoding.capture).set_options(options)?)
     }
@@ -159,11 +203,28 @@ impl LocalAudioTrack {
     }
 
     /// What the remotes need. The first subscription gets what came before it.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// let track = LocalAudioTrack::default();
+    /// let mut events = track.events();
+    /// assert_eq!(events.try_next(), None); // nobody gets it yet, so nobody has a wish
+    /// ```
     pub fn events(&self) -> LocalTrackEvents {
         self.shared.events()
     }
 
     /// Stops or resumes sending. Its remotes keep the track, and its time goes on.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// use metered_realtime::media::audio::{Level, PcmFormat};
+    /// let track = LocalAudioTrack::default();
+    /// track.set_muted(true);
+    /// track.write_pcm(PcmFormat::OPUS_MONO, &[0.5; 4_800])?; // go on: the time passes, nothing is sent
+    /// assert_eq!(track.level(), Level::SILENCE);
+    /// # Ok::<(), metered_realtime::media::WriteError>(())
+    /// ```
     pub fn set_muted(&self, muted: bool) {
         if muted && !self.shared.is_muted() {
             match lock(&self.encoding.capture).fade_out() {

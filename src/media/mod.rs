@@ -13,6 +13,19 @@
 //!
 //! [`video`], [`audio`] and [`files`] decide without hardware, sockets or tasks: they are told the time and know
 //! no connection. Nothing here encodes or decodes pictures; sound is Opus.
+//!
+//! What each track gets of a path that is too narrow for all of them:
+//!
+//! ```
+//! use metered_realtime::media::{
+//!     LocalVideoTrack, MediaKind, TrackBitrate, TrackPriority, VideoCodec,
+//! };
+//! let (screen, camera) = (LocalVideoTrack::new(VideoCodec::Vp9), LocalVideoTrack::new(VideoCodec::Vp8));
+//! let usual = TrackBitrate::of(MediaKind::Video);
+//! // Text must stay readable; of what is left when all minimums are met, the screen gets four parts of five.
+//! screen.set_bitrate(TrackBitrate { priority: TrackPriority::High, minimum: 300_000, ..usual });
+//! camera.set_bitrate(TrackBitrate { priority: TrackPriority::Low, maximum: 600_000, ..usual });
+//! ```
 
 pub mod audio;
 mod audio_mix;

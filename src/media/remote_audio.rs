@@ -25,6 +25,20 @@ const UNHEARD: Duration = Duration::from_millis(500);
 const MAX_EARLY: usize = 25;
 
 /// An Opus packet.
+///
+/// ```
+/// use metered_realtime::media::AudioPacket;
+/// use metered_realtime::media::audio::OpusPacketInfo;
+/// /// Samples at 48 kHz between a packet's end and the next one's start: what a recording has to fill.
+/// fn gap(before: &AudioPacket, next: &AudioPacket) -> u32 {
+///     let samples = OpusPacketInfo::of(&before.payload).map_or(960, |info| info.samples);
+///     next.timestamp.wrapping_sub(before.timestamp).wrapping_sub(samples)
+/// }
+/// # let packet = |sequence: u16, timestamp: u32| AudioPacket {
+/// #     sequence, timestamp, marker: false, payload: vec![0x78, 1, 2, 3].into(),
+/// # };
+/// assert_eq!(gap(&packet(7, 960), &packet(9, 2_880)), 960); // one packet of 20 ms
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioPacket {
     /// Counts packets, and wraps: tells what is lost or out of order.
@@ -38,6 +52,24 @@ pub struct AudioPacket {
 }
 
 /// What a track of sound has to say.
+///
+/// ```
+/// use metered_realtime::media::PacketEvent;
+/// /// For a recording: what to write, and whether something is missing before it.
+/// fn written(event: PacketEvent, missed: &mut u64) -> Option<bytes::Bytes> {
+///     match event {
+///         PacketEvent::Packet(packet) => Some(packet.payload.clone()),
+///         PacketEvent::Lagged { missed: packets } => {
+///             *missed += packets;
+///             None
+///         }
+///         _ => None,
+///     }
+/// }
+/// let mut missed = 0;
+/// assert_eq!(written(PacketEvent::Lagged { missed: 3 }, &mut missed), None);
+/// assert_eq!(missed, 3);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PacketEvent {
@@ -64,9 +96,106 @@ impl Event for PacketEvent {
 }
 
 /// A sink of Opus packets. Ends with its track, or when dropped.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+/// # bob.add_track(&microphone, None, None)?;
+/// # let source = microphone.clone();
+/// # let singing = tokio::spawn(async move {
+/// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+/// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+/// #     loop {
+/// #         let mut chunk = [0.0; 480];
+/// #         tone.fill(&mut chunk);
+/// #         source.write_pcm(format, &chunk).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let audio = track.audio().ok_or("pictures")?.clone();
+/// use metered_realtime::media::{AudioPackets, PacketEvent};
+/// let mut packets: AudioPackets = audio.packets();
+/// let Some(PacketEvent::Packet(packet)) = packets.next().await else { panic!() };
+/// assert!(!packet.payload.is_empty()); // Opus, as it came
+/// assert!(!audio.is_ended());
+/// # singing.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type AudioPackets = Events<PacketEvent>;
 
 /// Figures of a track of sound, since it came.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+/// # bob.add_track(&microphone, None, None)?;
+/// # let source = microphone.clone();
+/// # let singing = tokio::spawn(async move {
+/// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+/// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+/// #     loop {
+/// #         let mut chunk = [0.0; 480];
+/// #         tone.fill(&mut chunk);
+/// #         source.write_pcm(format, &chunk).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let audio = track.audio().ok_or("pictures")?.clone();
+/// use metered_realtime::media::AudioStats;
+/// let mut packets = audio.packets();
+/// packets.next().await;
+/// let AudioStats { packets_received, packets_lost, jitter_ms, .. } = audio.stats();
+/// assert!(packets_received > 0);
+/// println!("{packets_lost} packets lost, {jitter_ms:.1} ms of jitter");
+/// # singing.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AudioStats {
@@ -90,11 +219,12 @@ pub struct AudioStats {
 /// Sound from a remote. Handles are cheap clones of one track.
 ///
 /// ```
-/// use metered_realtime::media::LocalAudioTrack;
+/// use metered_realtime::media::RemoteAudioTrack;
 /// use metered_realtime::media::audio::PcmFormat;
 /// use metered_realtime::peer::RemoteEvent;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::media::LocalAudioTrack;
 /// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
 /// # let server = metered_dev_server::DevServer::builder().start().await?;
 /// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
@@ -121,7 +251,7 @@ pub struct AudioStats {
 /// let track = loop {
 ///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
 /// };
-/// let audio = track.audio().ok_or("pictures")?;
+/// let audio: &RemoteAudioTrack = track.audio().ok_or("pictures")?;
 /// let mut output = audio.playout(PcmFormat::OPUS_MONO)?; // decodes when it is asked
 /// let mut chunk = [0.0; 480];
 /// while audio.stats().packets_received == 0 {
@@ -175,6 +305,60 @@ impl RemoteAudioTrack {
     }
 
     /// The Opus packets from now on, as they come.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+    /// # bob.add_track(&microphone, None, None)?;
+    /// # let source = microphone.clone();
+    /// # let singing = tokio::spawn(async move {
+    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+    /// #     loop {
+    /// #         let mut chunk = [0.0; 480];
+    /// #         tone.fill(&mut chunk);
+    /// #         source.write_pcm(format, &chunk).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// use metered_realtime::media::PacketEvent;
+    /// let mut packets = audio.packets();
+    /// let mut recorded = Vec::new();
+    /// while recorded.len() < 5 {
+    ///     match packets.next().await {
+    ///         Some(PacketEvent::Packet(packet)) => recorded.push(packet),
+    ///         Some(_) => {}
+    ///         None => break, // the track has ended
+    ///     }
+    /// }
+    /// assert_eq!(recorded.len(), 5);
+    /// # singing.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn packets(&self) -> AudioPackets {
         self.shared.hub.subscribe()
     }
@@ -192,6 +376,57 @@ impl RemoteAudioTrack {
     ///
     /// # Errors
     /// [`AudioError::Delay`] for bounds that cannot be.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+    /// # bob.add_track(&microphone, None, None)?;
+    /// # let source = microphone.clone();
+    /// # let singing = tokio::spawn(async move {
+    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+    /// #     loop {
+    /// #         let mut chunk = [0.0; 480];
+    /// #         tone.fill(&mut chunk);
+    /// #         source.write_pcm(format, &chunk).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// use metered_realtime::media::audio::{JitterOptions, PcmFormat};
+    /// use std::time::Duration;
+    /// // For a choir: never more than 80 ms behind, even if more is concealed then.
+    /// let bounds = JitterOptions { max_delay: Duration::from_millis(80), ..JitterOptions::default() };
+    /// let output = audio.playout_with(PcmFormat::OPUS_MONO, bounds)?;
+    /// # let _ = output;
+    /// let wrong = JitterOptions { max_delay: Duration::ZERO, ..bounds };
+    /// assert_eq!(audio.playout_with(PcmFormat::OPUS_MONO, wrong).unwrap_err().code(), "audio_delay");
+    /// # singing.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn playout_with(
         &self,
         format: PcmFormat,
@@ -213,6 +448,52 @@ impl RemoteAudioTrack {
     }
 
     /// How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+    /// # bob.add_track(&microphone, None, None)?;
+    /// # let source = microphone.clone();
+    /// # let singing = tokio::spawn(async move {
+    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+    /// #     loop {
+    /// #         let mut chunk = [0.0; 480];
+    /// #         tone.fill(&mut chunk);
+    /// #         source.write_pcm(format, &chunk).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// use metered_realtime::media::audio::Level;
+    /// // Nobody plays it yet, so nothing was decoded.
+    /// assert_eq!(audio.level(), Level::SILENCE);
+    /// # singing.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn level(&self) -> Level {
         let now = self.shared.now();
         let outputs = self.shared.outputs();
@@ -237,6 +518,54 @@ impl RemoteAudioTrack {
     }
 
     /// Whether the remote sends it no more.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+    /// # bob.add_track(&microphone, None, None)?;
+    /// # let source = microphone.clone();
+    /// # let singing = tokio::spawn(async move {
+    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+    /// #     loop {
+    /// #         let mut chunk = [0.0; 480];
+    /// #         tone.fill(&mut chunk);
+    /// #         source.write_pcm(format, &chunk).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// assert!(!audio.is_ended());
+    /// bob.remove_track(microphone.id())?;
+    /// let mut packets = audio.packets();
+    /// while packets.next().await.is_some() {} // ends with the track
+    /// assert!(audio.is_ended());
+    /// # singing.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed)
     }
@@ -326,6 +655,61 @@ impl Output {
 
 /// A sink of a track's PCM. Pull from it at the pace of what plays it; what is lost or late on the way is
 /// concealed. Detached when dropped.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let microphone = metered_realtime::media::LocalAudioTrack::default();
+/// # bob.add_track(&microphone, None, None)?;
+/// # let source = microphone.clone();
+/// # let singing = tokio::spawn(async move {
+/// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
+/// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
+/// #     loop {
+/// #         let mut chunk = [0.0; 480];
+/// #         tone.fill(&mut chunk);
+/// #         source.write_pcm(format, &chunk).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let audio = track.audio().ok_or("pictures")?.clone();
+/// use metered_realtime::media::AudioOutput;
+/// use metered_realtime::media::audio::PcmFormat;
+/// let mut output: AudioOutput = audio.playout(PcmFormat::new(16_000, 1)?)?; // for a recogniser of speech
+/// assert_eq!(output.format().rate(), 16_000);
+/// let mut chunk = [0.0; 160]; // 10 ms
+/// while output.level().peak_dbfs < -30.0 {
+///     output.pull(&mut chunk);
+///     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// }
+/// assert!(audio.level().peak_dbfs > -40.0); // what a picture of who speaks goes by
+/// assert!(output.stats().jitter.played_samples > 0);
+/// assert!(!output.is_ended());
+/// # singing.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct AudioOutput {
     shared: Arc<Shared>,

@@ -8,6 +8,26 @@ use crate::rtc::engine::IceServerError;
 use crate::signalling::{ConnectError, OptionsError, RequestError};
 
 /// Why a call of [`MeteredPeer`](super::MeteredPeer) or [`RemotePeer`](super::RemotePeer) was not done.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+/// # options.signalling.url = server.url();
+/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// use metered_realtime::peer::{PeerError, PeerState};
+/// let early = peer.send(&"hello").await.unwrap_err();
+/// assert!(matches!(early, PeerError::State { method: "send", current_state: PeerState::Idle }));
+/// assert_eq!((early.name(), &*early.code()), ("MeteredPeerStateError", "not_joined"));
+/// println!("{}", early.diagnosis()); // cause and fix
+///
+/// peer.join("room").await?;
+/// assert_eq!(peer.send_to("alice", &"to myself").await.unwrap_err().code(), "self_send");
+/// peer.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
@@ -151,6 +171,17 @@ impl PeerError {
 }
 
 /// Options of a peer that cannot be.
+///
+/// ```
+/// use metered_realtime::peer::{MeteredPeer, PeerOptions, PeerOptionsError};
+/// let mut options = PeerOptions::with_api_key("pk_live_example")?;
+/// options.signalling.auto_resubscribe = false;
+/// let error = MeteredPeer::new(options).err().unwrap();
+/// assert!(matches!(error, PeerOptionsError::AutoResubscribe));
+/// assert_eq!(error.code(), "auto_resubscribe_required");
+/// println!("{}", error.diagnosis());
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerOptionsError {
@@ -189,6 +220,37 @@ impl PeerOptionsError {
 }
 
 /// Why something of a data channel failed.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// use metered_realtime::peer::DataChannelError;
+/// let picture = vec![0; 10_000_000];
+/// let error = channel.send_bytes(picture).await.unwrap_err();
+/// let DataChannelError::TooLarge { size, cap } = error else { panic!() };
+/// assert!(size > cap); // cut it into pieces of `cap`
+/// assert_eq!((error.name(), error.code()), ("OversizedPayloadError", "oversized_payload"));
+/// println!("{}", error.diagnosis());
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataChannelError {
@@ -282,6 +344,22 @@ impl DataChannelError {
 
 /// A step of the negotiation with a remote failed. The SDK goes on by itself, but for the one named
 /// `IceRestartExhaustedError`.
+///
+/// ```
+/// use metered_realtime::peer::NegotiationError;
+/// /// Whether the user should be told: everything else is mended without them.
+/// fn is_final(error: &NegotiationError) -> bool {
+///     error.name == "IceRestartExhaustedError" // the next `network_changed` tries again
+/// }
+/// # use metered_realtime::diagnosis::Diagnosis;
+/// let error = NegotiationError {
+///     name: "NegotiationError",
+///     code: "offer_failed".into(),
+///     message: "an offer could not be made".into(),
+///     diagnosis: Diagnosis::new("…", "…"),
+/// };
+/// assert!(!is_final(&error));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NegotiationError {
     /// `NegotiationError` or `IceRestartExhaustedError`, as the JavaScript SDK names them.
@@ -316,6 +394,36 @@ impl NegotiationError {
 }
 
 /// A STUN or TURN server does not serve (W3C `RTCPeerConnectionIceErrorEvent`).
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// use metered_realtime::peer::IceCandidateError;
+/// // In a report, when a call does not come about: which relay is wrong, and what mends it.
+/// for error in to_bob.ice_errors() {
+///     let IceCandidateError { url, code, error_code, reason, diagnosis } = &*error;
+///     println!("{url}: {code} ({error_code}), {reason}. {diagnosis}");
+/// }
+/// # assert!(to_bob.ice_errors().is_empty());
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceCandidateError {
     /// The server's URL; never its credentials. Empty if a candidate of the remote was at fault.

@@ -9,6 +9,23 @@ use crate::peer::state::PeerState;
 use crate::wire::Json;
 
 /// How data came.
+///
+/// ```
+/// use metered_realtime::peer::{Data, DataKind};
+/// # use metered_realtime::wire::Json;
+/// let data = Data {
+///     sender_peer_id: "bob".into(),
+///     data: Json::parse("\"psst\"")?,
+///     kind: DataKind::Direct,
+///     sender_metadata: None,
+/// };
+/// let line = match data.kind {
+///     DataKind::Broadcast => format!("{}: {}", data.sender_peer_id, data.data.to::<String>()?),
+///     DataKind::Direct => format!("{} whispers: {}", data.sender_peer_id, data.data.to::<String>()?),
+/// };
+/// assert_eq!(line, "bob whispers: psst");
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataKind {
@@ -34,6 +51,25 @@ pub struct Data {
 }
 
 /// A failure that the app should know of.
+///
+/// ```
+/// use metered_realtime::peer::FatalError;
+/// /// What the app does about it.
+/// fn screen(error: &FatalError) -> &'static str {
+///     match error.name.as_str() {
+///         "invalid_token" | "token_expired" | "TokenProviderError" => "sign in again",
+///         "admin_disconnect" => "you were removed",
+///         _ => "tell the developer", // with error.message and error.diagnosis
+///     }
+/// }
+/// # use metered_realtime::diagnosis::Diagnosis;
+/// let error = FatalError {
+///     name: "admin_disconnect".into(),
+///     message: "closed with 4020".into(),
+///     diagnosis: Diagnosis::new("…", "…"),
+/// };
+/// assert_eq!(screen(&error), "you were removed");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FatalError {
     /// The JavaScript SDK's name of it: `invalid_token`, `token_expired`, `channel_not_authorized`,
@@ -47,6 +83,24 @@ pub struct FatalError {
 }
 
 /// Something that happened to a peer.
+///
+/// ```
+/// use metered_realtime::peer::{PeerEvent, PeerState};
+/// /// A line for the screen.
+/// fn line(event: &PeerEvent) -> Option<String> {
+///     Some(match event {
+///         PeerEvent::PeerJoined(remote) => format!("{} came", remote.id()),
+///         PeerEvent::PeerLeft(remote) => format!("{} left", remote.id()),
+///         PeerEvent::Data(data) => format!("{}: {}", data.sender_peer_id, data.data.as_str()),
+///         PeerEvent::StateChange { to: PeerState::Reconnecting, .. } => "Connection lost".into(),
+///         PeerEvent::Error(error) => format!("{}. {}", error.message, error.diagnosis),
+///         _ => return None,
+///     })
+/// }
+/// let lost = PeerEvent::StateChange { from: PeerState::Joined, to: PeerState::Reconnecting };
+/// assert_eq!(line(&lost).as_deref(), Some("Connection lost"));
+/// assert_eq!(lost.name(), "state-change");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PeerEvent {
@@ -114,4 +168,25 @@ impl Event for PeerEvent {
 }
 
 /// A subscription to a peer's events.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+/// # options.signalling.url = server.url();
+/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// use metered_realtime::peer::{PeerEvent, PeerEvents};
+/// let mut events: PeerEvents = peer.events();
+/// peer.join("room").await?;
+/// let joined = loop {
+///     if let Some(PeerEvent::Joined { peer_id, channel }) = events.next().await {
+///         break (peer_id, channel);
+///     }
+/// };
+/// assert_eq!(joined, ("alice".to_owned(), "room".to_owned()));
+/// peer.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type PeerEvents = events::Events<PeerEvent>;

@@ -21,6 +21,21 @@ use crate::signalling::{SignallingClient, SubscribeOptions};
 use crate::wire::{IceServer, Json, validate_channel, validate_peer_id};
 
 /// Options of a join.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+/// # options.signalling.url = server.url();
+/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// use metered_realtime::peer::JoinOptions;
+/// // `Data::sender_metadata` is there with broadcasts too: a name beside each message.
+/// peer.join_with("room", JoinOptions { include_sender_metadata: true }).await?;
+/// peer.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JoinOptions {
     /// Whether broadcasts shall carry their sender's `peerMetadata`.
@@ -28,6 +43,22 @@ pub struct JoinOptions {
 }
 
 /// What came and led to nothing.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+/// # options.signalling.url = server.url();
+/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// use metered_realtime::peer::PeerCounters;
+/// peer.join("room").await?;
+/// // Worth a line in a report if not: somebody floods this room, or it is too large for a mesh.
+/// assert_eq!(peer.counters(), PeerCounters::default());
+/// peer.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerCounters {
@@ -88,21 +119,30 @@ impl Shared {
 /// new one. When the last handle is dropped it closes by itself. Its methods need a tokio runtime with time
 /// and network enabled. States, events and their order are those of the JavaScript SDK 1.2.0.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let url = server.url();
 /// use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
 ///
-/// let peer = MeteredPeer::new(PeerOptions::with_api_key("pk_live_…")?)?;
-/// let mut events = peer.events();
-/// peer.join("room").await?;
+/// let mut options = PeerOptions::with_api_key("pk_live_dev")?;
+/// options.signalling.url = url; // a local server; leave it out for the service
+/// let (first, second) = (MeteredPeer::new(options.clone())?, MeteredPeer::new(options)?);
+/// let mut events = first.events();
+/// first.join("room").await?;
+/// second.join("room").await?;
 /// while let Some(event) = events.next().await {
 ///     if let PeerEvent::PeerJoined(remote) = event {
 ///         let channel = remote.open_data_channel("chat", Default::default()).await?;
 ///         channel.send_text("hello").await?;
+///         break;
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// first.close().await;
+/// second.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct MeteredPeer {
@@ -130,6 +170,9 @@ impl fmt::Debug for MeteredPeer {
 
 impl MeteredPeer {
     /// A peer at rest. Checks every option.
+    ///
+    /// # Errors
+    /// [`PeerOptionsError`] names the option that cannot be.
     pub fn new(options: PeerOptions) -> Result<Self, PeerOptionsError> {
         if !options.signalling.auto_resubscribe {
             return Err(PeerOptionsError::AutoResubscribe);
@@ -158,11 +201,33 @@ impl MeteredPeer {
     ///
     /// After a failure the peer is idle again and may try once more. Dropping the future does not end the
     /// join; `close` does.
+    ///
+    /// # Errors
+    /// [`PeerError::Connect`] and [`PeerError::Request`]: the connection or the room's channel was refused;
+    /// [`PeerError::State`] if it joined or was closed before.
     pub async fn join(&self, channel: &str) -> Result<(), PeerError> {
         self.join_with(channel, JoinOptions::default()).await
     }
 
     /// [`join`](Self::join) with options.
+    ///
+    /// # Errors
+    /// As `join`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// use metered_realtime::peer::JoinOptions;
+    /// peer.join_with("room", JoinOptions { include_sender_metadata: true }).await?;
+    /// assert_eq!(peer.channel().as_deref(), Some("room"));
+    /// peer.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn join_with(&self, channel: &str, options: JoinOptions) -> Result<(), PeerError> {
         validate_channel(channel)
             .map_err(crate::wire::BuildError::from)
@@ -189,6 +254,9 @@ impl MeteredPeer {
     }
 
     /// Sends data to everyone in the room by way of the service; done at its acknowledgement.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] outside a room and while reconnecting, [`PeerError::Request`].
     pub async fn send<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), PeerError> {
         let channel = self.inner.shared.details().channel.clone();
         match channel.filter(|_| self.state() == PeerState::Joined) {
@@ -198,6 +266,43 @@ impl MeteredPeer {
     }
 
     /// Sends data to one peer by way of the service; done at its acknowledgement.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] outside a room and while reconnecting, [`PeerError::SelfSend`],
+    /// [`PeerError::InvalidArgument`] for an id that none can be, [`PeerError::Request`], with code
+    /// `peer_not_found` if nobody is connected under that id.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// let mut events = bob.events();
+    /// alice.send_to("bob", &serde_json::json!({ "turn": 1 })).await?;
+    /// # use metered_realtime::peer::PeerEvent;
+    /// let data = loop {
+    ///     if let Some(PeerEvent::Data(data)) = events.next().await {
+    ///         break data;
+    ///     }
+    /// };
+    /// assert_eq!(data.data.as_str(), r#"{"turn":1}"#);
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn send_to<T: Serialize + ?Sized>(
         &self,
         peer_id: &str,
@@ -228,6 +333,27 @@ impl MeteredPeer {
 
     /// [`close`](Self::close) with a reason for the `Left` event, and for the service if it has up to 123
     /// bytes.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// use metered_realtime::peer::PeerEvent;
+    /// let mut events = peer.events();
+    /// peer.join("room").await?;
+    /// peer.close_with("the game is over").await;
+    /// let why = loop {
+    ///     if let Some(PeerEvent::Left { reason }) = events.next().await {
+    ///         break reason;
+    ///     }
+    /// };
+    /// assert_eq!(why, "the game is over");
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn close_with(&self, reason: &str) {
         let mut task = self.inner.task.lock().await;
         let (reply, done) = oneshot::channel();
@@ -253,6 +379,27 @@ impl MeteredPeer {
     }
 
     /// The state, now and at each change.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// use metered_realtime::peer::PeerState;
+    /// let mut state = peer.watch_state();
+    /// peer.join("room").await?;
+    /// assert_eq!(*state.wait_for(|state| *state == PeerState::Joined).await?, PeerState::Joined);
+    /// // How it came to this, for a report.
+    /// for change in peer.state_history() {
+    ///     println!("{:?}: {} to {}, {}", change.at, change.from, change.to, change.reason);
+    /// }
+    /// # assert!(peer.state_history().len() >= 2);
+    /// peer.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn watch_state(&self) -> watch::Receiver<PeerState> {
         self.inner.shared.state.subscribe()
     }
@@ -263,6 +410,21 @@ impl MeteredPeer {
     }
 
     /// Our id, once connected. With a publishable key it changes with each connection to the service.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// assert_eq!(peer.peer_id(), None);
+    /// peer.join("room").await?;
+    /// assert_eq!(peer.peer_id().as_deref(), Some("alice")); // the token's `sub`
+    /// peer.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn peer_id(&self) -> Option<String> {
         self.inner.shared.details().peer_id.clone()
     }
@@ -273,6 +435,31 @@ impl MeteredPeer {
     }
 
     /// Who else is in the room, by their ids.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// let ids: Vec<_> = alice.remote_peers().iter().map(|remote| remote.id().to_owned()).collect();
+    /// assert_eq!(ids, ["bob"]);
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn remote_peers(&self) -> Vec<RemotePeer> {
         self.inner.shared.details().remotes.values().cloned().collect()
     }
@@ -283,6 +470,20 @@ impl MeteredPeer {
     }
 
     /// The last failure that was told as [`PeerEvent::Error`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// peer.join("room").await?;
+    /// assert_eq!(peer.last_error(), None);
+    /// peer.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn last_error(&self) -> Option<Arc<FatalError>> {
         self.inner.shared.details().last_error.clone()
     }
@@ -298,12 +499,53 @@ impl MeteredPeer {
     }
 
     /// The signalling client below, for its events and figures. Its connection belongs to this peer.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
+    /// # options.signalling.url = server.url();
+    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// peer.join("room").await?;
+    /// let signalling = peer.signalling();
+    /// signalling.publish("statistics", &serde_json::json!({ "joined": true })).await?; // another channel
+    /// assert_eq!(signalling.counters().malformed_frames, 0);
+    /// peer.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn signalling(&self) -> &SignallingClient {
         &self.inner.shared.client
     }
 
     /// The platform reports another network: the socket is probed, and every connection looks for a new path
     /// at once.
+    ///
+    /// ```
+    /// use metered_realtime::peer::MeteredPeer;
+    /// /// What a platform's callbacks hand on. None of these blocks, and none hurts too often or too early.
+    /// enum Platform {
+    ///     OtherNetwork,
+    ///     Background,
+    ///     Foreground,
+    ///     ButtonReconnect,
+    /// }
+    /// fn hand_on(peer: &MeteredPeer, what: Platform) {
+    ///     match what {
+    ///         Platform::OtherNetwork => peer.network_changed(),
+    ///         Platform::Background => peer.entered_background(),
+    ///         Platform::Foreground => peer.entered_foreground(),
+    ///         Platform::ButtonReconnect => peer.reconnect_now(),
+    ///     }
+    /// }
+    /// # let options = metered_realtime::peer::PeerOptions::with_api_key("pk_live_example").unwrap();
+    /// # let peer = MeteredPeer::new(options).unwrap();
+    /// # hand_on(&peer, Platform::OtherNetwork);
+    /// # hand_on(&peer, Platform::Background);
+    /// # hand_on(&peer, Platform::Foreground);
+    /// # hand_on(&peer, Platform::ButtonReconnect);
+    /// ```
     pub fn network_changed(&self) {
         self.inner.shared.context.engine.network_changed();
         self.hint(Command::NetworkChanged);

@@ -38,6 +38,27 @@ pub struct PeerOptions {
 }
 
 /// Tells which local addresses connections may use.
+///
+/// A closure that gives addresses is one.
+///
+/// ```
+/// use metered_realtime::peer::{LocalAddresses, PeerOptions};
+/// use std::net::IpAddr;
+/// use std::sync::Arc;
+///
+/// /// The addresses of the network that the platform chose for calls.
+/// struct Chosen(Vec<IpAddr>);
+///
+/// impl LocalAddresses for Chosen {
+///     fn local_addresses(&self) -> Vec<IpAddr> {
+///         self.0.clone()
+///     }
+/// }
+///
+/// let mut options = PeerOptions::with_api_key("pk_live_example")?;
+/// options.local_addresses = Some(Arc::new(Chosen(vec![IpAddr::from([192, 168, 1, 7])])));
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 pub trait LocalAddresses: Send + Sync + 'static {
     /// The addresses of now.
     fn local_addresses(&self) -> Vec<std::net::IpAddr>;
@@ -74,16 +95,41 @@ impl PeerOptions {
     }
 
     /// Defaults with a publishable key. It needs the action `send`, which is off by default.
+    ///
+    /// # Errors
+    /// [`CredentialError`] for what is no publishable key.
     pub fn with_api_key(key: impl Into<String>) -> Result<Self, CredentialError> {
         SignallingOptions::with_api_key(key).map(Self::new)
     }
 
     /// Defaults with one token for all connections.
+    ///
+    /// # Errors
+    /// [`CredentialError`] for what is no token.
+    ///
+    /// ```
+    /// use metered_realtime::peer::PeerOptions;
+    /// let options = PeerOptions::with_token("eyJ.from-my.backend")?;
+    /// assert!(options.rtc); // off: who is there, and messages, alone
+    /// # Ok::<(), metered_realtime::credential::CredentialError>(())
+    /// ```
     pub fn with_token(token: impl Into<String>) -> Result<Self, CredentialError> {
         SignallingOptions::with_token(token).map(Self::new)
     }
 
     /// Defaults with a provider that is asked for a token before each connection.
+    ///
+    /// ```
+    /// use metered_realtime::credential::TokenProviderError;
+    /// use metered_realtime::peer::PeerOptions;
+    /// async fn fetch_from_my_backend() -> Result<String, std::io::Error> {
+    ///     Ok("eyJ…".to_owned())
+    /// }
+    /// let options = PeerOptions::with_token_provider(|| async {
+    ///     fetch_from_my_backend().await.map_err(TokenProviderError::new)
+    /// });
+    /// # let _ = options;
+    /// ```
     pub fn with_token_provider(provider: impl TokenProvider) -> Self {
         Self::new(SignallingOptions::with_token_provider(provider))
     }

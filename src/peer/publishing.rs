@@ -13,6 +13,24 @@ impl MeteredPeer {
     /// With a stream the remotes get it as part of that stream. `metadata`, an object, reaches them before the
     /// track does. Adding a track again with the same stream changes nothing; with another one it is an error
     /// (`track_already_attached`).
+    ///
+    /// # Errors
+    /// [`PeerError::TrackAlreadyAttached`]; [`PeerError::MetadataTooLarge`] beyond a message's bytes;
+    /// [`PeerError::InvalidArgument`] for metadata that is no object; [`PeerError::State`] once the peer is closed.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalVideoTrack, VideoCodec};
+    /// use metered_realtime::wire::Json;
+    /// # use metered_realtime::peer::{MeteredPeer, PeerOptions};
+    /// # let peer = MeteredPeer::new(PeerOptions::with_api_key("pk_live_example")?)?;
+    /// let screen = LocalVideoTrack::new(VideoCodec::Vp9);
+    /// let about = Json::from_serialize(&serde_json::json!({ "source": "screen" }))?;
+    /// peer.add_track(&screen, None, Some(&about))?; // before the join, or at any time after it
+    /// assert_eq!(peer.track_metadata(screen.id()), Some(about));
+    /// peer.remove_track(screen.id())?;
+    /// assert_eq!(peer.track_metadata(screen.id()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_track(
         &self,
         track: impl Into<LocalTrack>,
@@ -24,6 +42,9 @@ impl MeteredPeer {
     }
 
     /// Stops sending a track. One that was never added is none, and that is no error.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] once the peer is closed.
     pub fn remove_track(&self, track_id: &str) -> Result<(), PeerError> {
         self.may_publish("remove_track")?;
         self.change(|tracks| tracks.remove(track_id));
@@ -35,6 +56,22 @@ impl MeteredPeer {
     ///
     /// The new track must have the old one's codec; otherwise nothing changes, and the error names the peers
     /// that keep the old one.
+    ///
+    /// # Errors
+    /// [`PeerError::ReplaceTrack`] for another codec, [`PeerError::InvalidArgument`] for a track that was never
+    /// added, [`PeerError::TrackAlreadyAttached`] if the new one is published already, [`PeerError::State`] while
+    /// reconnecting and once the peer is closed.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalTrack, LocalVideoTrack, VideoCodec};
+    /// # use metered_realtime::peer::{MeteredPeer, PeerOptions};
+    /// # let peer = MeteredPeer::new(PeerOptions::with_api_key("pk_live_example")?)?;
+    /// let (front, back) = (LocalVideoTrack::new(VideoCodec::H264), LocalVideoTrack::new(VideoCodec::H264));
+    /// peer.add_track(&front, None, None)?;
+    /// peer.replace_track(front.id(), Some(&LocalTrack::from(&back)))?; // the other camera
+    /// peer.replace_track(back.id(), None)?; // none
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn replace_track(&self, track_id: &str, new: Option<&LocalTrack>) -> Result<(), PeerError> {
         const METHOD: &str = "replace_track";
         self.may_publish(METHOD)?;
@@ -57,6 +94,23 @@ impl MeteredPeer {
     }
 
     /// Adds every track of a stream; `metadata` is said of each.
+    ///
+    /// # Errors
+    /// As [`add_track`](Self::add_track), for the first track that is refused; those before it stay added.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec};
+    /// use metered_realtime::wire::Json;
+    /// # use metered_realtime::peer::{MeteredPeer, PeerOptions};
+    /// # let peer = MeteredPeer::new(PeerOptions::with_api_key("pk_live_example")?)?;
+    /// let (camera, microphone) = (LocalVideoTrack::new(VideoCodec::H264), LocalAudioTrack::default());
+    /// let stream = MediaStream::default().with_track(&camera).with_track(&microphone);
+    /// let about = Json::parse(r#"{"seat":3}"#)?;
+    /// peer.add_stream(&stream, Some(&about))?;
+    /// assert_eq!(peer.stream_metadata(&stream), Some(about));
+    /// peer.remove_stream(&stream)?; // both tracks
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_stream(
         &self,
         stream: &MediaStream,
@@ -71,6 +125,9 @@ impl MeteredPeer {
     }
 
     /// Removes every track of a stream.
+    ///
+    /// # Errors
+    /// [`PeerError::State`] once the peer is closed.
     pub fn remove_stream(&self, stream: &MediaStream) -> Result<(), PeerError> {
         self.may_publish("remove_stream")?;
         self.change(|tracks| {

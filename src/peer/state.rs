@@ -49,6 +49,20 @@ impl fmt::Display for PeerState {
 }
 
 /// Where the connection to a remote stands.
+///
+/// ```
+/// use metered_realtime::peer::RemoteState;
+/// /// A mark on the picture of a remote.
+/// fn mark(state: RemoteState) -> Option<&'static str> {
+///     match state {
+///         RemoteState::Connecting => Some("connecting …"),
+///         RemoteState::Reconnecting => Some("poor connection"),
+///         RemoteState::Idle | RemoteState::Connected | RemoteState::Closed => None,
+///     }
+/// }
+/// assert_eq!(mark(RemoteState::Reconnecting), Some("poor connection"));
+/// assert_eq!(RemoteState::Reconnecting.as_str(), "reconnecting"); // for logs
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RemoteState {
@@ -85,6 +99,22 @@ impl fmt::Display for RemoteState {
 }
 
 /// One change of a state.
+///
+/// ```
+/// use metered_realtime::peer::{PeerState, StateChange};
+/// /// How long the peer was in the state before the last change.
+/// fn lasted(history: &[StateChange<PeerState>]) -> Option<std::time::Duration> {
+///     let [.., before, last] = history else { return None };
+///     last.at.duration_since(before.at).ok() // `None` if the clock was set back
+/// }
+/// # use std::time::{Duration, UNIX_EPOCH};
+/// # let change = |s, from, to| StateChange { at: UNIX_EPOCH + Duration::from_secs(s), from, to, reason: "" };
+/// let history = [
+///     change(10, PeerState::Joined, PeerState::Reconnecting),
+///     change(12, PeerState::Reconnecting, PeerState::Joined),
+/// ];
+/// assert_eq!(lasted(&history), Some(Duration::from_secs(2)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange<S> {
     /// When, by the device's clock.

@@ -40,6 +40,20 @@ pub struct TlsOptions {
 }
 
 /// TLS options that cannot be.
+///
+/// A client with such options is not made:
+///
+/// ```
+/// use metered_realtime::platform::tls::{TlsConfigError, TlsOptions};
+/// use metered_realtime::signalling::{OptionsError, SignallingClient, SignallingOptions, TargetError};
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// options.tls = TlsOptions { pins: vec!["sha1/AAAA".into()], ..TlsOptions::default() };
+/// let refused = SignallingClient::new(options).unwrap_err();
+/// let OptionsError::Target(TargetError::Tls(error)) = refused else { panic!() };
+/// assert_eq!(error, TlsConfigError::BadPin { index: 0 });
+/// println!("{}: {}", error.code(), error.diagnosis()); // with the command that makes a pin
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsConfigError {

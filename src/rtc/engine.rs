@@ -17,6 +17,14 @@ use super::stats::ConnectionStats;
 use crate::wire::{IceCandidate, IceServer, SessionDescription};
 
 /// Which candidates may be used (W3C WebRTC section 4.2.3).
+///
+/// ```
+/// use metered_realtime::peer::{IceTransportPolicy, PeerOptions};
+/// let mut options = PeerOptions::with_api_key("pk_live_example")?;
+/// // A line of strangers: nobody shall learn where the other one is.
+/// options.ice_transport_policy = IceTransportPolicy::Relay;
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IceTransportPolicy {
@@ -147,6 +155,12 @@ pub(crate) struct IceServerError {
 }
 
 /// What a track carries.
+///
+/// ```
+/// use metered_realtime::media::{LocalAudioTrack, LocalTrack, MediaKind};
+/// let track = LocalTrack::from(&LocalAudioTrack::default());
+/// assert_eq!((track.kind(), track.kind().as_str()), (MediaKind::Audio, "audio"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaKind {
@@ -298,6 +312,14 @@ pub(crate) struct ChannelInit {
 }
 
 /// A message on a data channel.
+///
+/// ```
+/// use metered_realtime::peer::ChannelMessage;
+/// let messages = [ChannelMessage::Text("Grüße".into()), ChannelMessage::Binary(vec![1, 2].into())];
+/// let bytes: usize = messages.iter().map(ChannelMessage::len).sum();
+/// assert_eq!(bytes, 7 + 2); // text in UTF-8
+/// assert!(ChannelMessage::Text(String::new()).is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelMessage {
     /// Text.

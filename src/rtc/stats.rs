@@ -3,6 +3,15 @@
 use serde::Serialize;
 
 /// Where a candidate's address comes from (RFC 8445 section 5.1.1).
+///
+/// ```
+/// use metered_realtime::peer::CandidateType;
+/// /// Whether the way costs the relay's traffic.
+/// fn is_relayed(local: CandidateType, remote: CandidateType) -> bool {
+///     [local, remote].contains(&CandidateType::Relay)
+/// }
+/// assert!(is_relayed(CandidateType::Host, CandidateType::Relay));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CandidateType {
@@ -17,6 +26,23 @@ pub enum CandidateType {
 }
 
 /// One end of the selected pair.
+///
+/// ```
+/// use metered_realtime::peer::{CandidateStats, CandidateType};
+/// /// `relay over turns:turn.example.org:443`, or `host over udp`.
+/// fn way(end: &CandidateStats) -> String {
+///     let kind = format!("{:?}", end.candidate_type).to_lowercase();
+///     format!("{kind} over {}", end.relay_url.as_ref().unwrap_or(&end.protocol))
+/// }
+/// let ours = CandidateStats {
+///     candidate_type: CandidateType::Host,
+///     address: None, // hidden
+///     port: 50_000,
+///     protocol: "udp".into(),
+///     relay_url: None,
+/// };
+/// assert_eq!(way(&ours), "host over udp");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CandidateStats {
@@ -36,6 +62,35 @@ pub struct CandidateStats {
 }
 
 /// The pair of candidates that carries the data.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// channel.send_text("hello").await?; // a path is there
+/// use metered_realtime::peer::CandidatePairStats;
+/// let pair: CandidatePairStats = to_bob.stats().await?.selected_pair.ok_or("the path was lost")?;
+/// println!("{:?} to {:?}, {:?} ms", pair.local.candidate_type, pair.remote.candidate_type, pair.round_trip_time_ms);
+/// assert_eq!(pair.local.protocol, "udp");
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CandidatePairStats {
@@ -49,6 +104,35 @@ pub struct CandidatePairStats {
 }
 
 /// A data channel's figures.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// channel.send_text("hello").await?;
+/// use metered_realtime::peer::ChannelStats;
+/// let stats = to_bob.stats().await?;
+/// let ChannelStats { label, messages_sent, bytes_sent, .. } = &stats.channels[0];
+/// assert_eq!((label.as_str(), *messages_sent, *bytes_sent), ("chat", 1, 5));
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelStats {
@@ -67,6 +151,56 @@ pub struct ChannelStats {
 }
 
 /// A track's figures, in one direction.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # let source = camera.clone();
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+/// #         source.write(&unit).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let mut of_bob = to_bob.events();
+/// # let track = loop {
+/// #     let event = of_bob.next().await.ok_or("bob left")?;
+/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+/// # };
+/// # let video = track.video().ok_or("sound")?.clone();
+/// use metered_realtime::peer::TrackStats;
+/// let mut frames = video.frames();
+/// frames.next().await; // a picture is here
+/// let stats = to_bob.stats().await?;
+/// let inbound = stats.tracks.iter().find(|track| track.direction == "inbound").ok_or("none")?;
+/// let TrackStats { kind, frames, packets_lost, .. } = inbound;
+/// assert!(kind == "video" && *frames > 0);
+/// println!("{packets_lost} packets lost");
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackStats {
@@ -115,6 +249,40 @@ pub struct TrackStats {
 /// Figures of a connection at one moment.
 ///
 /// The counters are of the present transport: a rebuilt connection starts anew.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// use metered_realtime::peer::ConnectionStats;
+/// /// Bits per second between two looks.
+/// fn rate(before: &ConnectionStats, now: &ConnectionStats, seconds: f64) -> f64 {
+///     // A rebuilt connection counts from 0 again.
+///     now.bytes_sent.saturating_sub(before.bytes_sent) as f64 * 8.0 / seconds
+/// }
+/// let before = to_bob.stats().await?;
+/// channel.send_bytes(vec![0; 10_000]).await?;
+/// let now = to_bob.stats().await?;
+/// assert!(rate(&before, &now, 1.0) > 0.0);
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionStats {

@@ -16,6 +16,19 @@ pub(crate) const MAX_GOING_AWAY: Duration = Duration::from_secs(300);
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// How often to try again. Defaults are those of the official SDKs: about 50 minutes in all.
+///
+/// ```
+/// use metered_realtime::signalling::{ReconnectOptions, SignallingOptions};
+/// use std::time::Duration;
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// // For a game: sooner, and over after half a minute, so that the app can say so.
+/// options.reconnect = Some(ReconnectOptions {
+///     max_delay: Duration::from_secs(4),
+///     max_attempts: Some(10),
+///     ..ReconnectOptions::default()
+/// });
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReconnectOptions {
     /// Wait before the first attempt.

@@ -26,6 +26,23 @@ use crate::wire::{ClientFrame, CloseCode, DEFAULT_MAX_MESSAGE_SIZE, Json};
 const MAX_CLOSE_REASON_BYTES: usize = 123;
 
 /// Options of one subscription.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::SubscribeOptions;
+/// client.connect().await?;
+/// // Messages bring what their sender's backend says of it: no look-up for each name.
+/// let options = SubscribeOptions { include_sender_metadata: true };
+/// client.subscribe_with("room", options).await?;
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
     /// Whether messages shall carry their sender's `peerMetadata`. The last call for a channel counts.
@@ -33,6 +50,23 @@ pub struct SubscribeOptions {
 }
 
 /// What waits and what is under way.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::Pacing;
+/// client.connect().await?;
+/// client.publish("room", "hello").await?;
+/// let Pacing { waiting_signalling, waiting_app, unanswered } = client.pacing();
+/// assert_eq!((waiting_signalling, waiting_app, unanswered), (0, 0, 0)); // a good time for more
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pacing {
     /// Requests of call set-up that wait for their turn.
@@ -111,22 +145,36 @@ struct Running {
 /// A client of the service: pub/sub with presence, and data from peer to peer, over one connection that is
 /// kept alive.
 ///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let url = server.url();
 /// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
 ///
-/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_…")?)?;
-/// let mut events = client.events();
-/// client.connect().await?;
-/// client.subscribe("room").await?;
-/// client.publish("room", &serde_json::json!({ "hello": "world" })).await?;
+/// let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+/// options.url = url; // a local server; leave it out for the service
+/// let (alice, bob) = (SignallingClient::new(options.clone())?, SignallingClient::new(options)?);
+/// let mut events = bob.events();
+/// bob.connect().await?;
+/// bob.subscribe("room").await?;
+/// alice.connect().await?;
+/// alice.publish("room", &serde_json::json!({ "hello": "world" })).await?;
 /// while let Some(event) = events.next().await {
-///     if let Event::Message(message) = event {
-///         println!("{}: {}", message.from, message.data.as_str());
+///     match event {
+///         Event::Presence { presence, .. } => println!("{} came", presence.joined.len()),
+///         Event::Message(message) => {
+///             assert_eq!(message.data.as_str(), r#"{"hello":"world"}"#);
+///             break;
+///         }
+///         Event::Disconnected(lost) => println!("{}", lost.error.diagnosis()),
+///         _ => {}
 ///     }
 /// }
-/// # Ok(())
-/// # }
+/// alice.close().await;
+/// bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
 /// ```
 ///
 /// Its methods need a tokio runtime with time and network enabled. States, events and their order are those
@@ -150,6 +198,9 @@ struct Inner {
 
 impl SignallingClient {
     /// A client at rest. Checks every option.
+    ///
+    /// # Errors
+    /// [`OptionsError`] names the option that cannot be.
     pub fn new(options: SignallingOptions) -> Result<Self, OptionsError> {
         let config = options.session_config()?;
         let target = Arc::new(options.target()?);
@@ -170,6 +221,9 @@ impl SignallingClient {
     ///
     /// The first attempt is not repeated: its failure is the result. Every later drop is mended by itself.
     /// Dropping the future does not end the attempt; `close` does.
+    ///
+    /// # Errors
+    /// [`ConnectError`] of the first attempt; [`ConnectError::InvalidState`] unless idle or closed.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (reply, result) = oneshot::channel();
         {
@@ -217,6 +271,24 @@ impl SignallingClient {
     }
 
     /// Like [`close`](Self::close), with a close code (1000, or 3000 to 4999) and a reason of up to 123 bytes.
+    ///
+    /// # Errors
+    /// [`ConnectError::InvalidClose`] for another code or a longer reason; the client goes on then.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// client.connect().await?;
+    /// // The server's logs will say why.
+    /// client.close_with(3001, "signed out").await?;
+    /// assert_eq!(client.close_with(1001, "").await.unwrap_err().code(), "invalid_close");
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn close_with(&self, code: u16, reason: &str) -> Result<(), ConnectError> {
         let code = CloseCode(code);
         if !code.may_be_sent_by_an_application() {
@@ -250,11 +322,34 @@ impl SignallingClient {
     /// Receives a channel's messages and presence from now on, over reconnects too.
     ///
     /// Done at the server's ack; the snapshot of who is there comes as [`Event::Presence`].
+    ///
+    /// # Errors
+    /// [`RequestError`]. The channel is tracked no more if the server refused it.
     pub async fn subscribe(&self, channel: &str) -> Result<(), RequestError> {
         self.subscribe_with(channel, SubscribeOptions::default()).await
     }
 
     /// [`subscribe`](Self::subscribe) with options.
+    ///
+    /// # Errors
+    /// As `subscribe`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// use metered_realtime::signalling::SubscribeOptions;
+    /// client.connect().await?;
+    /// client.subscribe("room").await?;
+    /// // The same channel once more: from now on with the senders' metadata, and with a fresh snapshot.
+    /// client.subscribe_with("room", SubscribeOptions { include_sender_metadata: true }).await?;
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn subscribe_with(
         &self,
         channel: &str,
@@ -272,6 +367,24 @@ impl SignallingClient {
     }
 
     /// Stops receiving a channel.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// client.connect().await?;
+    /// client.subscribe("room").await?;
+    /// client.unsubscribe("room").await?;
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), RequestError> {
         let frame = ClientFrame::Unsubscribe { channel: channel.to_owned() };
         let kind = RequestKind::Unsubscribe { channel: channel.into() };
@@ -281,6 +394,10 @@ impl SignallingClient {
     /// Broadcasts data to a channel's subscribers but ourselves. No subscription is needed.
     ///
     /// Done at the server's ack. Requests are paced: see [`PacingOptions`](super::PacingOptions).
+    ///
+    /// # Errors
+    /// [`RequestError`]. [`RequestError::AckTimeout`] and a [`RequestError::Disconnected`] that was sent leave open
+    /// whether it was done.
     pub async fn publish<T: Serialize + ?Sized>(
         &self,
         channel: &str,
@@ -293,6 +410,38 @@ impl SignallingClient {
     }
 
     /// Hands data to one peer. No common channel is needed; the credential needs the action `send`.
+    ///
+    /// # Errors
+    /// [`RequestError`], with code `peer_not_found` if nobody is connected under that id.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let client = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token(id)?)?;
+    /// #     options.url = server.url();
+    /// #     Ok(metered_realtime::signalling::SignallingClient::new(options)?)
+    /// # };
+    /// use metered_realtime::signalling::Event;
+    /// let (alice, bob) = (client("alice")?, client("bob")?);
+    /// let mut events = bob.events();
+    /// alice.connect().await?;
+    /// bob.connect().await?;
+    /// alice.send("bob", &("knight", "f3")).await?;
+    /// let direct = loop {
+    ///     if let Some(Event::Direct(direct)) = events.next().await {
+    ///         break direct;
+    ///     }
+    /// };
+    /// assert_eq!((direct.from.as_str(), direct.data.as_str()), ("alice", r#"["knight","f3"]"#));
+    /// // Who is not connected gets nothing, and nothing is kept for later.
+    /// assert_eq!(alice.send("carol", "hello").await.unwrap_err().code(), "peer_not_found");
+    /// alice.close().await;
+    /// bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn send<T: Serialize + ?Sized>(
         &self,
         peer_id: &str,
@@ -302,6 +451,25 @@ impl SignallingClient {
     }
 
     /// [`send`](Self::send) in a lane of choice.
+    ///
+    /// # Errors
+    /// As `send`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// use metered_realtime::signalling::SendPriority;
+    /// client.connect().await?;
+    /// // Before whatever the app has queued, and after earlier call set-up.
+    /// client.send_with("alice", "ring", SendPriority::Signalling).await?;
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn send_with<T: Serialize + ?Sized>(
         &self,
         peer_id: &str,
@@ -355,11 +523,46 @@ impl SignallingClient {
     }
 
     /// The state, now and at each change.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// use metered_realtime::signalling::State;
+    /// let mut state = client.watch_state();
+    /// assert_eq!(client.state(), State::Idle);
+    /// client.connect().await?;
+    /// // For a light on the screen: the newest state is never missed.
+    /// assert_eq!(*state.wait_for(|state| *state == State::Connected).await?, State::Connected);
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn watch_state(&self) -> watch::Receiver<State> {
         self.inner.shared.state.subscribe()
     }
 
     /// The present connection's welcome; `None` without one.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// assert_eq!(client.connected(), None);
+    /// client.connect().await?;
+    /// let connected = client.connected().ok_or("lost again at once")?;
+    /// assert_eq!(connected.peer_id, "alice");
+    /// assert!(connected.expires_at.is_some()); // a token's end; none for a key
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn connected(&self) -> Option<Arc<Connected>> {
         self.inner.shared.connected.borrow().clone()
     }
@@ -370,6 +573,23 @@ impl SignallingClient {
     }
 
     /// What waits for its turn, and what for its answer.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// client.connect().await?;
+    /// // Of positions that change all the time only the newest matters: none while others wait.
+    /// if client.pacing().waiting_app == 0 {
+    ///     client.publish("positions", &(3, 4)).await?;
+    /// }
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn pacing(&self) -> Pacing {
         let shared = &self.inner.shared;
         Pacing {
@@ -380,6 +600,22 @@ impl SignallingClient {
     }
 
     /// What came and led to nothing, since `connect`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+    /// # options.url = server.url();
+    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// client.connect().await?;
+    /// server.send_text(r#"{"type":"of a newer protocol"}"#, metered_dev_server::Target::all());
+    /// client.publish("room", "hello").await?; // its ack comes after that frame
+    /// assert_eq!(client.counters().unknown_frames, 1);
+    /// client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn counters(&self) -> Counters {
         *self.inner.shared.counters.borrow()
     }
@@ -447,6 +683,31 @@ impl SignallingClient {
 
     /// The platform reports another network: the connection is probed (2 s) and replaced at once if it is
     /// dead; a reconnect that waits is tried now.
+    ///
+    /// ```
+    /// use metered_realtime::signalling::SignallingClient;
+    /// /// What a platform's callbacks hand on. None of these blocks, and none hurts too often or too early.
+    /// enum Platform {
+    ///     OtherNetwork,
+    ///     Background,
+    ///     Foreground,
+    ///     ButtonReconnect,
+    /// }
+    /// fn hand_on(client: &SignallingClient, what: Platform) {
+    ///     match what {
+    ///         Platform::OtherNetwork => client.network_changed(),
+    ///         Platform::Background => client.entered_background(),
+    ///         Platform::Foreground => client.entered_foreground(),
+    ///         Platform::ButtonReconnect => client.reconnect_now(),
+    ///     }
+    /// }
+    /// # let options = metered_realtime::signalling::SignallingOptions::with_api_key("pk_live_example").unwrap();
+    /// # let client = SignallingClient::new(options).unwrap();
+    /// # hand_on(&client, Platform::OtherNetwork);
+    /// # hand_on(&client, Platform::Background);
+    /// # hand_on(&client, Platform::Foreground);
+    /// # hand_on(&client, Platform::ButtonReconnect);
+    /// ```
     pub fn network_changed(&self) {
         self.hint(Command::NetworkChanged);
     }

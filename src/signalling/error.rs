@@ -11,6 +11,23 @@ use crate::wire::{BuildError, CloseCode, ErrorCode, JsonError};
 use super::event::State;
 
 /// The server's answer to the upgrade, when it is not a WebSocket.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::{ConnectError, HttpRefusal};
+/// use std::time::Duration;
+/// server.refuse_upgrades(1, 429, None, Some(30));
+/// let Err(ConnectError::Http(refusal)) = client.connect().await else { panic!() };
+/// let HttpRefusal { status, retry_after, .. } = refusal;
+/// assert_eq!((status, retry_after), (429, Some(Duration::from_secs(30))));
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRefusal {
     /// HTTP status.
@@ -24,6 +41,22 @@ pub struct HttpRefusal {
 }
 
 /// A failure on the way to the server: name, address, proxy, TLS, or a broken answer.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_realtime::signalling::{ConnectError, NetworkFailure, SignallingClient, SignallingOptions};
+/// // A port on which nobody listens any more.
+/// let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// options.url = format!("ws://{nobody}");
+/// let client = SignallingClient::new(options)?;
+/// let Err(ConnectError::Network(failure)) = client.connect().await else { panic!() };
+/// let NetworkFailure { code, message, diagnosis } = failure;
+/// assert_eq!(code, "connect_failed");
+/// println!("{message}. {diagnosis}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkFailure {
     /// Stable code, such as `dns_failed`, `connect_failed`, `tls_untrusted`.
@@ -35,6 +68,29 @@ pub struct NetworkFailure {
 }
 
 /// Why there is no connection: the `SignallingConnectError` of the JavaScript SDK, told apart.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::{ConnectError, SignallingClient, SignallingOptions};
+/// use metered_realtime::wire::CloseCode;
+/// server.refuse_upgrades(1, 403, Some(serde_json::json!({ "error": "origin_not_allowed" })), None);
+/// let refused: ConnectError = client.connect().await.unwrap_err();
+/// assert_eq!((refused.name(), &*refused.code()), ("SignallingConnectError", "origin_not_allowed"));
+/// assert_eq!((refused.http_status(), refused.http_code()), (Some(403), Some("origin_not_allowed")));
+/// assert_eq!((refused.close_code(), refused.close_reason()), (CloseCode::ABNORMAL, "http refusal"));
+/// println!("{}", refused.diagnosis()); // cause and fix
+///
+/// // What cannot work is refused before anything is sent.
+/// let client = SignallingClient::new(SignallingOptions::with_token("not.a.token")?)?;
+/// assert_eq!(client.connect().await.unwrap_err().preflight(), Some("malformed"));
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -249,6 +305,30 @@ pub(crate) const fn close_code_name(code: CloseCode) -> &'static str {
 }
 
 /// Why a request was not done.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::RequestError;
+/// /// Whether the same request may be made again without being done twice.
+/// fn was_not_done(error: &RequestError) -> bool {
+///     !matches!(error, RequestError::AckTimeout | RequestError::Disconnected { sent: true, .. })
+/// }
+/// let early = client.publish("room", "hello").await.unwrap_err();
+/// assert_eq!((early.name(), early.code()), ("NotConnectedError", "not_connected"));
+/// assert!(was_not_done(&early));
+/// client.connect().await?;
+/// let reserved = client.publish("_system/room", "hello").await.unwrap_err();
+/// assert_eq!(reserved.code(), "channel_reserved");
+/// println!("{}", reserved.diagnosis());
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {

@@ -52,6 +52,27 @@ impl fmt::Display for State {
 }
 
 /// What the server said in its welcome.
+///
+/// ```
+/// use metered_realtime::signalling::Connected;
+/// /// Seconds that the token still has at the welcome; `None` for a publishable key.
+/// fn life(connected: &Connected) -> Option<f64> {
+///     Some(connected.expires_at?.0 - connected.server_time?.0)
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// client.connect().await?;
+/// let connected = client.connected().ok_or("lost again at once")?;
+/// assert!(!connected.is_reconnect);
+/// assert!(life(&connected).is_some_and(|seconds| seconds > 3_000.0));
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connected {
@@ -71,6 +92,31 @@ pub struct Connected {
 }
 
 /// A connection, or an attempt at one, ended.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::{Disconnected, Event};
+/// use metered_realtime::wire::CloseCode;
+/// let mut events = client.events();
+/// client.connect().await?;
+/// server.drop_connections(metered_dev_server::Target::all());
+/// let lost = loop {
+///     if let Some(Event::Disconnected(lost)) = events.next().await {
+///         break lost;
+///     }
+/// };
+/// let Disconnected { code, will_reconnect, error, .. } = &*lost;
+/// assert_eq!((*code, *will_reconnect), (CloseCode::ABNORMAL, true));
+/// println!("{}", error.diagnosis());
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Disconnected {
     /// The close code; 1006 when there was no close frame.
@@ -84,6 +130,23 @@ pub struct Disconnected {
 }
 
 /// Something that happened to a client.
+///
+/// ```
+/// use metered_realtime::signalling::Event;
+/// /// A line for the screen; most events need none.
+/// fn line(event: &Event) -> Option<String> {
+///     Some(match event {
+///         Event::Message(message) => format!("{}: {}", message.from, message.data.as_str()),
+///         Event::Disconnected(lost) if lost.will_reconnect => "Connection lost, trying again".into(),
+///         Event::Disconnected(lost) => format!("Offline. {}", lost.error.diagnosis()),
+///         Event::Lagged { missed } => format!("{missed} events were missed"),
+///         _ => return None,
+///     })
+/// }
+/// assert_eq!(line(&Event::Lagged { missed: 2 }).as_deref(), Some("2 events were missed"));
+/// assert_eq!(line(&Event::GoingAway { retry_after_ms: 500 }), None); // mended by itself
+/// assert_eq!(Event::GoingAway { retry_after_ms: 500 }.name(), "going-away");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -164,4 +227,20 @@ impl events::Event for Event {
 }
 
 /// A subscription to a client's events.
+///
+/// It is a `futures` stream too.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use futures_util::StreamExt;
+/// use metered_realtime::signalling::{Events, SignallingClient, SignallingOptions};
+/// let client = SignallingClient::new(SignallingOptions::with_api_key("pk_live_example")?)?;
+/// let events: Events = client.events();
+/// client.close().await;
+/// drop(client);
+/// let names: Vec<_> = events.map(|event| event.name()).collect().await;
+/// assert_eq!(names, ["state-change"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type Events = events::Events<Event>;

@@ -14,10 +14,36 @@ use crate::platform::tls::TlsOptions;
 pub use super::socket::ProxySetting;
 
 /// The service's address.
+///
+/// ```
+/// use metered_realtime::signalling::{DEFAULT_URL, SignallingOptions};
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// assert_eq!(options.url, DEFAULT_URL);
+/// // A server of your own machine, if the environment says so.
+/// options.url = std::env::var("MY_APP_URL").unwrap_or(DEFAULT_URL.to_owned());
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 pub const DEFAULT_URL: &str = "wss://rms.metered.ca";
+
 /// Silence of the server after which a connection is given up.
+///
+/// ```
+/// use metered_realtime::signalling::{DEFAULT_INACTIVITY_TIMEOUT, SignallingOptions};
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// // Noticed sooner, at the price of a ping every ten seconds.
+/// options.inactivity_timeout = Some(DEFAULT_INACTIVITY_TIMEOUT / 2);
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 pub const DEFAULT_INACTIVITY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long a token provider may take.
+///
+/// ```
+/// use metered_realtime::signalling::{DEFAULT_TOKEN_TIMEOUT, SignallingOptions};
+/// let mut options = SignallingOptions::with_token_provider(|| async { Ok("eyJ…".to_owned()) });
+/// assert_eq!(options.token_provider_timeout, DEFAULT_TOKEN_TIMEOUT);
+/// options.token_provider_timeout = DEFAULT_TOKEN_TIMEOUT * 3; // a backend that wakes up slowly
+/// ```
 pub const DEFAULT_TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Options of a [`SignallingClient`](super::SignallingClient). Those that the JavaScript SDK has too have
@@ -80,11 +106,24 @@ impl SignallingOptions {
     }
 
     /// Defaults with a publishable key (`pk_live_…`).
+    ///
+    /// # Errors
+    /// [`CredentialError`] for what is no publishable key.
     pub fn with_api_key(key: impl Into<String>) -> Result<Self, CredentialError> {
         Ok(Self::new(Credential::ApiKey(ApiKey::new(key)?)))
     }
 
     /// Defaults with one token for all connections. When it ends, the client does.
+    ///
+    /// # Errors
+    /// [`CredentialError`] for what is no token.
+    ///
+    /// ```
+    /// use metered_realtime::signalling::SignallingOptions;
+    /// let options = SignallingOptions::with_token("eyJ.from-my.backend")?;
+    /// assert!(!format!("{options:?}").contains("backend")); // secrets are not shown
+    /// # Ok::<(), metered_realtime::credential::CredentialError>(())
+    /// ```
     pub fn with_token(token: impl Into<String>) -> Result<Self, CredentialError> {
         Ok(Self::new(Credential::Token(Token::new(token)?)))
     }
@@ -135,6 +174,18 @@ impl SignallingOptions {
 }
 
 /// Options that cannot be.
+///
+/// ```
+/// use metered_realtime::signalling::{OptionsError, SignallingClient, SignallingOptions};
+/// use std::time::Duration;
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// options.token_provider_timeout = Duration::ZERO;
+/// let error = SignallingClient::new(options).unwrap_err();
+/// assert!(matches!(error, OptionsError::OutOfRange { .. }));
+/// assert_eq!(error.code(), "option_out_of_range");
+/// println!("{error}: {}", error.diagnosis());
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionsError {

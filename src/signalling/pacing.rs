@@ -11,6 +11,16 @@ use std::time::Duration;
 pub(crate) const MAX_WAITING: usize = 2_048;
 
 /// The token bucket of a client.
+///
+/// The service closes with 4011 beyond 100 per second and 200 at once; the defaults stay within.
+///
+/// ```
+/// use metered_realtime::signalling::{PacingOptions, SignallingOptions};
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// // A server of one's own that allows less.
+/// options.pacing = Some(PacingOptions { per_second: 20.0, burst: 40 });
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PacingOptions {
     /// Requests per second in the long run; more than 0.
@@ -27,6 +37,15 @@ impl Default for PacingOptions {
 }
 
 /// Which requests go first.
+///
+/// ```
+/// use metered_realtime::signalling::SendPriority;
+/// /// What makes somebody's phone ring must not wait behind a backlog of cursor positions.
+/// fn priority(message: &str) -> SendPriority {
+///     if message == "ring" { SendPriority::Signalling } else { SendPriority::default() }
+/// }
+/// assert_eq!(priority("cursor"), SendPriority::App);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SendPriority {
     /// Call set-up: before anything of the app.

@@ -7,8 +7,22 @@
 use std::time::Duration;
 
 /// Replays of one channel on one connection after the first has failed.
+///
+/// ```
+/// use metered_realtime::signalling::{REPLAY_RETRIES, REPLAY_RETRY_DELAY};
+/// // When `ResubscribeFailed` comes at the earliest, counted from the first refusal.
+/// assert_eq!((REPLAY_RETRY_DELAY * REPLAY_RETRIES).as_secs(), 6);
+/// ```
 pub const REPLAY_RETRIES: u32 = 3;
+
 /// Pause before each of them.
+///
+/// ```
+/// use metered_realtime::signalling::{REPLAY_RETRIES, REPLAY_RETRY_DELAY};
+/// // Seconds after the first refusal at which it is tried again at the earliest.
+/// let times: Vec<_> = (1..=REPLAY_RETRIES).map(|n| (REPLAY_RETRY_DELAY * n).as_secs()).collect();
+/// assert_eq!(times, [2, 4, 6]);
+/// ```
 pub const REPLAY_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// What the next presence frame of a channel is.

@@ -52,6 +52,19 @@ pub enum ClientFrame {
 }
 
 /// A frame that must not be sent.
+///
+/// ```
+/// use metered_realtime::wire::{BuildError, ClientFrame, Json};
+/// let frame = ClientFrame::Publish { channel: "room".into(), data: Json::parse("[1,2]")? };
+/// match frame.encode(None, 20) {
+///     Err(BuildError::Oversized { size, frame, cap }) => assert_eq!((size, frame, cap), (5, 48, 20)),
+///     Err(BuildError::Name(name)) => panic!("{name}"),
+///     other => panic!("{other:?}"),
+/// }
+/// let unnamed = ClientFrame::Unsubscribe { channel: String::new() };
+/// assert_eq!(unnamed.encode(None, 20).unwrap_err().code(), "invalid_channel");
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -81,6 +94,13 @@ impl BuildError {
 }
 
 /// A frame as the server received it.
+///
+/// ```
+/// use metered_realtime::wire::{ClientFrame, ReceivedClientFrame};
+/// let ReceivedClientFrame { frame, request_id } = ClientFrame::decode(r#"{"type":"ping","requestId":"7"}"#)?;
+/// assert_eq!((frame.kind(), request_id.as_deref()), ("ping", Some("7")));
+/// # Ok::<(), metered_realtime::wire::ClientFrameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedClientFrame {
     /// What is asked.
@@ -90,6 +110,19 @@ pub struct ReceivedClientFrame {
 }
 
 /// Why a server refuses a frame.
+///
+/// ```
+/// use metered_realtime::wire::{ClientFrame, ClientFrameError, ErrorCode, ErrorFrame, ServerFrame};
+/// let refused: ClientFrameError =
+///     ClientFrame::decode(r#"{"type":"publish","channel":"a","requestId":"1"}"#).unwrap_err();
+/// assert_eq!(refused.code, ErrorCode::MissingData);
+/// // What a server answers.
+/// let answer = ErrorFrame { request_id: refused.request_id, code: refused.code, message: None };
+/// assert_eq!(
+///     ServerFrame::Error(answer).encode(),
+///     r#"{"type":"error","requestId":"1","code":"missing_data"}"#
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {reason}")]
 pub struct ClientFrameError {
@@ -130,6 +163,9 @@ impl ClientFrame {
     }
 
     /// The text of the frame, at most `cap` bytes long. Names are checked by the service's rules.
+    ///
+    /// # Errors
+    /// [`BuildError::Name`], [`BuildError::Oversized`].
     pub fn encode(&self, request_id: Option<&str>, cap: usize) -> Result<String, BuildError> {
         if let Some(id) = request_id {
             validate_request_id(id)?;
@@ -173,6 +209,9 @@ impl ClientFrame {
     }
 
     /// Reads a frame as the server does; unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`ClientFrameError`] with the code that the server answers.
     pub fn decode(text: &str) -> Result<ReceivedClientFrame, ClientFrameError> {
         const NAMES: [&str; 6] =
             ["type", "channel", "to", "data", "requestId", "includeSenderMetadata"];

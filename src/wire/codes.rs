@@ -65,6 +65,12 @@ impl CloseCode {
     }
 
     /// Whether an application may send it: 1000, or 3000 to 4999 (RFC 6455 section 7.4, WebSocket API).
+    ///
+    /// ```
+    /// use metered_realtime::wire::CloseCode;
+    /// assert!(CloseCode::NORMAL.may_be_sent_by_an_application());
+    /// assert!(!CloseCode::GOING_AWAY.may_be_sent_by_an_application()); // a server's word
+    /// ```
     pub const fn may_be_sent_by_an_application(self) -> bool {
         self.0 == 1000 || (self.0 >= 3000 && self.0 <= 4999)
     }

@@ -9,12 +9,29 @@ use super::Json;
 use super::fields::Fields;
 
 /// Servers that one list may have; the rest is dropped.
+///
+/// ```
+/// use metered_realtime::wire::{Json, MAX_ICE_SERVERS, ice_servers};
+/// let many = vec![serde_json::json!({ "urls": "stun:example.org" }); MAX_ICE_SERVERS + 4];
+/// let metadata = Json::from_serialize(&serde_json::json!({ "iceServers": many }))?;
+/// let (servers, dropped) = ice_servers(Some(&metadata));
+/// assert_eq!((servers.unwrap().len(), dropped), (MAX_ICE_SERVERS, 4));
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 pub const MAX_ICE_SERVERS: usize = 16;
 const MAX_URL_BYTES: usize = 512;
 const MAX_SECRET_BYTES: usize = 1_024;
 const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
 
 /// One or several URLs, written as they came.
+///
+/// ```
+/// use metered_realtime::wire::IceUrls;
+/// let one: IceUrls = serde_json::from_str(r#""stun:example.org""#)?;
+/// let many: IceUrls = serde_json::from_str(r#"["turn:example.org","turns:example.org"]"#)?;
+/// assert_eq!((one.as_slice().len(), many.as_slice().len()), (1, 2));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum IceUrls {
@@ -35,6 +52,16 @@ impl IceUrls {
 }
 
 /// A STUN or TURN server, as `RTCIceServer` (W3C WebRTC section 4.2.4).
+///
+/// ```
+/// use metered_realtime::wire::IceServer;
+/// let server: IceServer = serde_json::from_str(
+///     r#"{"urls":"turns:example.org:443?transport=tcp","username":"u","credential":"hidden"}"#,
+/// )?;
+/// assert_eq!(server.username.as_deref(), Some("u"));
+/// assert!(!format!("{server:?}").contains("hidden"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:`, `stuns:`, `turn:` or `turns:` URLs (RFC 7064, RFC 7065).

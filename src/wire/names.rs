@@ -3,6 +3,16 @@
 use super::{MAX_CHANNEL_BYTES, MAX_PEER_ID_BYTES, MAX_REQUEST_ID_CHARS};
 
 /// A name that the service would refuse, found before anything is sent.
+///
+/// ```
+/// use metered_realtime::wire::{NameError, validate_channel};
+/// let said = match validate_channel("rooms/1\n") {
+///     Ok(()) => "fine".to_owned(),
+///     Err(NameError::BadCharacter { at, .. }) => format!("the character at byte {at} cannot be"),
+///     Err(error) => format!("{}: {error}", error.code()),
+/// };
+/// assert_eq!(said, "the character at byte 7 cannot be");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -71,6 +81,9 @@ fn check(
 
 /// Checks a channel's name: 1 to 256 bytes of UTF-8 without control characters, no reserved prefix.
 ///
+/// # Errors
+/// [`NameError`].
+///
 /// ```
 /// use metered_realtime::wire::validate_channel;
 /// assert!(validate_channel("rooms/42").is_ok());
@@ -96,6 +109,9 @@ pub fn is_reserved_channel(name: &str) -> bool {
 
 /// Checks a peer id: 1 to 128 bytes of printable ASCII.
 ///
+/// # Errors
+/// [`NameError`].
+///
 /// ```
 /// use metered_realtime::wire::validate_peer_id;
 /// assert!(validate_peer_id("alice").is_ok());
@@ -106,6 +122,9 @@ pub fn validate_peer_id(id: &str) -> Result<(), NameError> {
 }
 
 /// Checks a request id: 1 to 128 characters.
+///
+/// # Errors
+/// [`NameError`].
 ///
 /// ```
 /// assert!(metered_realtime::wire::validate_request_id("7").is_ok());

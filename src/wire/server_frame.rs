@@ -9,6 +9,16 @@ use super::fields::{Fields, is_object};
 use super::{DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_RETRY_AFTER_MS, ErrorCode, Json};
 
 /// A point in time as the service writes it: seconds since 1970-01-01T00:00:00Z, fractions allowed.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use metered_realtime::wire::UnixSeconds;
+/// let end = UnixSeconds(1_715_535_600.5);
+/// let end = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(end.0);
+/// assert!(end < SystemTime::now());
+/// assert_eq!(serde_json::to_string(&UnixSeconds(12.0))?, "12"); // as the service writes it
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
 #[serde(transparent)]
 pub struct UnixSeconds(pub f64);
@@ -26,6 +36,19 @@ impl Serialize for UnixSeconds {
 }
 
 /// The first frame of a connection.
+///
+/// ```
+/// use metered_realtime::wire::{ServerFrame, Welcome, ice_servers};
+/// let text = r#"{"type":"welcome","peerId":"alice","expiresAt":1900000000,"serverTime":1899996400,
+///     "maxMessageSize":65536,"metadata":{"iceServers":[{"urls":"stun:example.org"}]}}"#;
+/// let ServerFrame::Welcome(welcome) = ServerFrame::decode(text)?.frame else { panic!() };
+/// let Welcome { peer_id, max_message_size, .. } = &welcome;
+/// assert_eq!((peer_id.as_str(), *max_message_size), ("alice", 65_536));
+/// let (end, now) = (welcome.expires_at.unwrap(), welcome.server_time.unwrap());
+/// assert_eq!(end.0 - now.0, 3_600.0); // the token holds for an hour
+/// assert_eq!(ice_servers(welcome.metadata.as_ref()).0.unwrap().len(), 1);
+/// # Ok::<(), metered_realtime::wire::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Welcome {
@@ -43,6 +66,15 @@ pub struct Welcome {
 }
 
 /// The answer to a request that failed, or a complaint without one.
+///
+/// ```
+/// use metered_realtime::wire::{ErrorCode, ErrorFrame, ServerFrame};
+/// let text = r#"{"type":"error","requestId":"7","code":"peer_not_found","message":"no such peer"}"#;
+/// let ServerFrame::Error(error) = ServerFrame::decode(text)?.frame else { panic!() };
+/// let ErrorFrame { request_id, code, .. } = error;
+/// assert_eq!((request_id.as_deref(), code), (Some("7"), ErrorCode::PeerNotFound));
+/// # Ok::<(), metered_realtime::wire::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorFrame {
@@ -62,6 +94,24 @@ fn code_text<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S:
 }
 
 /// A broadcast on a channel.
+///
+/// ```
+/// use metered_realtime::wire::Message;
+/// /// What an app does with `signalling::Event::Message`.
+/// fn shown(message: &Message) -> Option<String> {
+///     let text: String = message.data.to().ok()?; // `None`: not what this app sends
+///     Some(format!("{} in {}: {text}", message.from, message.channel))
+/// }
+/// # use metered_realtime::wire::Json;
+/// let message = Message {
+///     channel: "room".into(),
+///     from: "alice".into(),
+///     data: Json::parse("\"hello\"")?,
+///     from_metadata: None,
+/// };
+/// assert_eq!(shown(&message).as_deref(), Some("alice in room: hello"));
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -77,6 +127,20 @@ pub struct Message {
 }
 
 /// Data from one peer to us.
+///
+/// ```
+/// use metered_realtime::wire::{Direct, PeerPayload, ServerFrame};
+/// let text = r#"{"type":"direct","from":"alice","data":{"move":"e4"},"fromMetadata":{"name":"Alice"}}"#;
+/// let ServerFrame::Direct(Direct { from, data, from_metadata }) = ServerFrame::decode(text)?.frame
+/// else {
+///     panic!()
+/// };
+/// // Call set-up of the SDKs comes the same way; this is the app's own.
+/// assert_eq!(PeerPayload::decode(&data), PeerPayload::App);
+/// assert_eq!((from.as_str(), data.as_str()), ("alice", r#"{"move":"e4"}"#));
+/// assert_eq!(from_metadata.unwrap().as_str(), r#"{"name":"Alice"}"#);
+/// # Ok::<(), metered_realtime::wire::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Direct {
@@ -90,6 +154,23 @@ pub struct Direct {
 }
 
 /// A peer in a presence frame.
+///
+/// ```
+/// use metered_realtime::wire::{Json, PresencePeer};
+/// #[derive(serde::Deserialize)]
+/// struct Profile {
+///     name: String,
+/// }
+/// /// The name that a backend put into the token's `peerMetadata`, or the id.
+/// fn label(peer: &PresencePeer) -> String {
+///     let profile = peer.metadata.as_ref().and_then(|metadata| metadata.to::<Profile>().ok());
+///     profile.map_or_else(|| peer.peer_id.clone(), |profile| profile.name)
+/// }
+/// let metadata = Some(Json::parse(r#"{"name":"Alice"}"#)?);
+/// assert_eq!(label(&PresencePeer { peer_id: "u-1".into(), metadata }), "Alice");
+/// assert_eq!(label(&PresencePeer { peer_id: "u-2".into(), metadata: None }), "u-2");
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PresencePeer {
@@ -101,6 +182,23 @@ pub struct PresencePeer {
 }
 
 /// Who came to a channel and who left it; right after a subscription, who was there.
+///
+/// ```
+/// use std::collections::BTreeSet;
+/// use metered_realtime::wire::{Presence, PresencePeer};
+/// /// Who is there, kept up to date by `signalling::Event::Presence`.
+/// fn keep(present: &mut BTreeSet<String>, presence: &Presence) {
+///     present.extend(presence.joined.iter().map(|peer| peer.peer_id.clone()));
+///     for peer in &presence.left {
+///         present.remove(&peer.peer_id);
+///     }
+/// }
+/// let peer = |id: &str| PresencePeer { peer_id: id.into(), metadata: None };
+/// let mut present = BTreeSet::from(["alice".to_owned()]);
+/// let change = Presence { channel: "room".into(), joined: vec![peer("bob")], left: vec![peer("alice")] };
+/// keep(&mut present, &change);
+/// assert_eq!(present, BTreeSet::from(["bob".to_owned()]));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Presence {
@@ -157,6 +255,16 @@ pub enum ServerFrame {
 }
 
 /// A frame, and what had to be left out of it.
+///
+/// ```
+/// use metered_realtime::wire::{Decoded, ServerFrame};
+/// let Decoded { frame, dropped } =
+///     ServerFrame::decode(r#"{"type":"message","channel":"c","from":"f","data":1,"fromMetadata":[]}"#)?;
+/// assert_eq!(frame.kind(), "message");
+/// assert_eq!(dropped, 1); // metadata that is no object; the message stands
+/// assert_eq!(frame.encode(), r#"{"type":"message","channel":"c","from":"f","data":1}"#);
+/// # Ok::<(), metered_realtime::wire::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     /// What is good.
@@ -166,6 +274,15 @@ pub struct Decoded {
 }
 
 /// A frame that means nothing to a client.
+///
+/// ```
+/// use metered_realtime::wire::{DecodeError, ServerFrame};
+/// assert!(matches!(ServerFrame::decode("[]"), Err(DecodeError::NotAnObject(_))));
+/// assert!(matches!(ServerFrame::decode("{}"), Err(DecodeError::NoType)));
+/// let error = ServerFrame::decode(r#"{"type":"ack"}"#).unwrap_err();
+/// assert!(matches!(error, DecodeError::Field { kind: "ack", field: "requestId" }));
+/// println!("{}: {error}", error.code());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -228,6 +345,9 @@ impl ServerFrame {
     }
 
     /// Reads a frame. What is broken but not needed is dropped and counted.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if nothing of it can be used.
     pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
         let fields = Fields::read(text, &NAMES).map_err(DecodeError::NotAnObject)?;
         let kind = fields.text("type").ok_or(DecodeError::NoType)?;

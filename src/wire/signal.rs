@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{Json, JsonError};
 
 /// Offer or answer. Other kinds of description are not spoken between SDKs.
+///
+/// ```
+/// use metered_realtime::wire::{DescriptionKind, Json, PeerPayload};
+/// let data = Json::parse(r#"{"type":"rtc-description","description":{"type":"offer","sdp":"v=0"}}"#)?;
+/// let PeerPayload::Description(description) = PeerPayload::decode(&data) else { panic!() };
+/// assert_eq!(description.kind, DescriptionKind::Offer);
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DescriptionKind {
@@ -17,6 +25,15 @@ pub enum DescriptionKind {
 }
 
 /// A session description (RFC 8866) with its role (RFC 8829).
+///
+/// ```
+/// use metered_realtime::wire::{DescriptionKind, PeerPayload, SessionDescription};
+/// let offer = SessionDescription { kind: DescriptionKind::Offer, sdp: "v=0\r\n".into() };
+/// assert_eq!(format!("{offer:?}"), "SessionDescription(Offer, 5 bytes)"); // fit for a log
+/// let data = PeerPayload::Description(offer).encode()?.unwrap();
+/// assert!(data.as_str().starts_with(r#"{"type":"rtc-description""#));
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionDescription {
     /// Offer or answer.
@@ -33,6 +50,14 @@ impl std::fmt::Debug for SessionDescription {
 }
 
 /// An ICE candidate as `RTCIceCandidateInit` writes it.
+///
+/// ```
+/// use metered_realtime::wire::{IceCandidate, Json, PeerPayload};
+/// let data = Json::parse(r#"{"type":"rtc-ice","candidate":{"candidate":"","sdpMid":"0"}}"#)?;
+/// let end = IceCandidate { sdp_mid: Some("0".into()), ..IceCandidate::default() };
+/// assert_eq!(PeerPayload::decode(&data), PeerPayload::Candidate(Some(end)));
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IceCandidate {
@@ -51,6 +76,19 @@ pub struct IceCandidate {
 }
 
 /// What a sender says of one of its tracks.
+///
+/// ```
+/// use metered_realtime::wire::{Json, PeerPayload, TrackMetadata};
+/// let said = TrackMetadata {
+///     track_id: "camera".into(),
+///     metadata: Some(Json::parse(r#"{"source":"screen"}"#)?),
+///     stream_id: None,
+///     kind: Some("video".into()),
+/// };
+/// let data = PeerPayload::TrackMetadata(said.clone()).encode()?.unwrap();
+/// assert_eq!(PeerPayload::decode(&data), PeerPayload::TrackMetadata(said));
+/// # Ok::<(), metered_realtime::wire::JsonError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackMetadata {
@@ -128,6 +166,9 @@ impl PeerPayload {
     }
 
     /// The data to send; `None` for [`PeerPayload::App`], whose data is the app's own.
+    ///
+    /// # Errors
+    /// [`JsonError`] if it cannot be written, which it can.
     pub fn encode(&self) -> Result<Option<Json>, JsonError> {
         let mut shape =
             Shape { kind: None, description: None, candidate: None, track_metadata: None };

@@ -6,10 +6,35 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 /// The publishable key that exists without any configuration.
+///
+/// ```
+/// use metered_dev_server::{Config, DEV_API_KEY};
+/// use metered_realtime::signalling::SignallingOptions;
+/// assert_eq!(Config::default().keys[0].id, DEV_API_KEY);
+/// let options = SignallingOptions::with_api_key(DEV_API_KEY)?;
+/// # let _ = options;
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 pub const DEV_API_KEY: &str = "pk_live_dev";
+
 /// The public half of the secret key that exists without any configuration.
+///
+/// ```
+/// use metered_dev_server::{DEV_SECRET, DEV_SECRET_ID};
+/// // The header of REST requests to a local server.
+/// let authorization = format!("Bearer {DEV_SECRET_ID}:{DEV_SECRET}");
+/// assert_eq!(authorization, "Bearer sk_id_dev:sk_secret_dev");
+/// ```
 pub const DEV_SECRET_ID: &str = "sk_id_dev";
+
 /// Its other half. Known to everybody: for development only.
+///
+/// ```
+/// use metered_dev_server::{DEV_SECRET, DEV_SECRET_ID, TokenClaims};
+/// let token = TokenClaims::new("alice").mint(DEV_SECRET_ID, DEV_SECRET)?;
+/// # let _ = token;
+/// # Ok::<(), metered_dev_server::MintError>(())
+/// ```
 pub const DEV_SECRET: &str = "sk_secret_dev";
 
 /// Everything the server can be told.
@@ -67,6 +92,13 @@ impl Default for Config {
 }
 
 /// A configuration that cannot be read.
+///
+/// ```
+/// use metered_dev_server::{Config, ConfigError};
+/// let error: ConfigError = Config::from_toml("[limits]\nsubscription = 3").unwrap_err();
+/// assert_eq!(error.code(), "invalid_config");
+/// println!("{error}"); // names the line and the fields that there are
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be read: {0}")]
 pub struct ConfigError(#[from] toml::de::Error);
@@ -80,17 +112,50 @@ impl ConfigError {
 
 impl Config {
     /// Reads a TOML text.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line: no TOML, a field that there is none of, or one of another type.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         Ok(toml::from_str(text)?)
     }
 
     /// A commented file with every default.
+    ///
+    /// ```
+    /// use metered_dev_server::Config;
+    /// assert_eq!(Config::from_toml(Config::default_toml())?, Config::default());
+    /// # Ok::<(), metered_dev_server::ConfigError>(())
+    /// ```
     pub const fn default_toml() -> &'static str {
         include_str!("../dev-server.toml")
     }
 }
 
 /// A publishable key.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{Action, DevServer, KeyConfig};
+/// use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+/// let spectator = KeyConfig {
+///     id: "pk_live_spectator".into(),
+///     channels: vec!["match/*".into()],
+///     actions: vec![Action::Subscribe],
+///     ..KeyConfig::default()
+/// };
+/// let server = DevServer::builder().keys(vec![spectator]).start().await?;
+/// let mut options = SignallingOptions::with_api_key("pk_live_spectator")?;
+/// options.url = server.url();
+/// let client = SignallingClient::new(options)?;
+/// client.connect().await?;
+/// client.subscribe("match/7").await?;
+/// let refused = client.publish("match/7", "goal").await.unwrap_err();
+/// assert_eq!(refused.code(), "action_not_permitted");
+/// client.close().await;
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyConfig {
@@ -119,6 +184,19 @@ impl Default for KeyConfig {
 }
 
 /// A secret key.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{DevServer, SecretConfig, TokenClaims};
+/// let backend = SecretConfig { id: "sk_id_mine".into(), secret: "hidden".into(), ..SecretConfig::default() };
+/// assert!(!format!("{backend:?}").contains("hidden"));
+/// let server = DevServer::builder().secrets(vec![backend]).start().await?;
+/// let token = server.mint(&TokenClaims::new("alice"))?; // signed with the first of them
+/// # let _ = token;
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecretConfig {
@@ -153,6 +231,13 @@ impl std::fmt::Debug for SecretConfig {
 }
 
 /// What a credential may do.
+///
+/// ```
+/// use metered_dev_server::Action;
+/// assert_eq!(Action::parse("send"), Some(Action::Send));
+/// assert_eq!(Action::parse("administer"), None);
+/// assert_eq!(Action::ALL.len(), 4);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -183,6 +268,24 @@ impl Action {
 }
 
 /// The service's limits; 0 switches one off.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{DEV_API_KEY, DevServer, Limits};
+/// use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+/// let limits = Limits { subscriptions: 1, ..Limits::default() };
+/// let server = DevServer::builder().limits(limits).start().await?;
+/// let mut options = SignallingOptions::with_api_key(DEV_API_KEY)?;
+/// options.url = server.url();
+/// let client = SignallingClient::new(options)?;
+/// client.connect().await?;
+/// client.subscribe("one").await?;
+/// assert_eq!(client.subscribe("two").await.unwrap_err().code(), "channel_limit_exceeded");
+/// client.close().await;
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -232,6 +335,28 @@ impl Default for Limits {
 }
 
 /// ICE servers in welcomes.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{DEV_API_KEY, DevServer, TurnConfig};
+/// use metered_realtime::signalling::{SignallingClient, SignallingOptions};
+/// let turn = TurnConfig {
+///     urls: vec!["turn:127.0.0.1:3478".into()],
+///     shared_secret: Some("coturn's static-auth-secret".into()),
+///     ..TurnConfig::default()
+/// };
+/// let server = DevServer::builder().turn(turn).start().await?;
+/// let mut options = SignallingOptions::with_api_key(DEV_API_KEY)?;
+/// options.url = server.url();
+/// let client = SignallingClient::new(options)?;
+/// client.connect().await?;
+/// let servers = client.connected().and_then(|it| it.ice_servers.clone()).ok_or("no ICE servers")?;
+/// assert!(servers[0].credential.is_some()); // a password that ends
+/// client.close().await;
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnConfig {

@@ -10,6 +10,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Which connections a fault meets; without either field, all.
+///
+/// ```
+/// use metered_dev_server::Target;
+/// assert_eq!(Target::all(), Target::default());
+/// let phone = Target { connection: Some(2), ..Target::peer("alice") }; // one of alice's connections
+/// assert_eq!(phone.peer_id.as_deref(), Some("alice"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Target {
@@ -37,6 +44,32 @@ impl Target {
 }
 
 /// How a snapshot and its ack reach the subscriber.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// use metered_dev_server::SnapshotMode;
+/// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
+/// use std::time::Duration;
+/// server.snapshots(SnapshotMode::BeforeAck, Duration::ZERO);
+/// let mut options = SignallingOptions::with_token(server.token("alice")?)?;
+/// options.url = server.url();
+/// let client = SignallingClient::new(options)?;
+/// let mut events = client.events();
+/// client.connect().await?;
+/// client.subscribe("room").await?;
+/// // A snapshot is taken for one whichever way it comes.
+/// let snapshot = loop {
+///     if let Some(Event::Presence { snapshot, .. }) = events.next().await {
+///         break snapshot;
+///     }
+/// };
+/// assert!(snapshot);
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SnapshotMode {
@@ -105,7 +138,7 @@ pub enum Fault {
     },
     /// Lets welcomes wait.
     DelayWelcome {
-        /// How long.
+        /// How long, in milliseconds.
         ms: u64,
     },
     /// Sends no welcome at all.
@@ -130,7 +163,7 @@ pub enum Fault {
     },
     /// Lets acks wait; later frames overtake them.
     DelayAcks {
-        /// How long.
+        /// How long, in milliseconds.
         ms: u64,
     },
     /// Answers requests with an error.
@@ -148,7 +181,7 @@ pub enum Fault {
         /// In which way.
         #[serde(default)]
         mode: SnapshotMode,
-        /// How long they wait.
+        /// How long they wait, in milliseconds.
         #[serde(default)]
         delay_ms: u64,
     },
@@ -161,14 +194,14 @@ pub enum Fault {
         /// Its metadata.
         #[serde(default)]
         metadata: Option<Value>,
-        /// For how long; the service needs about 40 s to notice that a connection is gone.
+        /// For how many milliseconds; the service needs about 40 s to notice that a connection is gone.
         ms: u64,
     },
     /// Announces an end, and closes with 1001.
     GoingAway {
-        /// What it asks for.
+        /// Milliseconds after which it wants to see clients again.
         retry_after_ms: u64,
-        /// When it closes; never if absent.
+        /// Milliseconds until it closes; never if absent.
         #[serde(default)]
         close_after_ms: Option<u64>,
         /// Which.
@@ -237,7 +270,7 @@ pub enum Fault {
     },
     /// Lets every frame wait, order kept.
     DelayFrames {
-        /// How long.
+        /// How long, in milliseconds.
         ms: u64,
     },
     /// Sets the server's clock ahead, or behind: what it says of the time, and when tokens end.

@@ -15,6 +15,19 @@ use tokio::sync::Notify;
 const KEPT: usize = 10_000;
 
 /// One thing that happened.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{DevServer, LogEntry};
+/// let server = DevServer::builder().record().start().await?;
+/// server.quota_exhausted(true);
+/// let LogEntry { t, event, connection, .. } = server.log()[0].clone();
+/// assert_eq!((event, connection), ("fault", None));
+/// println!("{t:.1} ms after the start");
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogEntry {

@@ -25,6 +25,18 @@ use crate::state::State;
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Why the server did not start.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{Config, DevServer, StartError};
+/// let config = Config { host: "0.0.0.0".parse()?, ..Config::default() };
+/// let error = DevServer::builder().config(config).start().await.unwrap_err();
+/// assert!(matches!(error, StartError::NotThisMachine { .. }));
+/// assert_eq!(error.code(), "not_this_machine");
+/// println!("{error}. {}", error.fix());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -108,6 +120,27 @@ impl DevServer {
 }
 
 /// Options before the start.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_dev_server::{
+///     Config, DevServer, DevServerBuilder, KeyConfig, Limits, SecretConfig, TurnConfig,
+/// };
+/// let config = Config::from_toml("[limits]\nsubscriptions = 3")?;
+/// let builder: DevServerBuilder = DevServer::builder()
+///     .config(config) // first: what follows changes it
+///     .port(0) // any that is free, which is the default
+///     .limits(Limits { messages_per_period: 1_000, ..Limits::default() })
+///     .keys(vec![KeyConfig { id: "pk_live_mine".into(), ..KeyConfig::default() }])
+///     .secrets(vec![SecretConfig::default()]) // the one that every developer knows
+///     .turn(TurnConfig { urls: vec!["stun:127.0.0.1:3478".into()], ..TurnConfig::default() })
+///     .record()
+///     .log_to(std::io::sink()); // a file, or standard error
+/// let server = builder.start().await?;
+/// server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub struct DevServerBuilder {
     config: Config,
     records: bool,
@@ -178,6 +211,9 @@ impl DevServerBuilder {
     }
 
     /// Listens. Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]: an address of the network without TLS, a port that is taken, files that cannot be used.
     pub async fn start(self) -> Result<DevServerHandle, StartError> {
         // A connection is a descriptor: take as many as the system gives. With fewer it works the same.
         #[cfg(unix)]

@@ -7,8 +7,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Life of a token when none is said.
+///
+/// ```
+/// use metered_dev_server::{DEFAULT_TTL, TokenClaims};
+/// let claims = TokenClaims::new("alice");
+/// let (made, end) = (claims.iat.unwrap(), claims.exp.unwrap().as_u64().unwrap());
+/// assert_eq!(end - made, DEFAULT_TTL.as_secs());
+/// ```
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3_600);
+
 /// Longest life that REST mints.
+///
+/// ```
+/// use metered_dev_server::{DEFAULT_TTL, MAX_TTL};
+/// // What a backend asks the service for: long enough for a day's work, and no error.
+/// let asked = DEFAULT_TTL * 12;
+/// assert!(asked <= MAX_TTL);
+/// ```
 pub const MAX_TTL: Duration = Duration::from_secs(86_400);
 
 /// What a token says.
@@ -46,6 +61,17 @@ pub struct TokenClaims {
 }
 
 /// A token that cannot be made.
+///
+/// ```
+/// use metered_dev_server::{MintError, TokenClaims};
+/// fn token(peer: &str) -> Result<String, MintError> {
+///     TokenClaims::new(peer).mint("sk_id_dev", "sk_secret_dev")
+/// }
+/// match token("alice") {
+///     Ok(token) => assert!(token.starts_with("ey")),
+///     Err(error) => panic!("{}: {error}", error.code()),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the token cannot be signed: {0}")]
 pub struct MintError(#[from] jsonwebtoken::errors::Error);
@@ -73,6 +99,18 @@ impl TokenClaims {
     }
 
     /// The same with another life from now on.
+    ///
+    /// ```
+    /// use metered_dev_server::TokenClaims;
+    /// use metered_realtime::credential::preflight;
+    /// use std::time::Duration;
+    /// // One that has ended already, to see what the app says then.
+    /// let claims = TokenClaims::new("alice").lasting(Duration::ZERO);
+    /// let token = claims.mint("sk_id_dev", "sk_secret_dev")?;
+    /// let now = claims.exp.unwrap().as_f64().unwrap() + 1.0;
+    /// assert_eq!(preflight::check(&token, now).unwrap_err().code(), "expired");
+    /// # Ok::<(), metered_dev_server::MintError>(())
+    /// ```
     pub fn lasting(mut self, life: Duration) -> Self {
         let end = unix_now() + life.as_secs_f64();
         self.exp = Some(if end.fract() == 0.0 { Value::from(end as u64) } else { end.into() });
@@ -80,6 +118,9 @@ impl TokenClaims {
     }
 
     /// Signs it, HS256, with the key's id in the header.
+    ///
+    /// # Errors
+    /// [`MintError`] if the claims cannot be signed.
     pub fn mint(&self, key_id: &str, secret: &str) -> Result<String, MintError> {
         let mut header = Header::new(jsonwebtoken::Algorithm::HS256);
         header.kid = Some(key_id.to_owned());

@@ -8,6 +8,7 @@
 //!   cargo xtask size --thin      the same with thin LTO, as `tools/test size` checks it
 //! ```
 
+pub mod api;
 pub mod bindings;
 pub mod kotlin;
 pub mod library;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The generator.
     #[error("the bindings could not be generated: {0}")]
     Generator(String),
+    /// A source file that is not as it is expected to be.
+    #[error("{0}")]
+    Source(String),
     /// The library is too large.
     #[error("the library has {bytes} bytes, and {limit} are allowed")]
     TooLarge {

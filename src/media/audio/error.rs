@@ -3,6 +3,14 @@
 use crate::diagnosis::Diagnosis;
 
 /// A failure of the audio path.
+///
+/// ```
+/// use metered_realtime::media::audio::{AudioError, OpusEncoder, OpusOptions, PcmFormat};
+/// let options = OpusOptions { bitrate_bps: 510_000, ..OpusOptions::default() };
+/// let error = OpusEncoder::new(PcmFormat::OPUS_MONO, options).unwrap_err();
+/// assert_eq!(error, AudioError::Bitrate { bps: 510_000 });
+/// println!("{}: {}", error.code(), error.diagnosis());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {

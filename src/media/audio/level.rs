@@ -4,10 +4,31 @@ use super::pcm::PcmFormat;
 
 /// How long a window is.
 const WINDOW_US: u64 = 100_000;
+
 /// The level of silence: the floor of RFC 6464 section 3.
+///
+/// ```
+/// use metered_realtime::media::audio::{Level, SILENCE_DBFS};
+/// /// The length of a bar, 0.0 to 1.0, that begins at -60 dB.
+/// fn bar(level: Level) -> f32 {
+///     (1.0 + level.rms_dbfs.max(-60.0) / 60.0).min(1.0)
+/// }
+/// assert_eq!(bar(Level::SILENCE), 0.0);
+/// assert_eq!(Level::SILENCE.peak_dbfs, SILENCE_DBFS);
+/// ```
 pub const SILENCE_DBFS: f32 = -127.0;
 
 /// A level in dBFS: 0.0 is a square wave of full scale, [`SILENCE_DBFS`] is silence.
+///
+/// ```
+/// use metered_realtime::media::audio::Level;
+/// /// Whether somebody speaks, rather than breathes.
+/// fn speaks(level: Level) -> bool {
+///     level.rms_dbfs > -40.0
+/// }
+/// assert!(!speaks(Level::SILENCE));
+/// assert!(speaks(Level { rms_dbfs: -22.0, peak_dbfs: -9.0 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// Root mean square of the stretch that was measured.

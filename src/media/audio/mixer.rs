@@ -7,6 +7,13 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// The most a remote can be raised: 12 dB.
+///
+/// ```
+/// use metered_realtime::media::audio::{MAX_GAIN, Mixer};
+/// let mut mixer = Mixer::new(1);
+/// mixer.set_gain("bob", 100.0);
+/// assert_eq!(mixer.gain(&"bob"), MAX_GAIN);
+/// ```
 pub const MAX_GAIN: f32 = 4.0;
 
 /// Where the soft clipping begins.
@@ -58,6 +65,14 @@ impl<K: Eq + Hash> Mixer<K> {
     }
 
     /// Forgets a remote that left.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::Mixer;
+    /// let mut mixer = Mixer::new(2);
+    /// mixer.set_gain("bob", 0.5);
+    /// mixer.remove(&"bob");
+    /// assert_eq!(mixer.gain(&"bob"), 1.0); // who comes back is as loud as anybody
+    /// ```
     pub fn remove(&mut self, remote: &K) {
         self.gains.remove(remote);
     }

@@ -34,6 +34,11 @@ impl PcmFormat {
     }
 
     /// Samples per second and channel.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::PcmFormat;
+    /// assert_eq!((PcmFormat::OPUS_STEREO.rate(), PcmFormat::OPUS_STEREO.channels()), (48_000, 2));
+    /// ```
     pub const fn rate(self) -> u32 {
         self.rate
     }
@@ -50,6 +55,11 @@ impl PcmFormat {
     }
 
     /// Microseconds that so many samples of all channels last.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::PcmFormat;
+    /// assert_eq!(PcmFormat::OPUS_STEREO.microseconds_of(960), 10_000); // 480 of each channel
+    /// ```
     pub const fn microseconds_of(self, samples: usize) -> u64 {
         samples as u64 * 1_000_000 / (self.rate as u64 * self.channels as u64)
     }
@@ -80,6 +90,13 @@ pub fn from_i16(samples: &[i16], pcm: &mut Vec<f32>) {
 }
 
 /// The way back of [`from_i16`]: rounded, and cut at full scale. What is not a number becomes silence.
+///
+/// ```
+/// use metered_realtime::media::audio::to_i16;
+/// let mut samples = Vec::new();
+/// to_i16(&[0.5, 2.0, f32::NAN], &mut samples);
+/// assert_eq!(samples, [16_384, i16::MAX, 0]);
+/// ```
 pub fn to_i16(pcm: &[f32], samples: &mut Vec<i16>) {
     // `as` cuts at the bounds and turns NaN into 0.
     samples.extend(pcm.iter().map(|sample| (sample * 32_768.0).round() as i16));

@@ -19,6 +19,17 @@ use super::stretch::{lengthen, shorten};
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
 /// Counted since the start.
+///
+/// ```
+/// use metered_realtime::media::audio::{AudioPlayout, JitterOptions, PcmFormat, PlayoutStats};
+/// use std::time::Duration;
+/// let mut playout = AudioPlayout::new(PcmFormat::OPUS_MONO, JitterOptions::default())?;
+/// assert_eq!(playout.format(), PcmFormat::OPUS_MONO);
+/// assert!(playout.handle(Duration::ZERO, 1, 960, vec![].into()).is_err()); // no Opus
+/// let PlayoutStats { jitter, broken_packets, .. } = playout.stats();
+/// assert_eq!((broken_packets, jitter.played_samples), (1, 0));
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlayoutStats {
     /// Of the jitter buffer.

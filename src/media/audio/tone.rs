@@ -44,6 +44,15 @@ impl Tone {
 }
 
 /// How much of the energy of one channel lies at a frequency, from 0.0 to 1.0; 0.0 for silence.
+///
+/// ```
+/// use metered_realtime::media::audio::{Tone, tone_share};
+/// // Whether a test's tone arrived, and not another's.
+/// let mut heard = [0.0; 4_800];
+/// Tone::new(440.0, 48_000, 1).fill(&mut heard);
+/// assert!(tone_share(440.0, 48_000, &heard) > 0.9);
+/// assert_eq!(tone_share(440.0, 48_000, &[0.0; 480]), 0.0);
+/// ```
 pub fn tone_share(hz: f32, rate: u32, pcm: &[f32]) -> f32 {
     let step = f64::from(hz) / f64::from(rate.max(1)) * TAU;
     let (mut real, mut imaginary, mut energy) = (0.0, 0.0, 0.0);

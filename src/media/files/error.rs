@@ -6,6 +6,16 @@ use std::sync::Arc;
 use crate::diagnosis::Diagnosis;
 
 /// A failure with a media file.
+///
+/// ```
+/// use metered_realtime::media::files::{FileError, WavReader};
+/// let text = match WavReader::new(&b"OggS\0 and what an Ogg file has"[..]) {
+///     Ok(_) => "a WAV file".to_owned(),
+///     Err(FileError::Io(error)) => format!("the disk: {error}"),
+///     Err(error) => format!("{error}. {}", error.diagnosis().fix), // such as the command that converts it
+/// };
+/// assert!(text.starts_with("this is not"));
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {

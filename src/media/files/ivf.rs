@@ -14,6 +14,15 @@ const CODECS: [(VideoCodec, &[u8; 4]); 3] =
     [(VideoCodec::Vp8, b"VP80"), (VideoCodec::Vp9, b"VP90"), (VideoCodec::Av1, b"AV01")];
 
 /// What the file says of itself.
+///
+/// ```
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::files::IvfHeader;
+/// // 30,000/1,001: the rate of American television.
+/// let header = IvfHeader { codec: VideoCodec::Av1, width: 1_280, height: 720, rate: 30_000, scale: 1_001 };
+/// let tick_us = 1_000_000 * u64::from(header.scale) / u64::from(header.rate);
+/// assert_eq!(tick_us, 33_366);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IvfHeader {
     /// VP8, VP9 or AV1.
@@ -41,7 +50,24 @@ impl IvfHeader {
     }
 }
 
-/// Reads IVF. For an example see [`Looped`](super::Looped).
+/// Reads IVF.
+///
+/// ```
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::files::{IvfHeader, IvfReader, IvfWriter, MediaReader};
+/// use std::io::Cursor;
+/// # let header = IvfHeader { codec: VideoCodec::Vp8, width: 64, height: 48, rate: 25, scale: 1 };
+/// # let mut writer = IvfWriter::new(Cursor::new(Vec::new()), header)?;
+/// # writer.write(0, &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0])?;
+/// # let file = writer.finish()?.into_inner();
+/// let mut reader = IvfReader::new(&file[..])?; // or a `BufReader` of a file
+/// assert_eq!((reader.header().codec, reader.header().width), (VideoCodec::Vp8, 64));
+/// while let Some(unit) = reader.next_item()? {
+///     assert_eq!(unit.size(), Some((64, 48))); // to a track, when its time has come
+/// }
+/// assert_eq!(reader.read_us(), 40_000);
+/// # Ok::<(), metered_realtime::media::files::FileError>(())
+/// ```
 #[derive(Debug)]
 pub struct IvfReader<R> {
     source: R,

@@ -6,6 +6,13 @@ use super::FileError;
 use crate::media::video::AccessUnit;
 
 /// Something with a place in time.
+///
+/// ```
+/// use metered_realtime::media::files::{PcmChunk, Timed};
+/// let mut chunk = PcmChunk { timestamp_us: 10_000, pcm: vec![0.0; 80] };
+/// chunk.delay_by(60_000_000); // the second time a file of a minute is played
+/// assert_eq!(chunk.timestamp_us(), 60_010_000);
+/// ```
 pub trait Timed {
     /// Microseconds from the start.
     fn timestamp_us(&self) -> u64;
@@ -24,6 +31,51 @@ impl Timed for AccessUnit {
 }
 
 /// A reader of access units, packets or chunks.
+///
+/// ```
+/// use metered_realtime::media::files::{FileError, MediaReader, PcmChunk, Timed};
+///
+/// /// Silence, 10 ms at a time, a second long: a source without a file behind it.
+/// struct Silence {
+///     chunks: u64,
+///     source: std::io::Empty,
+/// }
+///
+/// impl MediaReader for Silence {
+///     type Item = PcmChunk;
+///     type Source = std::io::Empty;
+///
+///     fn next_item(&mut self) -> Result<Option<PcmChunk>, FileError> {
+///         if self.chunks == 100 {
+///             return Ok(None);
+///         }
+///         self.chunks += 1;
+///         Ok(Some(PcmChunk { timestamp_us: (self.chunks - 1) * 10_000, pcm: vec![0.0; 480] }))
+///     }
+///
+///     fn read_us(&self) -> u64 {
+///         self.chunks * 10_000
+///     }
+///
+///     fn source(&mut self) -> &mut std::io::Empty {
+///         &mut self.source
+///     }
+///
+///     fn restart(&mut self) -> Result<(), FileError> {
+///         self.chunks = 0;
+///         Ok(())
+///     }
+/// }
+///
+/// let mut silence = Silence { chunks: 0, source: std::io::empty() };
+/// while let Some(chunk) = silence.next_item()? {
+///     assert!(chunk.timestamp_us() < 1_000_000);
+/// }
+/// assert_eq!(silence.read_us(), 1_000_000);
+/// silence.restart()?;
+/// # let _ = silence.source();
+/// # Ok::<(), FileError>(())
+/// ```
 pub trait MediaReader {
     /// What it reads.
     type Item: Timed;
@@ -79,6 +131,21 @@ impl<R: MediaReader<Source: Seek>> Looped<R> {
     }
 
     /// How often it began again.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::PcmFormat;
+    /// use metered_realtime::media::files::{Looped, WavReader, WavWriter};
+    /// use std::io::Cursor;
+    /// let mut writer = WavWriter::new(Cursor::new(Vec::new()), PcmFormat::OPUS_MONO)?;
+    /// writer.write(&[0.0; 480])?; // 10 ms
+    /// let file = writer.finish()?.into_inner();
+    /// let mut looped = Looped::new(WavReader::new(Cursor::new(file))?);
+    /// for _ in 0..3 {
+    ///     looped.next_item()?;
+    /// }
+    /// assert_eq!(looped.rounds(), 2);
+    /// # Ok::<(), metered_realtime::media::files::FileError>(())
+    /// ```
     pub const fn rounds(&self) -> u64 {
         self.rounds
     }

@@ -22,6 +22,17 @@ pub use ogg_opus::{OggOpusHead, OggOpusPacket, OggOpusReader, OggOpusWriter};
 pub use wav::{PcmChunk, WavReader, WavWriter};
 
 /// Bytes of one video frame that are read at most: ten times a key frame of 4K.
+///
+/// ```
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::files::{FileError, IvfHeader, IvfWriter, MAX_FRAME_BYTES};
+/// use std::io::Cursor;
+/// let header = IvfHeader { codec: VideoCodec::Vp8, width: 64, height: 48, rate: 25, scale: 1 };
+/// let mut writer = IvfWriter::new(Cursor::new(Vec::new()), header)?;
+/// let error = writer.write(0, &vec![0; MAX_FRAME_BYTES + 1]).unwrap_err();
+/// assert!(matches!(error, FileError::TooBig { most: MAX_FRAME_BYTES, .. }));
+/// # Ok::<(), FileError>(())
+/// ```
 pub const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 
 /// Fills a buffer; whether there was anything at all. Cut short in the middle is an error.

@@ -17,6 +17,14 @@ const PACKETS_PER_PAGE: usize = 50;
 const SERIAL: u32 = 1;
 
 /// What the file says of itself.
+///
+/// ```
+/// use metered_realtime::media::audio::OPUS_CLOCK_HZ;
+/// use metered_realtime::media::files::OggOpusHead;
+/// let head = OggOpusHead { channels: 1, pre_skip: 312, input_rate: 16_000 };
+/// let skipped_ms = f64::from(head.pre_skip) * 1_000.0 / f64::from(OPUS_CLOCK_HZ);
+/// assert_eq!(skipped_ms, 6.5);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OggOpusHead {
     /// One or two.
@@ -28,6 +36,18 @@ pub struct OggOpusHead {
 }
 
 /// A packet.
+///
+/// ```
+/// use metered_realtime::media::LocalAudioTrack;
+/// use metered_realtime::media::files::OggOpusPacket;
+/// /// A packet of a file, to the remotes; not before its time.
+/// fn send(track: &LocalAudioTrack, packet: &OggOpusPacket) {
+///     let begins = packet.timestamp_us == 0;
+///     track.write(packet.data.clone(), packet.timestamp_us, begins).expect("the reader checked it");
+/// }
+/// let data = vec![0x78, 1, 2, 3].into();
+/// send(&LocalAudioTrack::default(), &OggOpusPacket { timestamp_us: 0, samples: 960, data });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OggOpusPacket {
     /// Microseconds from the start of the file's first packet.
@@ -47,7 +67,20 @@ impl Timed for OggOpusPacket {
     }
 }
 
-/// Reads the first Opus stream of an Ogg file. For an example see [`OggOpusWriter`].
+/// Reads the first Opus stream of an Ogg file.
+///
+/// ```
+/// use metered_realtime::media::files::{MediaReader, OggOpusHead, OggOpusReader, OggOpusWriter};
+/// # let mut writer = OggOpusWriter::new(Vec::new(), OggOpusHead { channels: 2, pre_skip: 312, input_rate: 0 })?;
+/// # writer.write(&[0x78, 1, 2, 3])?;
+/// # let file = writer.finish()?;
+/// let mut reader = OggOpusReader::new(&file[..])?; // or a `BufReader` of a file
+/// assert_eq!(reader.head().channels, 2);
+/// while let Some(packet) = reader.next_item()? {
+///     assert_eq!(packet.samples, 960);
+/// }
+/// # Ok::<(), metered_realtime::media::files::FileError>(())
+/// ```
 #[derive(Debug)]
 pub struct OggOpusReader<R> {
     source: R,

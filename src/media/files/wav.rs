@@ -49,6 +49,15 @@ fn whole(bytes: [u8; 4]) -> f32 {
 }
 
 /// 10 ms of interleaved PCM, less at the end of the file.
+///
+/// ```
+/// use metered_realtime::media::audio::LevelMeter;
+/// use metered_realtime::media::files::PcmChunk;
+/// let chunk = PcmChunk { timestamp_us: 0, pcm: vec![0.5; 480] };
+/// let mut meter = LevelMeter::default();
+/// meter.push(&chunk.pcm);
+/// assert!((meter.take().peak_dbfs - -6.0).abs() < 0.1);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PcmChunk {
     /// Microseconds from the start.
@@ -66,7 +75,23 @@ impl Timed for PcmChunk {
     }
 }
 
-/// Reads WAV. For an example see [`WavWriter`].
+/// Reads WAV.
+///
+/// ```
+/// use metered_realtime::media::audio::PcmFormat;
+/// use metered_realtime::media::files::{MediaReader, WavReader, WavWriter};
+/// # use std::io::Cursor;
+/// # let mut writer = WavWriter::new(Cursor::new(Vec::new()), PcmFormat::new(8_000, 1)?)?;
+/// # writer.write(&[0.5; 8_000])?;
+/// # let file = writer.finish()?.into_inner();
+/// let mut reader = WavReader::new(&file[..])?; // or a `BufReader` of a file
+/// assert_eq!(reader.format().rate(), 8_000);
+/// while let Some(chunk) = reader.next_item()? {
+///     assert_eq!(chunk.pcm.len(), 80); // 10 ms, to `LocalAudioTrack::write_pcm`
+/// }
+/// assert_eq!(reader.read_us(), 1_000_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct WavReader<R> {
     source: R,

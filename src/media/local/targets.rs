@@ -20,6 +20,20 @@ const MATTERS: f64 = 0.1;
 const URGENT: f64 = 0.2;
 
 /// What an encoder shall make.
+///
+/// ```
+/// use metered_realtime::media::Target;
+/// /// What a camera is set to.
+/// fn capture(target: Target) -> Option<(u32, u32, u32)> {
+///     Some(match target.bits_per_second {
+///         0 => return None, // nobody would see it: leave the encoder alone
+///         1..250_000 => (320, 180, target.frame_rate),
+///         250_000..900_000 => (640, 360, target.frame_rate),
+///         _ => (1_280, 720, target.frame_rate),
+///     })
+/// }
+/// assert_eq!(capture(Target { bits_per_second: 400_000, frame_rate: 25 }), Some((640, 360, 25)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
@@ -159,6 +173,53 @@ impl Shared {
 impl LocalVideoTrack {
     /// What an encoder for all remotes shall make: the slowest decides, but for those that get no picture at
     /// all now. `None` while nobody gets the track.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+    /// # bob.add_track(&camera, None, None)?;
+    /// # let source = camera.clone();
+    /// # let filming = tokio::spawn(async move {
+    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+    /// #     for n in 0.. {
+    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+    /// #         source.write(&unit).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// // `camera` is a track that is sent to everyone in the room.
+    /// let target = loop {
+    ///     if let Some(target) = camera.target() {
+    ///         break target;
+    ///     }
+    ///     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// };
+    /// println!("{} bit/s, {} pictures a second", target.bits_per_second, target.frame_rate);
+    /// assert!(camera.target_for("alice").is_some()); // the only remote
+    /// assert_eq!(camera.target_for("nobody"), None);
+    /// assert!((0.0..=1.0).contains(&camera.reported_loss()));
+    /// # filming.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn target(&self) -> Option<Target> {
         self.shared.target(None)
     }
@@ -170,6 +231,17 @@ impl LocalVideoTrack {
 
     /// Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next
     /// report of each remote on.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalVideoTrack, MediaKind, TrackBitrate, TrackPriority, VideoCodec};
+    /// let screen = LocalVideoTrack::new(VideoCodec::Vp9);
+    /// // Text must stay readable, before the camera gets anything.
+    /// screen.set_bitrate(TrackBitrate {
+    ///     priority: TrackPriority::High,
+    ///     minimum: 300_000,
+    ///     ..TrackBitrate::of(MediaKind::Video)
+    /// });
+    /// ```
     pub fn set_bitrate(&self, bitrate: TrackBitrate) {
         self.shared.set_bitrate(bitrate);
     }
@@ -182,6 +254,14 @@ impl LocalVideoTrack {
 
 impl LocalAudioTrack {
     /// What an encoder for all remotes shall make: the slowest decides. `None` while nobody gets the track.
+    ///
+    /// ```
+    /// use metered_realtime::media::LocalAudioTrack;
+    /// let microphone = LocalAudioTrack::default();
+    /// // For an Opus encoder of your own; PCM is encoded as it says by itself.
+    /// assert_eq!((microphone.target(), microphone.target_for("alice")), (None, None)); // nobody gets it yet
+    /// assert_eq!(microphone.reported_loss(), 0.0);
+    /// ```
     pub fn target(&self) -> Option<Target> {
         self.shared().target(None)
     }
@@ -193,6 +273,12 @@ impl LocalAudioTrack {
 
     /// Priority and bounds; 16 to 64 kbit/s before. They count from the next report of
     /// each remote on.
+    ///
+    /// ```
+    /// use metered_realtime::media::{LocalAudioTrack, MediaKind, TrackBitrate};
+    /// let music = LocalAudioTrack::default();
+    /// music.set_bitrate(TrackBitrate { maximum: 128_000, ..TrackBitrate::of(MediaKind::Audio) });
+    /// ```
     pub fn set_bitrate(&self, bitrate: TrackBitrate) {
         self.shared().set_bitrate(bitrate);
     }

@@ -21,6 +21,16 @@ pub use packetise::PacketiseError;
 pub(crate) use packetise::Packetiser;
 
 /// A codec of video.
+///
+/// ```
+/// use metered_realtime::media::VideoCodec;
+/// /// The first that the device's encoder has; browsers take VP8 and H.264 (RFC 7742 section 5).
+/// fn choose(encoders: &[&str]) -> Option<VideoCodec> {
+///     encoders.iter().find_map(|name| VideoCodec::from_mime_type(name))
+/// }
+/// assert_eq!(choose(&["video/hevc", "VIDEO/h264"]), Some(VideoCodec::H264));
+/// assert_eq!(VideoCodec::Vp8.mime_type(), "video/VP8");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -54,6 +64,17 @@ impl VideoCodec {
 }
 
 /// How far a picture must be turned clockwise to stand upright.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, Rotation, VideoCodec};
+/// let data = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 1, 0xb4, 0];
+/// let mut unit = AccessUnit::new(VideoCodec::Vp8, data.into(), 0);
+/// // The sensor of a phone that is held upright lies on its side.
+/// unit.rotation = Rotation::from_degrees(90).unwrap_or_default();
+/// assert_eq!(unit.rotation, Rotation::Quarter);
+/// assert_eq!(unit.rotation.degrees(), 90);
+/// assert_eq!(Rotation::from_degrees(45), None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum Rotation {
     /// It stands upright.
@@ -142,6 +163,13 @@ impl AccessUnit {
 }
 
 /// Whether a decoder can begin with this access unit, by its bitstream.
+///
+/// ```
+/// use metered_realtime::media::VideoCodec;
+/// use metered_realtime::media::video::is_key_frame;
+/// assert!(is_key_frame(VideoCodec::H264, &[0, 0, 0, 1, 0x65, 0x88, 0x84])); // a slice of an IDR picture
+/// assert!(!is_key_frame(VideoCodec::H264, &[0, 0, 0, 1, 0x41, 0x9a, 0x24]));
+/// ```
 pub fn is_key_frame(codec: VideoCodec, data: &[u8]) -> bool {
     match codec {
         VideoCodec::Vp8 => vp8::is_key_frame(data),

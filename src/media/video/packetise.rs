@@ -12,6 +12,15 @@ pub(crate) const MAX_PAYLOAD_BYTES: usize = 1_120;
 pub(crate) const MAX_ACCESS_UNIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why an access unit was not taken.
+///
+/// ```
+/// use metered_realtime::media::{AccessUnit, LocalVideoTrack, PacketiseError, VideoCodec, WriteError};
+/// let track = LocalVideoTrack::new(VideoCodec::H264);
+/// let no_annex_b = AccessUnit::new(VideoCodec::H264, vec![1, 2, 3].into(), 0);
+/// let Err(WriteError::Packetise(error)) = track.write(&no_annex_b) else { panic!() };
+/// assert_eq!(error, PacketiseError::Malformed(VideoCodec::H264));
+/// println!("{}: {}", error.code(), error.diagnosis());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketiseError {

@@ -33,6 +33,16 @@ const BACKLOG_BYTES: usize = 512 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where a channel stands (W3C `RTCDataChannelState`).
+///
+/// ```
+/// use metered_realtime::peer::ReadyState;
+/// /// Whether the field for messages can be used.
+/// fn is_enabled(state: ReadyState) -> bool {
+///     matches!(state, ReadyState::Connecting | ReadyState::Open) // `send` waits for the opening
+/// }
+/// assert!(!is_enabled(ReadyState::Closing));
+/// assert_eq!(ReadyState::Closing.as_str(), "closing"); // for logs
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadyState {
@@ -59,6 +69,22 @@ impl ReadyState {
 }
 
 /// Something that happened on a channel.
+///
+/// ```
+/// use metered_realtime::peer::{ChannelMessage, DataChannelEvent};
+/// /// A line of a chat.
+/// fn line(event: &DataChannelEvent) -> Option<String> {
+///     Some(match event {
+///         DataChannelEvent::Message(ChannelMessage::Text(text)) => text.clone(),
+///         DataChannelEvent::Message(ChannelMessage::Binary(bytes)) => format!("{} bytes", bytes.len()),
+///         DataChannelEvent::Lagged { missed } => format!("{missed} messages were missed"),
+///         DataChannelEvent::Close => "the other side left the chat".into(),
+///         _ => return None,
+///     })
+/// }
+/// let event = DataChannelEvent::Message(ChannelMessage::Text("hello".into()));
+/// assert_eq!(line(&event).as_deref(), Some("hello"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DataChannelEvent {
@@ -94,6 +120,34 @@ impl Event for DataChannelEvent {
 
 /// A subscription to a channel's events. While it is not read the remote is slowed down: drop it when it is
 /// not needed.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// use metered_realtime::peer::{DataChannelEvent, DataChannelEvents};
+/// let mut events: DataChannelEvents = channel.events();
+/// while !matches!(events.next().await, Some(DataChannelEvent::Open)) {}
+/// drop(events); // not read on: nobody is slowed down by it
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type DataChannelEvents = events::Events<DataChannelEvent>;
 
 /// What handles, reader and the remote's actor share.
@@ -253,6 +307,43 @@ impl Drop for Queued<'_> {
 
 impl DataChannel {
     /// Tells this channel from others of the same peer, also over resets.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// use metered_realtime::peer::{DataChannelOptions, ReadyState};
+    /// let options = DataChannelOptions {
+    ///     ordered: false,
+    ///     max_retransmits: Some(0),
+    ///     protocol: "positions-1".into(),
+    ///     durable: true,
+    ///     ..DataChannelOptions::default()
+    /// };
+    /// let channel = to_bob.open_data_channel("game", options).await?;
+    /// assert_eq!((channel.label(), channel.protocol()), ("game", "positions-1"));
+    /// assert!(!channel.ordered() && channel.durable());
+    /// assert_eq!(channel.max_retransmits(), Some(0));
+    /// let another = to_bob.open_data_channel("game", DataChannelOptions::default()).await?;
+    /// assert_ne!(channel.id(), another.id()); // of the same label
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn id(&self) -> &str {
         &self.shared.id
     }
@@ -289,6 +380,36 @@ impl DataChannel {
     }
 
     /// Its state, now and at each change.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// use metered_realtime::peer::ReadyState;
+    /// let mut state = channel.watch_ready_state();
+    /// state.wait_for(|state| *state == ReadyState::Open).await?;
+    /// channel.close();
+    /// state.wait_for(|state| *state == ReadyState::Closed).await?;
+    /// assert_eq!(channel.ready_state(), ReadyState::Closed);
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn watch_ready_state(&self) -> watch::Receiver<ReadyState> {
         self.shared.state.subscribe()
     }
@@ -299,6 +420,34 @@ impl DataChannel {
     }
 
     /// Bytes handed to the transport that the remote has not acknowledged.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// channel.send_bytes(vec![0; 1_000]).await?;
+    /// // For the bar of a transfer: what was sent less what may still be on the way.
+    /// let arrived = 1_000 - channel.buffered_amount().await.min(1_000);
+    /// assert!(arrived <= 1_000);
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn buffered_amount(&self) -> usize {
         let link = self.shared.link.borrow().clone();
         match link {
@@ -308,16 +457,51 @@ impl DataChannel {
     }
 
     /// Bytes of a message that the remote takes: 64 KiB unless its description says more.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// channel.send_text("hello").await?; // known once it is open
+    /// let file = vec![7_u8; 100_000];
+    /// for piece in file.chunks(channel.max_message_size()) {
+    ///     channel.send_bytes(piece.to_vec()).await?;
+    /// }
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn max_message_size(&self) -> usize {
         self.shared.remote_limit.load(Ordering::Relaxed)
     }
 
     /// Sends text. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
     pub async fn send_text(&self, text: impl Into<String>) -> Result<(), DataChannelError> {
         self.send(ChannelMessage::Text(text.into())).await
     }
 
     /// Sends bytes. See [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
     pub async fn send_bytes(&self, bytes: impl Into<Bytes>) -> Result<(), DataChannelError> {
         self.send(ChannelMessage::Binary(bytes.into())).await
     }
@@ -327,6 +511,39 @@ impl DataChannel {
     /// Waits until the channel is open, while the remote cannot be reached (a path that is lost is looked for
     /// anew), and while `max_buffered_amount` bytes wait in the transport. Sends
     /// leave in the order of their calls. Dropping the future takes the message back if it has not left.
+    ///
+    /// # Errors
+    /// [`DataChannelError::TooLarge`] and [`Overflow`](DataChannelError::Overflow) at once,
+    /// [`Closed`](DataChannelError::Closed) at once or while it waits.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// use metered_realtime::peer::ChannelMessage;
+    /// channel.send(ChannelMessage::Text("hello".into())).await?; // at once: it waits for the opening
+    /// channel.close();
+    /// let late = channel.send(ChannelMessage::Text("again".into())).await.unwrap_err();
+    /// assert_eq!(late.code(), "data_channel_closed");
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         let shared = &self.shared;
         self.check(&message)?;
@@ -382,6 +599,40 @@ impl DataChannel {
     }
 
     /// Sends now, or says why not: it is not open, or the transport has no room.
+    ///
+    /// # Errors
+    /// [`DataChannelError::NotOpen`], [`Full`](DataChannelError::Full), [`TooLarge`](DataChannelError::TooLarge),
+    /// [`Closed`](DataChannelError::Closed).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// use metered_realtime::peer::{ChannelMessage, DataChannelError};
+    /// // A position is of use now or not at all.
+    /// match channel.try_send(ChannelMessage::Text("x=3".into())).await {
+    ///     Ok(()) | Err(DataChannelError::Full | DataChannelError::NotOpen) => {}
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn try_send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         self.check(&message)?;
         match self.ready_state() {

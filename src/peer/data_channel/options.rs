@@ -6,9 +6,28 @@ use crate::peer::error::DataChannelError;
 use crate::rtc::engine::ChannelInit;
 
 /// Bytes that may wait in the transport (JavaScript SDK 1.2.0).
+///
+/// ```
+/// use metered_realtime::peer::{DEFAULT_MAX_BUFFERED_AMOUNT, DataChannelOptions};
+/// // Positions in a game: what waits is old, so little may.
+/// let game = DataChannelOptions {
+///     max_buffered_amount: DEFAULT_MAX_BUFFERED_AMOUNT / 64,
+///     ..DataChannelOptions::default()
+/// };
+/// assert_eq!(game.max_buffered_amount, 16_384);
+/// ```
 pub const DEFAULT_MAX_BUFFERED_AMOUNT: usize = 1_048_576;
+
 /// Sends that may wait for the transport (JavaScript SDK 1.2.0).
+///
+/// ```
+/// use metered_realtime::peer::{DEFAULT_MAX_QUEUED_SENDS, DataChannelOptions};
+/// // One task sends, and waits for each: more at once would be a mistake of the app.
+/// let file = DataChannelOptions { max_queued_sends: 1, ..DataChannelOptions::default() };
+/// assert!(file.max_queued_sends < DEFAULT_MAX_QUEUED_SENDS);
+/// ```
 pub const DEFAULT_MAX_QUEUED_SENDS: usize = 256;
+
 /// Bytes of a label and of a subprotocol's name (RFC 8832 section 5.1).
 const MAX_NAME_BYTES: usize = 65_535;
 /// Streams of an association that a browser can use (RFC 8831 section 6.2).

@@ -74,6 +74,32 @@ struct Details {
 const MAX_ICE_ERRORS: usize = 32;
 
 /// What came from a remote and led to nothing.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut arrivals = alice.events();
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     let event = arrivals.next().await.ok_or("gone")?;
+/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+/// # };
+/// use metered_realtime::peer::RemoteCounters;
+/// let RemoteCounters { signals_overflow, candidates, .. } = to_bob.counters();
+/// assert_eq!((signals_overflow, candidates), (0, 0)); // worth a line in a report if not
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoteCounters {
@@ -185,10 +211,10 @@ impl Shared {
 /// Another peer in the room. Handles are cheap clones; they always speak to the present connection.
 ///
 /// ```
-/// use metered_realtime::peer::RemoteState;
+/// use metered_realtime::peer::{PeerEvent, RemotePeer, RemoteState};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # use metered_realtime::peer::{MeteredPeer, PeerOptions};
 /// # let server = metered_dev_server::DevServer::builder().start().await?;
 /// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
 /// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
@@ -199,9 +225,11 @@ impl Shared {
 /// # let mut events = alice.events();
 /// # alice.join("lobby").await?;
 /// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
-/// # };
+/// let to_bob: RemotePeer = loop {
+///     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? {
+///         break remote;
+///     }
+/// };
 /// // Nothing is negotiated until there is a reason: data by way of the service needs no connection.
 /// assert_eq!((to_bob.id(), to_bob.state()), ("bob", RemoteState::Idle));
 /// to_bob.send(&serde_json::json!({ "wave": true })).await?;
@@ -252,6 +280,37 @@ impl RemotePeer {
     }
 
     /// Its token's `peerMetadata`, if there is any. Always an object.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// // A name that the backend put into the token's `peerMetadata`; none in this one.
+    /// #[derive(serde::Deserialize)]
+    /// struct Profile {
+    ///     name: String,
+    /// }
+    /// let profile = to_bob.metadata().and_then(|metadata| metadata.to::<Profile>().ok());
+    /// let name = profile.map_or_else(|| to_bob.id().to_owned(), |profile| profile.name);
+    /// assert_eq!(name, "bob");
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn metadata(&self) -> Option<&Json> {
         self.shared.metadata.as_ref()
     }
@@ -262,6 +321,36 @@ impl RemotePeer {
     }
 
     /// The state, now and at each change.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// use metered_realtime::peer::RemoteState;
+    /// let mut state = to_bob.watch_state();
+    /// state.wait_for(|state| *state == RemoteState::Connected).await?;
+    /// let reached: Vec<_> = to_bob.state_history().iter().map(|change| change.to).collect();
+    /// assert!(reached.contains(&RemoteState::Connecting));
+    /// assert_eq!(to_bob.last_error(), None);
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn watch_state(&self) -> watch::Receiver<RemoteState> {
         self.shared.state.subscribe()
     }
@@ -272,6 +361,30 @@ impl RemotePeer {
     }
 
     /// Whether we give way when both sides offer at once: our id is the lower one, by its bytes.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// assert!(alice.remote_peer("bob").ok_or("gone")?.polite()); // "alice" is before "bob"
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn polite(&self) -> bool {
         self.shared.details().polite
     }
@@ -282,21 +395,106 @@ impl RemotePeer {
     }
 
     /// The latest failures of STUN and TURN servers and of candidates, the oldest first; at most 32.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// for error in to_bob.ice_errors() {
+    ///     println!("{}: {}", error.url, error.diagnosis);
+    /// }
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn ice_errors(&self) -> Vec<Arc<IceCandidateError>> {
         self.shared.details().ice_errors.iter().cloned().collect()
     }
 
     /// What came from it and led to nothing.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// println!("{:?}", to_bob.counters()); // a line of a report
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn counters(&self) -> RemoteCounters {
         self.shared.details().counters
     }
 
     /// Events. The first subscription gets what came before it, such as a channel that the remote opened.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// use metered_realtime::peer::{RemoteEvent, RemoteState};
+    /// let mut events = to_bob.events();
+    /// loop {
+    ///     let event = events.next().await.ok_or("bob left")?;
+    ///     if let RemoteEvent::StateChange { to: RemoteState::Connected, .. } = event {
+    ///         break;
+    ///     }
+    /// }
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn events(&self) -> RemoteEvents {
         self.shared.hub.subscribe()
     }
 
     /// Sends data to this peer by way of the service. See [`MeteredPeer::send_to`](super::MeteredPeer).
+    ///
+    /// # Errors
+    /// [`PeerError::RemoteGone`], [`PeerError::Request`].
     pub async fn send<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), PeerError> {
         if self.state() == RemoteState::Closed {
             return Err(PeerError::RemoteGone);
@@ -306,6 +504,10 @@ impl RemotePeer {
 
     /// Opens a data channel; the connection is made for it if there is none. Done when the channel exists:
     /// its `Open` event says when messages pass, and `send` waits for that.
+    ///
+    /// # Errors
+    /// [`PeerError::RemoteGone`], [`PeerError::DataChannel`] for an option outside its range,
+    /// [`PeerError::InvalidArgument`] if connections are switched off, [`PeerError::Engine`].
     pub async fn open_data_channel(
         &self,
         label: &str,
@@ -320,6 +522,9 @@ impl RemotePeer {
     }
 
     /// Figures of the connection; zeros without one.
+    ///
+    /// # Errors
+    /// [`PeerError::RemoteGone`].
     pub async fn stats(&self) -> Result<ConnectionStats, PeerError> {
         self.ask(Command::Stats).await
     }

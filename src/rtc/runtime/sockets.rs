@@ -33,8 +33,29 @@ const MAX_HELD: usize = 16;
 pub(super) const STREAM_QUEUE: usize = 1_024;
 
 /// Binds sockets to a network of the platform, before anything is sent.
+///
+/// `SockRef` is of the crate `socket2` 0.6.
+///
+/// ```
+/// use metered_realtime::peer::{PeerOptions, SocketBinder};
+/// use socket2::SockRef;
+/// use std::sync::Arc;
+///
+/// /// On Android this would call `android_setsocknetwork` with the network of the call.
+/// struct Network;
+///
+/// impl SocketBinder for Network {
+///     fn bind(&self, socket: &SockRef<'_>) -> std::io::Result<()> {
+///         socket.set_tos_v4(0xb8) // or anything else that a socket can be told, here: expedited forwarding
+///     }
+/// }
+///
+/// let mut options = PeerOptions::with_api_key("pk_live_example")?;
+/// options.socket_binder = Some(Arc::new(Network));
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 pub trait SocketBinder: Send + Sync + 'static {
-    /// Called with each new socket, UDP or TCP.
+    /// Called with each new socket, UDP or TCP. A socket that it fails for is not used.
     fn bind(&self, socket: &SockRef<'_>) -> io::Result<()>;
 }
 

@@ -33,14 +33,75 @@ use crate::credential::TokenProviderError;
 use crate::wire::{CloseCode, DEFAULT_MAX_MESSAGE_SIZE};
 
 /// From the start of an attempt to its welcome; name lookup, TCP and TLS included.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::{DEFAULT_TOKEN_TIMEOUT, WELCOME_TIMEOUT};
+/// // `connect` ends by itself: here after a token's and an attempt's time at the latest.
+/// let longest = DEFAULT_TOKEN_TIMEOUT + WELCOME_TIMEOUT;
+/// tokio::time::timeout(longest, client.connect()).await??;
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long `close` waits for the server's close frame.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::CLOSE_TIMEOUT;
+/// client.connect().await?;
+/// // A platform that leaves the app three seconds to end leaves enough.
+/// assert!(CLOSE_TIMEOUT.as_secs() < 3);
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long the answer to a probe may take.
+///
+/// ```
+/// use metered_realtime::signalling::{PROBE_TIMEOUT, WELCOME_TIMEOUT};
+/// // After `network_changed`, with a key: the longest time until a dead connection is replaced, or the first
+/// // attempt at that has failed.
+/// assert_eq!((PROBE_TIMEOUT + WELCOME_TIMEOUT).as_secs(), 12);
+/// ```
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A frame that the socket does not take for so long tells that the path is dead.
+///
+/// ```
+/// use metered_realtime::signalling::{DEFAULT_INACTIVITY_TIMEOUT, WRITE_STALL_TIMEOUT};
+/// // A frame that is stuck tells sooner than silence does.
+/// assert!(WRITE_STALL_TIMEOUT < DEFAULT_INACTIVITY_TIMEOUT);
+/// ```
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Failures of the token provider in a row from which on the app is told.
+///
+/// ```
+/// use metered_realtime::credential::TokenProviderError;
+/// use metered_realtime::signalling::{Event, TOKEN_FAILURE_THRESHOLD};
+/// /// The backend gives no tokens for a while now: ask the user to sign in again.
+/// fn shall_sign_in(event: &Event) -> bool {
+///     matches!(event, Event::TokenProviderError { consecutive_failures, .. }
+///         if *consecutive_failures >= 2 * TOKEN_FAILURE_THRESHOLD)
+/// }
+/// let error = std::sync::Arc::new(TokenProviderError::new("HTTP 401"));
+/// assert!(shall_sign_in(&Event::TokenProviderError { consecutive_failures: 6, error }));
+/// ```
 pub const TOKEN_FAILURE_THRESHOLD: u32 = 3;
 
 /// What a session needs to know of the client's options.
@@ -197,6 +258,22 @@ pub(crate) enum Output {
 }
 
 /// Frames and inputs that led to nothing, by reason. All start at 0.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
+/// # options.url = server.url();
+/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// use metered_realtime::signalling::Counters;
+/// client.connect().await?;
+/// let Counters { malformed_frames, late_answers, .. } = client.counters();
+/// assert_eq!((malformed_frames, late_answers), (0, 0)); // worth a line in a report if not
+/// client.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that are not what the protocol says.

@@ -9,6 +9,17 @@ use crate::platform::tls::{PIN_MISMATCH, TlsConfigError};
 use crate::signalling::error::{ConnectError, HttpRefusal, NetworkFailure};
 
 /// An address, header, proxy or TLS option that cannot be.
+///
+/// ```
+/// use metered_realtime::signalling::{OptionsError, SignallingClient, SignallingOptions, TargetError};
+/// let mut options = SignallingOptions::with_api_key("pk_live_example")?;
+/// options.url = "https://rms.metered.ca/v1".into();
+/// let Err(OptionsError::Target(error)) = SignallingClient::new(options) else { panic!() };
+/// assert!(matches!(error, TargetError::Url { .. }));
+/// assert_eq!(error.code(), "invalid_url");
+/// println!("{error}. {}", error.diagnosis());
+/// # Ok::<(), metered_realtime::credential::CredentialError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {

@@ -109,6 +109,19 @@ impl ArrivedPacket {
 }
 
 /// How a frame should be played to bring the delay nearer to its target.
+///
+/// ```
+/// use metered_realtime::media::audio::Tempo;
+/// /// For a sink with a stretcher of its own: by what factor a frame is to be lengthened.
+/// fn stretch(tempo: Tempo) -> f32 {
+///     match tempo {
+///         Tempo::Keep => 1.0,
+///         Tempo::Hurry => 0.8,
+///         Tempo::Wait => 1.25,
+///     }
+/// }
+/// assert!(stretch(Tempo::Hurry) < stretch(Tempo::Wait));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tempo {
     /// As it is.
@@ -120,6 +133,28 @@ pub enum Tempo {
 }
 
 /// What to play next.
+///
+/// ```
+/// use metered_realtime::media::audio::{AudioError, Frame, OpusDecoder};
+/// /// What a decoder does with each; `AudioPlayout` does that and stretches too.
+/// fn play(decoder: &mut OpusDecoder, frame: &Frame, pcm: &mut Vec<f32>) -> Result<(), AudioError> {
+///     match frame {
+///         Frame::Packet { payload, .. } => decoder.decode(payload, pcm),
+///         Frame::Fec { payload, samples } => decoder.decode_fec(payload, *samples, pcm),
+///         Frame::Conceal { samples } | Frame::Comfort { samples } => decoder.conceal(*samples, pcm),
+///         Frame::Silence { samples } => {
+///             pcm.resize(pcm.len() + *samples as usize, 0.0);
+///             Ok(())
+///         }
+///     }
+/// }
+/// # use metered_realtime::media::audio::PcmFormat;
+/// let (mut decoder, mut pcm) = (OpusDecoder::new(PcmFormat::OPUS_MONO)?, Vec::new());
+/// let frame = Frame::Silence { samples: 480 };
+/// play(&mut decoder, &frame, &mut pcm)?;
+/// assert_eq!(pcm.len(), frame.samples() as usize);
+/// # Ok::<(), AudioError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// A packet.
@@ -171,6 +206,20 @@ impl Frame {
 }
 
 /// Counted since the start; samples are at 48 kHz.
+///
+/// ```
+/// use metered_realtime::media::audio::{ArrivedPacket, JitterBuffer, JitterOptions, JitterStats};
+/// use std::time::Duration;
+/// let mut buffer = JitterBuffer::new(JitterOptions::default());
+/// assert!(buffer.is_empty());
+/// let packet = ArrivedPacket::opus(1, 960, vec![0x78, 1, 2, 3].into())?;
+/// buffer.handle(Duration::ZERO, packet.clone());
+/// buffer.handle(Duration::from_millis(5), packet); // the network said it twice
+/// assert_eq!(buffer.len(), 1);
+/// let JitterStats { received, duplicates, .. } = buffer.stats();
+/// assert_eq!((received, duplicates), (2, 1));
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JitterStats {
     /// Packets that arrived, whatever became of them.

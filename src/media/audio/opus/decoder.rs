@@ -49,6 +49,13 @@ impl OpusDecoder {
     }
 
     /// What PCM it gives.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusDecoder, PcmFormat};
+    /// let decoder = OpusDecoder::new(PcmFormat::OPUS_STEREO)?;
+    /// assert_eq!(decoder.format().channels(), 2); // whatever the packets have
+    /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+    /// ```
     pub const fn format(&self) -> PcmFormat {
         self.format
     }
@@ -67,6 +74,21 @@ impl OpusDecoder {
     ///
     /// # Errors
     /// [`AudioError::Packet`]: conceal the time instead.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusDecoder, OpusEncoder, OpusOptions, PcmFormat};
+    /// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+    /// encoder.set_expected_loss(10)?;
+    /// let packets = encoder.push(&[0.1; 2_880])?;
+    /// let mut decoder = OpusDecoder::new(PcmFormat::OPUS_MONO)?;
+    /// let mut pcm = Vec::new();
+    /// decoder.decode(&packets[0], &mut pcm)?;
+    /// // The second one was lost: the third may hold a copy of it.
+    /// decoder.decode_fec(&packets[2], 960, &mut pcm)?;
+    /// decoder.decode(&packets[2], &mut pcm)?;
+    /// assert_eq!(pcm.len(), 2_880);
+    /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+    /// ```
     pub fn decode_fec(
         &mut self,
         packet: &[u8],

@@ -10,8 +10,23 @@ use super::super::resample::Resampler;
 use super::{MAX_PACKET_BYTES, channels, rate_for};
 
 /// The lowest bitrate that is taken.
+///
+/// ```
+/// use metered_realtime::media::audio::{MAX_BITRATE_BPS, MIN_BITRATE_BPS, OpusEncoder, OpusOptions, PcmFormat};
+/// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+/// let path_has = 3_500; // whatever an estimate says, the encoder takes what lies between
+/// encoder.set_bitrate(path_has.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS))?;
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
 pub const MIN_BITRATE_BPS: u32 = 6_000;
+
 /// The highest bitrate that is taken.
+///
+/// ```
+/// use metered_realtime::media::audio::{MAX_BITRATE_BPS, OpusOptions};
+/// let best = OpusOptions { bitrate_bps: MAX_BITRATE_BPS, ..OpusOptions::default() };
+/// assert_eq!(best.bitrate_bps / 8 / 50, 320); // bytes of each packet of 20 ms
+/// ```
 pub const MAX_BITRATE_BPS: u32 = 128_000;
 
 /// Packets per second.
@@ -20,6 +35,13 @@ const PACKETS_PER_SECOND: u32 = 50;
 const COMPLEXITY: u8 = 5;
 
 /// What the sound is, for the encoder's choice of tools.
+///
+/// ```
+/// use metered_realtime::media::audio::{OpusApplication, OpusOptions};
+/// assert_eq!(OpusOptions::default().application, OpusApplication::Voice);
+/// let stage = OpusOptions { application: OpusApplication::Music, dtx: false, ..OpusOptions::default() };
+/// # let _ = stage;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OpusApplication {
     /// Speech: intelligible at any bitrate.
@@ -113,6 +135,13 @@ impl OpusEncoder {
     }
 
     /// What PCM it takes.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+    /// let headset = PcmFormat::new(16_000, 1)?;
+    /// assert_eq!(OpusEncoder::new(headset, OpusOptions::default())?.format(), headset);
+    /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+    /// ```
     pub const fn format(&self) -> PcmFormat {
         self.format
     }
@@ -121,6 +150,14 @@ impl OpusEncoder {
     ///
     /// # Errors
     /// [`AudioError::Bitrate`] outside [`MIN_BITRATE_BPS`] to [`MAX_BITRATE_BPS`].
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+    /// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+    /// encoder.set_bitrate(16_000)?;
+    /// assert_eq!(encoder.set_bitrate(1_000).unwrap_err().code(), "audio_bitrate"); // 16,000 go on
+    /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+    /// ```
     pub fn set_bitrate(&mut self, bps: u32) -> Result<(), AudioError> {
         let bitrate = checked(bps)?;
         self.codec
@@ -144,11 +181,29 @@ impl OpusEncoder {
     ///
     /// # Errors
     /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+    /// let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+    /// encoder.set_dtx(false)?; // a tone, or music: its quiet parts are no silence
+    /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+    /// ```
     pub fn set_dtx(&mut self, dtx: bool) -> Result<(), AudioError> {
         self.codec.set_dtx(dtx).map_err(|_| AudioError::Codec { what: "setting DTX" })
     }
 
     /// How much later the sound comes out of a decoder, in samples at 48 kHz: the pre-skip of a file.
+    ///
+    /// ```
+    /// use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
+    /// use metered_realtime::media::files::{OggOpusHead, OggOpusWriter};
+    /// let encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, OpusOptions::default())?;
+    /// let pre_skip = u16::try_from(encoder.lookahead())?;
+    /// let head = OggOpusHead { channels: 1, pre_skip, input_rate: 48_000 };
+    /// let recording = OggOpusWriter::new(Vec::new(), head)?;
+    /// # let _ = recording;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lookahead(&self) -> u32 {
         self.codec.lookahead()
     }

@@ -9,8 +9,24 @@ pub use encoder::{MAX_BITRATE_BPS, MIN_BITRATE_BPS, OpusApplication, OpusEncoder
 pub use packet::OpusPacketInfo;
 
 /// Ticks per second of Opus' RTP timestamps, whatever the rate of the sound (RFC 7587 section 4.1).
+///
+/// ```
+/// use metered_realtime::media::audio::{OPUS_CLOCK_HZ, OpusPacketInfo};
+/// let info = OpusPacketInfo::of(&[0x78, 0, 0, 0])?;
+/// assert_eq!(info.samples * 1_000 / OPUS_CLOCK_HZ, 20); // milliseconds
+/// # Ok::<(), metered_realtime::media::audio::AudioError>(())
+/// ```
 pub const OPUS_CLOCK_HZ: u32 = 48_000;
+
 /// Bytes of a packet that are enough for 20 ms of anything (RFC 6716 section 3.2.1), and fit one datagram.
+///
+/// ```
+/// use metered_realtime::media::LocalAudioTrack;
+/// use metered_realtime::media::audio::MAX_PACKET_BYTES;
+/// let track = LocalAudioTrack::default();
+/// let too_long = vec![0x78; MAX_PACKET_BYTES + 1];
+/// assert!(track.write(too_long.into(), 0, true).is_err());
+/// ```
 pub const MAX_PACKET_BYTES: usize = 1_275;
 
 /// The rates that Opus works at, ascending.
