@@ -2,6 +2,8 @@
 //!
 //! A description is text of a stranger: what is not there is `None`, nothing fails.
 
+use std::collections::BTreeSet;
+
 use super::engine::MediaKind;
 
 /// Bytes of a description that is looked at. A call with a dozen tracks has about 20 KiB.
@@ -9,6 +11,8 @@ pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
 /// m-lines of a description that is accepted.
 pub(crate) const MAX_MEDIA_SECTIONS: usize = 256;
 
+/// Codecs of a description that are looked at: a browser names a dozen of each kind.
+const MAX_CODECS: usize = 64;
 /// Streams of one track that are looked at.
 const MAX_STREAMS: usize = 16;
 
@@ -138,6 +142,36 @@ fn read_section_line(section: &mut MediaSection, first: &str, line: &str) {
     }
 }
 
+/// The codecs that whoever made this description takes where it may receive, now or later, such as
+/// `video/vp8`; H.264 if it takes pictures in several packets (RFC 6184 section 6.2).
+pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
+    let mut taken = BTreeSet::new();
+    for section in sdp.split("\nm=").skip(1).take(MAX_MEDIA_SECTIONS) {
+        let mut words = section.split(' ');
+        let kind = words.next().unwrap_or_default();
+        let lines = || section.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
+        if words.next() == Some("0") || lines().any(|line| line == "sendonly") {
+            continue;
+        }
+        for (payload_type, codec) in
+            lines().filter_map(|line| line.strip_prefix("rtpmap:")?.split_once(' '))
+        {
+            let name = codec.split('/').next().unwrap_or_default();
+            let fragments = || {
+                let parameters = |line: &'_ str| {
+                    let (of, parameters) = line.strip_prefix("fmtp:")?.split_once(' ')?;
+                    (of == payload_type).then(|| parameters.contains("packetization-mode=1"))
+                };
+                lines().find_map(parameters).unwrap_or_default()
+            };
+            if taken.len() < MAX_CODECS && (!name.eq_ignore_ascii_case("H264") || fragments()) {
+                taken.insert(format!("{kind}/{name}").to_ascii_lowercase());
+            }
+        }
+    }
+    taken
+}
+
 /// Whether whoever made this description opens the DTLS handshake; `None` if it leaves that to the other
 /// side (RFC 8842 section 5.2).
 pub(crate) fn opens_dtls(sdp: &str) -> Option<bool> {
@@ -213,6 +247,21 @@ mod tests {
         assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
         assert_eq!((sections[2].streams.len(), sections[2].track.as_deref()), (0, Some("w")));
         assert_eq!(media_sections(&"m=video 9 x 96\n".repeat(1_000)).len(), MAX_MEDIA_SECTIONS);
+    }
+
+    #[test]
+    fn what_it_takes_is_read_where_it_may_receive() {
+        let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
+            m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\n\
+            a=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=0\r\n\
+            m=video 9 UDP/TLS/RTP/SAVPF 98\r\na=sendonly\r\na=rtpmap:98 AV1/90000\r\n\
+            m=video 0 UDP/TLS/RTP/SAVPF 99\r\na=rtpmap:99 VP9/90000\r\n";
+        let taken = |sdp: &str| codecs_taken(sdp).into_iter().collect::<Vec<_>>();
+        assert_eq!(taken(sdp), ["audio/opus", "video/vp8"]);
+        let both = sdp.replace("mode=0", "mode=1;profile-level-id=42e01f");
+        assert_eq!(taken(&both), ["audio/opus", "video/h264", "video/vp8"]);
+        let bomb = (0..1_000).map(|n| format!("a=rtpmap:1 x{n}/1\n")).collect::<String>();
+        assert_eq!(taken(&format!("v=0\nm=video 9 x 1\n{bomb}")).len(), MAX_CODECS);
     }
 
     #[test]
