@@ -2,7 +2,7 @@
 //!
 //! A description is text of a stranger: what is not there is `None`, nothing fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::MediaKind;
 
@@ -142,6 +142,72 @@ fn read_section_line(section: &mut MediaSection, first: &str, line: &str) {
     }
 }
 
+/// Who may send on each m-line for sound and pictures, by its tag, as an offer says: its maker, and who answers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directions(BTreeMap<String, (bool, bool)>);
+
+impl Directions {
+    pub(crate) fn of(offer: &str) -> Self {
+        let sections = offer.split("\nm=").skip(1).take(MAX_MEDIA_SECTIONS);
+        let found = sections.filter_map(|section| Some((tag(section)?.to_owned(), sends(section))));
+        Self(found.collect())
+    }
+
+    /// An answer without what the offer does not allow (RFC 3264 section 6.1), and without a promise to send
+    /// where there is no track. The crate (0.21.1) answers `sendonly` by `sendrecv` when it has a track for
+    /// that m-line, and Firefox refuses such an answer.
+    pub(crate) fn allowed(&self, answer: &str) -> String {
+        let allowed = |section: &str| {
+            let (we, they) = sends(section);
+            let offered = tag(section).and_then(|tag| self.0.get(tag));
+            let Some((they_may, we_may)) = offered else { return section.to_owned() };
+            let has_track = section.lines().any(|line| line.starts_with("a=msid:"));
+            let now = (we && *we_may && has_track, they && *they_may);
+            if now == (we, they) {
+                return section.to_owned();
+            }
+            let line = |line: &'_ str| match line.trim_end() {
+                "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive" => {
+                    let direction = match now {
+                        (true, true) => "sendrecv",
+                        (true, false) => "sendonly",
+                        (false, true) => "recvonly",
+                        (false, false) => "inactive",
+                    };
+                    format!("a={direction}\r\n")
+                }
+                _ => line.to_owned(),
+            };
+            section.split_inclusive('\n').map(line).collect()
+        };
+        let mut sections = answer.split("\nm=");
+        let session = sections.next().unwrap_or_default().to_owned();
+        let media = sections.map(|section| {
+            let media = section.starts_with("audio ") || section.starts_with("video ");
+            // The end of its last line is the separator's.
+            let whole = format!("{section}\n");
+            let fitted = if media { allowed(&whole) } else { whole };
+            fitted.strip_suffix('\n').unwrap_or(&fitted).to_owned()
+        });
+        std::iter::once(session).chain(media).collect::<Vec<_>>().join("\nm=")
+    }
+}
+
+fn tag(section: &str) -> Option<&str> {
+    section.lines().find_map(|line| line.trim_end().strip_prefix("a=mid:"))
+}
+
+/// Whether who made this m-line sends, and takes.
+fn sends(section: &str) -> (bool, bool) {
+    let direction = section.lines().find_map(|line| match line.trim_end() {
+        "a=sendonly" => Some((true, false)),
+        "a=recvonly" => Some((false, true)),
+        "a=inactive" => Some((false, false)),
+        _ => None,
+    });
+    direction.unwrap_or((true, true))
+}
+
 /// The codecs that whoever made this description takes where it may receive, now or later, such as
 /// `video/vp8`; H.264 if it takes pictures in several packets (RFC 6184 section 6.2).
 pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
@@ -153,18 +219,14 @@ pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
         if words.next() == Some("0") || lines().any(|line| line == "sendonly") {
             continue;
         }
-        for (payload_type, codec) in
-            lines().filter_map(|line| line.strip_prefix("rtpmap:")?.split_once(' '))
-        {
+        let parameters = lines().filter_map(|line| line.strip_prefix("fmtp:")?.split_once(' '));
+        let parameters = parameters.filter(|(_, set)| set.contains("packetization-mode=1"));
+        let fragments: BTreeSet<_> = parameters.map(|(payload_type, _)| payload_type).collect();
+        let codecs = lines().filter_map(|line| line.strip_prefix("rtpmap:")?.split_once(' '));
+        for (payload_type, codec) in codecs {
             let name = codec.split('/').next().unwrap_or_default();
-            let fragments = || {
-                let parameters = |line: &'_ str| {
-                    let (of, parameters) = line.strip_prefix("fmtp:")?.split_once(' ')?;
-                    (of == payload_type).then(|| parameters.contains("packetization-mode=1"))
-                };
-                lines().find_map(parameters).unwrap_or_default()
-            };
-            if taken.len() < MAX_CODECS && (!name.eq_ignore_ascii_case("H264") || fragments()) {
+            let fits = !name.eq_ignore_ascii_case("H264") || fragments.contains(payload_type);
+            if fits && taken.len() < MAX_CODECS {
                 taken.insert(format!("{kind}/{name}").to_ascii_lowercase());
             }
         }
@@ -247,6 +309,49 @@ mod tests {
         assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
         assert_eq!((sections[2].streams.len(), sections[2].track.as_deref()), (0, Some("w")));
         assert_eq!(media_sections(&"m=video 9 x 96\n".repeat(1_000)).len(), MAX_MEDIA_SECTIONS);
+    }
+
+    #[test]
+    fn an_answer_keeps_to_what_the_offer_allows() {
+        let line = |tag: &str, direction: &str, more: &str| {
+            format!("m=video 9 x 96\r\na=mid:{tag}\r\na={direction}\r\n{more}")
+        };
+        let all = ["sendrecv", "sendonly", "recvonly", "inactive"];
+        let offer: String = all
+            .iter()
+            .map(|says| line(says, says, ""))
+            .fold("v=0\r\n".into(), |all, one| all + &one);
+        let data = "m=application 9 x y\r\na=mid:data\r\n";
+        let directions = Directions::of(&format!("{offer}{data}"));
+        for (ours, with, without) in [
+            (
+                "sendrecv",
+                ["sendrecv", "recvonly", "sendonly", "inactive"],
+                ["recvonly", "recvonly", "inactive", "inactive"],
+            ),
+            (
+                "sendonly",
+                ["sendonly", "inactive", "sendonly", "inactive"],
+                ["inactive", "inactive", "inactive", "inactive"],
+            ),
+            (
+                "recvonly",
+                ["recvonly", "recvonly", "inactive", "inactive"],
+                ["recvonly", "recvonly", "inactive", "inactive"],
+            ),
+        ] {
+            for (track, wanted) in [("a=msid:s t\r\n", with), ("", without)] {
+                let answer = |says: [&str; 4]| {
+                    let lines = all.iter().zip(says).map(|(tag, says)| line(tag, says, track));
+                    lines.fold("v=0\r\na=x\r\n".to_owned(), |all, one| all + &one) + data
+                };
+                assert_eq!(directions.allowed(&answer([ours; 4])), answer(wanted));
+            }
+        }
+        // What was not offered is not our business.
+        let other = format!("v=0\r\n{}", line("other", "sendrecv", ""));
+        assert_eq!(directions.allowed(&other), other);
+        assert_eq!(Directions::default().allowed(""), "");
     }
 
     #[test]

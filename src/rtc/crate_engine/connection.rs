@@ -29,7 +29,7 @@ use crate::rtc::engine::{
     TransportFeedback,
 };
 use crate::rtc::runtime::ConnectionRuntime;
-use crate::rtc::sdp;
+use crate::rtc::sdp::{self, Directions};
 use crate::rtc::stats::ConnectionStats;
 use crate::wire::{DescriptionKind, IceCandidate, IceServer, SessionDescription};
 
@@ -51,6 +51,8 @@ pub(super) struct CrateConnection {
     offers_data: OnceCell<()>,
     /// The codecs that the remote's last description takes.
     remote_takes: Mutex<BTreeSet<String>>,
+    /// Of the remote's last offer.
+    offered: Mutex<Directions>,
     /// Whether the remote has described an m-line for sound, and for pictures.
     described: [AtomicBool; 2],
 }
@@ -81,6 +83,7 @@ impl CrateConnection {
             opens_dtls,
             offers_data,
             remote_takes: Mutex::default(),
+            offered: Mutex::default(),
             described: Default::default(),
         }
     }
@@ -125,7 +128,9 @@ impl CrateConnection {
                     Some(true) => ("a=setup:passive", "a=setup:active"),
                     _ => ("a=setup:active", "a=setup:passive"),
                 };
-                (DescriptionKind::Answer, description.sdp.replace(says, is))
+                let sdp = description.sdp.replace(says, is);
+                let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+                (DescriptionKind::Answer, offered.allowed(&sdp))
             }
             _ => return None,
         };
@@ -190,6 +195,8 @@ impl Connection for CrateConnection {
         let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(!self.answers_actively);
         let sections = sdp::media_sections(&description.sdp);
         let takes = sdp::codecs_taken(&description.sdp);
+        let offered =
+            (description.kind == DescriptionKind::Offer).then(|| Directions::of(&description.sdp));
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
@@ -197,6 +204,9 @@ impl Connection for CrateConnection {
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
         self.opens_dtls.get_or_init(|| !remote_opens);
         *self.remote_takes.lock().unwrap_or_else(PoisonError::into_inner) = takes;
+        if let Some(offered) = offered {
+            *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+        }
         for section in &sections {
             self.described[usize::from(section.kind == MediaKind::Video)]
                 .store(true, Ordering::Relaxed);

@@ -376,7 +376,8 @@ impl AsyncUdpSocket for ConnectionSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        if self.common.servers.behind(transmit.destination).is_some() {
+        let server = self.common.servers.behind(transmit.destination);
+        if server.is_some_and(|server| server.transport == Transport::Udp) {
             std::task::ready!(self.to_relays.poll(cx));
         }
         let first = first_of(transmit.contents, transmit.segment_size);
