@@ -49,6 +49,26 @@ async fn drop_and_go_on(server: &DevServerHandle, target: Target, members: &[&st
     pair.close().await;
 }
 
+/// No other path can be agreed on, and the one that there is has outlived the change.
+#[tokio::test]
+async fn a_change_of_the_network_while_the_service_is_silent_holds_nothing_back() {
+    let server = server().await;
+    let mut pair = Pair::connected(&server, DataChannelOptions::default()).await;
+    let before = ports(&pair).await;
+    server.refuse_upgrades(u32::MAX, 503, None, None);
+    assert_eq!(server.mute(false, Target::all()), 2);
+    pair.a.peer.network_changed();
+    pair.talk("at once").await;
+    pair.b.peer.network_changed();
+    pair.a.until_state(PeerState::Reconnecting).await;
+    for n in 0..100 {
+        pair.talk(&format!("without it {n}")).await;
+    }
+    assert_eq!(ports(&pair).await, before);
+    pair.close().await;
+    server.shutdown().await;
+}
+
 /// The service is there and says nothing any more: the socket's end is still to come.
 #[tokio::test]
 async fn who_asks_for_a_reconnect_while_the_service_is_silent_keeps_its_path() {

@@ -301,7 +301,13 @@ impl Shared {
         self.hub.publish(event);
     }
 
-    pub(super) fn id(&self) -> &str {
+    /// Tells the source that a remote does not take the codec.
+    pub(crate) fn refused(&self, peer_id: &str) {
+        let (peer_id, codec) = (peer_id.to_owned(), self.mime_type);
+        self.tell(&LocalTrackEvent::CodecNotSupported { peer_id, codec });
+    }
+
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 

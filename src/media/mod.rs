@@ -52,7 +52,7 @@ pub use local::{
     LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, Target, WriteError,
 };
 pub use local_audio::LocalAudioTrack;
-pub(crate) use outbound::Outbound;
+pub(crate) use outbound::{Outbound, Refusal};
 pub use remote_audio::{
     AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
 };

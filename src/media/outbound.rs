@@ -2,16 +2,18 @@
 //!
 //! The track behind a sender may be swapped; the sender's packets go on in one row, with their time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::bandwidth::{Bandwidth, Membership};
-use super::local::{Attachment, LocalTrackEvent, Parcel, Shared};
+use super::local::{Attachment, LocalTrackEvent, Parcel, Shared, lock};
 use super::video::Rotation;
-use crate::rtc::engine::{MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender};
+use crate::rtc::engine::{
+    Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender,
+};
 
 /// Bytes of a packet's headers, and of what encrypts it: about.
 const OVERHEAD: usize = 40;
@@ -31,6 +33,47 @@ struct Orders {
 pub(crate) struct Outbound {
     orders: watch::Sender<Orders>,
     figures: Arc<Figures>,
+    refusal: Arc<Refusal>,
+}
+
+/// What became of a track at a remote that does not take its codec.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    state: Mutex<RefusalState>,
+    /// Of the owner, who ends the sender then: a track without packets is a black picture.
+    wake: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct RefusalState {
+    /// Whether the last negotiation says so.
+    refused: bool,
+    /// The track that was told last, if nothing was agreed on since.
+    told: Option<String>,
+}
+
+impl Refusal {
+    /// `told` is the track that was told already, by the sender before.
+    pub(crate) fn new(wake: &Arc<Notify>, told: Option<String>) -> Arc<Self> {
+        let state = Mutex::new(RefusalState { refused: false, told });
+        Arc::new(Self { state, wake: Arc::clone(wake) })
+    }
+
+    /// Tells the source, unless it was told.
+    fn refused(&self, source: &Shared, peer_id: &str) {
+        let mut state = lock(&self.state);
+        state.refused = true;
+        let told = state.told.replace(source.id().to_owned());
+        drop(state);
+        if told.as_deref() != Some(source.id()) {
+            source.refused(peer_id);
+        }
+        self.wake.notify_one();
+    }
+
+    fn agreed(&self) {
+        *lock(&self.state) = RefusalState::default();
+    }
 }
 
 /// What a sender sent.
@@ -43,12 +86,24 @@ struct Figures {
 }
 
 impl Outbound {
-    /// The handle and the task of a sender on the connection that the bandwidth is of.
+    #[cfg(test)]
     pub(crate) fn new(
         sender: Arc<dyn TrackSender>,
         source: Arc<Shared>,
         bandwidth: Arc<Bandwidth>,
         connected: bool,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let refusal = Refusal::new(&Arc::default(), None);
+        Self::after(sender, source, bandwidth, connected, refusal)
+    }
+
+    /// The handle and the task of a sender on the connection that the bandwidth is of.
+    pub(crate) fn after(
+        sender: Arc<dyn TrackSender>,
+        source: Arc<Shared>,
+        bandwidth: Arc<Bandwidth>,
+        connected: bool,
+        refusal: Arc<Refusal>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let kind = source.kind();
         let orders = Orders { source: Some(source), negotiations: 0, connected };
@@ -66,10 +121,10 @@ impl Outbound {
             format: None,
             clock: Clock::new(kind),
             retry: None,
-            refused: false,
+            refusal: Arc::clone(&refusal),
             rotation: Rotation::None,
         };
-        (Self { orders, figures }, task.run())
+        (Self { orders, figures, refusal }, task.run())
     }
 
     /// Another source behind the same sender; `None` for silence.
@@ -82,6 +137,16 @@ impl Outbound {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let share = Some(read(&self.figures.share)).filter(|share| *share > 0);
         (read(&self.figures.frames), read(&self.figures.key_frames), share)
+    }
+
+    /// Whether the remote takes nothing of it, as the last negotiation says.
+    pub(crate) fn is_refused(&self) -> bool {
+        lock(&self.refusal.state).refused
+    }
+
+    /// The track whose source knows that the remote does not take it.
+    pub(crate) fn told(&self) -> Option<String> {
+        lock(&self.refusal.state).told.clone()
     }
 
     pub(crate) fn negotiated(&self) {
@@ -164,8 +229,7 @@ struct Task {
     clock: Clock,
     /// When the source is asked again for a key frame.
     retry: Option<Instant>,
-    /// Whether the source was told that the remote takes none of it.
-    refused: bool,
+    refusal: Arc<Refusal>,
     rotation: Rotation,
 }
 
@@ -246,7 +310,6 @@ impl Task {
         if !same {
             self.source = orders.source;
             self.detach();
-            self.refused = false;
             self.clock.rebase(Instant::now());
         }
         let Some(source) = self.source.clone() else { return };
@@ -254,16 +317,19 @@ impl Task {
             return self.detach();
         }
         let fits = source.mime_type() == self.sender.mime_type();
-        self.format = if fits { self.sender.format().await } else { None };
+        let agreement = if fits { self.sender.agreement().await } else { Agreement::Refused };
         let peer_id = self.bandwidth.peer_id().to_owned();
-        if self.format.is_none() {
+        let Agreement::Taken(format) = agreement else {
+            self.format = None;
             self.detach();
-            if !std::mem::replace(&mut self.refused, true) {
-                let codec = source.mime_type();
-                source.tell(&LocalTrackEvent::CodecNotSupported { peer_id, codec });
+            if agreement == Agreement::Refused {
+                self.refusal.refused(&source, &peer_id);
             }
-        } else if self.attachment.is_none() {
-            self.refused = false;
+            return;
+        };
+        self.format = Some(format);
+        self.refusal.agreed();
+        if self.attachment.is_none() {
             self.held_back = false;
             let membership = self.bandwidth.join(self.sender.stream(), &source);
             self.attachment = Some((source.attach(), membership));
@@ -356,7 +422,6 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
@@ -390,9 +455,11 @@ mod tests {
             "video/VP8"
         }
 
-        async fn format(&self) -> Option<SenderFormat> {
-            let refuses = self.2.load(Ordering::Relaxed);
-            (!refuses).then_some(SenderFormat { payload_type: 96, orientation: None })
+        async fn agreement(&self) -> Agreement {
+            match self.2.load(Ordering::Relaxed) {
+                true => Agreement::Refused,
+                false => Agreement::Taken(SenderFormat { payload_type: 96, orientation: None }),
+            }
         }
 
         async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
@@ -439,16 +506,37 @@ mod tests {
         let peer_id = bandwidth.peer_id().to_owned();
         assert_eq!(told, [LocalTrackEvent::CodecNotSupported { peer_id, codec: "video/VP8" }]);
         assert_eq!(wire.pictures(), 0);
+        assert!(outbound.is_refused() && outbound.told().as_deref() == Some(track.id()));
         // Another negotiation agrees on it.
         wire.2.store(false, Ordering::Relaxed);
         outbound.negotiated();
         pass().await;
         let agreed = LocalTrackEvent::CodecAgreed { peer_id: bandwidth.peer_id().to_owned() };
         assert_eq!(events.try_next(), Some(agreed));
+        assert!(!outbound.is_refused() && outbound.told().is_none());
         track.write(&picture(9, true, 1_000)).unwrap();
         pass().await;
         assert_eq!(wire.pictures(), 1);
         task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sender_after_a_refused_one_tells_only_another_track() {
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        let mut events = track.events();
+        let source = Arc::clone(LocalTrack::from(&track).shared());
+        for (told, hears) in [(Some(track.id()), false), (Some("before"), true), (None, true)] {
+            let (wire, bandwidth) = (Arc::<Wire>::default(), Bandwidth::alone());
+            wire.2.store(true, Ordering::Relaxed);
+            let refusal = Refusal::new(&Arc::default(), told.map(str::to_owned));
+            let (outbound, task) =
+                Outbound::after(wire, Arc::clone(&source), bandwidth, true, refusal);
+            let task = tokio::spawn(task);
+            outbound.negotiated();
+            pass().await;
+            assert_eq!((outbound.is_refused(), events.try_next().is_some()), (true, hears));
+            task.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]

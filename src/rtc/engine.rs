@@ -45,7 +45,8 @@ pub(crate) trait Engine: Send + Sync + fmt::Debug + 'static {
         config: &ConnectionConfig,
         events: mpsc::UnboundedSender<ConnectionEvent>,
     ) -> Result<Arc<dyn Connection>, RtcError>;
-    /// The device is on another network: no connection counts as having a path until it has found one anew.
+    /// The device is on another network: the path of each connection is in doubt until its remote is heard, or
+    /// another path is found.
     fn network_changed(&self);
 }
 
@@ -58,6 +59,9 @@ pub(crate) struct ConnectionConfig {
     /// if the first offer has data channels, see the engine.
     pub(crate) answers_actively: bool,
 }
+
+/// The reason of a sender that cannot be added for its codec.
+pub(crate) const NO_SUCH_CODEC: &str = "NoSuchCodec";
 
 /// A connection to one remote. Every method fails with `closed` after [`close`](Self::close).
 #[async_trait]
@@ -79,11 +83,14 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     async fn set_ice_servers(&self, servers: &[IceServer]) -> Result<(), RtcError>;
     /// A new data channel. The first one of a connection makes a negotiation necessary.
     async fn open_channel(&self, init: &ChannelInit) -> Result<Arc<dyn Channel>, RtcError>;
-    /// A track to send. The remote is told of it by the next offer or answer.
+    /// A track to send. The remote is told of it by the next offer or answer. Fails with [`NO_SUCH_CODEC`] if
+    /// what was agreed on so far leaves no room for the codec.
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError>;
     /// Nothing is sent any more; the remote is told by the next offer or answer. A sender of another
     /// connection is none of ours, and that is no failure.
     async fn remove_sender(&self, sender: &dyn TrackSender) -> Result<(), RtcError>;
+    /// Whether the remote's last description lists the codec where it may receive.
+    fn remote_takes(&self, mime_type: &str) -> bool;
     /// Something is about to happen on the connection: its timers run briskly for a while.
     fn hurry(&self);
     /// Nothing is about to happen: its timers run economically.
@@ -244,6 +251,17 @@ pub(crate) enum TransportFeedback {
     },
 }
 
+/// What both sides agreed on for a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agreement {
+    /// Nothing yet, or the remote takes nothing for now.
+    Open,
+    /// The remote takes no such codec.
+    Refused,
+    /// It takes packets of this form.
+    Taken(SenderFormat),
+}
+
 /// A track that we send to one remote.
 #[async_trait]
 pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
@@ -253,8 +271,8 @@ pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     fn stream(&self) -> u32;
     /// The one codec that it sends.
     fn mime_type(&self) -> &'static str;
-    /// `None` while nothing is agreed, or if the remote takes no such codec, or not now.
-    async fn format(&self) -> Option<SenderFormat>;
+    /// What the last negotiation says of it.
+    async fn agreement(&self) -> Agreement;
     /// Hands a packet to the transport.
     async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError>;
     /// The next word of the remote; `None` after the last.
@@ -362,9 +380,9 @@ pub(crate) trait Channel: Send + Sync + fmt::Debug + 'static {
     /// Hands a message to the transport, which may buffer without bound: callers look at
     /// [`buffered_amount`](Self::buffered_amount) first.
     async fn send(&self, message: &ChannelMessage) -> Result<(), RtcError>;
-    /// Done when there is a path, or none will be. What is sent without one is lost, and SCTP repeats it
-    /// after a second at best, later each time (RFC 9260 section 6.3.1).
-    async fn path(&self);
+    /// Done when there is a path for a message of so many bytes, or none will be. What is sent without one is
+    /// lost, and SCTP repeats it after a second at best, later each time (RFC 9260 section 6.3.1).
+    async fn path(&self, bytes: usize);
     /// Bytes that the remote has not acknowledged yet.
     async fn buffered_amount(&self) -> Result<usize, RtcError>;
     /// [`ChannelEvent::BufferedAmountLow`] comes when so many bytes or fewer are left.

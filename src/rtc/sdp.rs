@@ -2,6 +2,8 @@
 //!
 //! A description is text of a stranger: what is not there is `None`, nothing fails.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::engine::MediaKind;
 
 /// Bytes of a description that is looked at. A call with a dozen tracks has about 20 KiB.
@@ -9,6 +11,8 @@ pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
 /// m-lines of a description that is accepted.
 pub(crate) const MAX_MEDIA_SECTIONS: usize = 256;
 
+/// Codecs of a description that are looked at: a browser names a dozen of each kind.
+const MAX_CODECS: usize = 64;
 /// Streams of one track that are looked at.
 const MAX_STREAMS: usize = 16;
 
@@ -138,6 +142,98 @@ fn read_section_line(section: &mut MediaSection, first: &str, line: &str) {
     }
 }
 
+/// Who may send on each m-line for sound and pictures, by its tag, as an offer says: its maker, and who answers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Directions(BTreeMap<String, (bool, bool)>);
+
+impl Directions {
+    pub(crate) fn of(offer: &str) -> Self {
+        let sections = offer.split("\nm=").skip(1).take(MAX_MEDIA_SECTIONS);
+        let found = sections.filter_map(|section| Some((tag(section)?.to_owned(), sends(section))));
+        Self(found.collect())
+    }
+
+    /// An answer without what the offer does not allow (RFC 3264 section 6.1), and without a promise to send
+    /// where there is no track. The crate (0.21.1) answers `sendonly` by `sendrecv` when it has a track for
+    /// that m-line, and Firefox refuses such an answer.
+    pub(crate) fn allowed(&self, answer: &str) -> String {
+        let allowed = |section: &str| {
+            let (we, they) = sends(section);
+            let offered = tag(section).and_then(|tag| self.0.get(tag));
+            let Some((they_may, we_may)) = offered else { return section.to_owned() };
+            let has_track = section.lines().any(|line| line.starts_with("a=msid:"));
+            let now = (we && *we_may && has_track, they && *they_may);
+            if now == (we, they) {
+                return section.to_owned();
+            }
+            let line = |line: &'_ str| match line.trim_end() {
+                "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive" => {
+                    let direction = match now {
+                        (true, true) => "sendrecv",
+                        (true, false) => "sendonly",
+                        (false, true) => "recvonly",
+                        (false, false) => "inactive",
+                    };
+                    format!("a={direction}\r\n")
+                }
+                _ => line.to_owned(),
+            };
+            section.split_inclusive('\n').map(line).collect()
+        };
+        let mut sections = answer.split("\nm=");
+        let session = sections.next().unwrap_or_default().to_owned();
+        let media = sections.map(|section| {
+            let media = section.starts_with("audio ") || section.starts_with("video ");
+            // The end of its last line is the separator's.
+            let whole = format!("{section}\n");
+            let fitted = if media { allowed(&whole) } else { whole };
+            fitted.strip_suffix('\n').unwrap_or(&fitted).to_owned()
+        });
+        std::iter::once(session).chain(media).collect::<Vec<_>>().join("\nm=")
+    }
+}
+
+fn tag(section: &str) -> Option<&str> {
+    section.lines().find_map(|line| line.trim_end().strip_prefix("a=mid:"))
+}
+
+/// Whether who made this m-line sends, and takes.
+fn sends(section: &str) -> (bool, bool) {
+    let direction = section.lines().find_map(|line| match line.trim_end() {
+        "a=sendonly" => Some((true, false)),
+        "a=recvonly" => Some((false, true)),
+        "a=inactive" => Some((false, false)),
+        _ => None,
+    });
+    direction.unwrap_or((true, true))
+}
+
+/// The codecs that whoever made this description takes where it may receive, now or later, such as
+/// `video/vp8`; H.264 if it takes pictures in several packets (RFC 6184 section 6.2).
+pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
+    let mut taken = BTreeSet::new();
+    for section in sdp.split("\nm=").skip(1).take(MAX_MEDIA_SECTIONS) {
+        let mut words = section.split(' ');
+        let kind = words.next().unwrap_or_default();
+        let lines = || section.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
+        if words.next() == Some("0") || lines().any(|line| line == "sendonly") {
+            continue;
+        }
+        let parameters = lines().filter_map(|line| line.strip_prefix("fmtp:")?.split_once(' '));
+        let parameters = parameters.filter(|(_, set)| set.contains("packetization-mode=1"));
+        let fragments: BTreeSet<_> = parameters.map(|(payload_type, _)| payload_type).collect();
+        let codecs = lines().filter_map(|line| line.strip_prefix("rtpmap:")?.split_once(' '));
+        for (payload_type, codec) in codecs {
+            let name = codec.split('/').next().unwrap_or_default();
+            let fits = !name.eq_ignore_ascii_case("H264") || fragments.contains(payload_type);
+            if fits && taken.len() < MAX_CODECS {
+                taken.insert(format!("{kind}/{name}").to_ascii_lowercase());
+            }
+        }
+    }
+    taken
+}
+
 /// Whether whoever made this description opens the DTLS handshake; `None` if it leaves that to the other
 /// side (RFC 8842 section 5.2).
 pub(crate) fn opens_dtls(sdp: &str) -> Option<bool> {
@@ -213,6 +309,64 @@ mod tests {
         assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
         assert_eq!((sections[2].streams.len(), sections[2].track.as_deref()), (0, Some("w")));
         assert_eq!(media_sections(&"m=video 9 x 96\n".repeat(1_000)).len(), MAX_MEDIA_SECTIONS);
+    }
+
+    #[test]
+    fn an_answer_keeps_to_what_the_offer_allows() {
+        let line = |tag: &str, direction: &str, more: &str| {
+            format!("m=video 9 x 96\r\na=mid:{tag}\r\na={direction}\r\n{more}")
+        };
+        let all = ["sendrecv", "sendonly", "recvonly", "inactive"];
+        let offer: String = all
+            .iter()
+            .map(|says| line(says, says, ""))
+            .fold("v=0\r\n".into(), |all, one| all + &one);
+        let data = "m=application 9 x y\r\na=mid:data\r\n";
+        let directions = Directions::of(&format!("{offer}{data}"));
+        for (ours, with, without) in [
+            (
+                "sendrecv",
+                ["sendrecv", "recvonly", "sendonly", "inactive"],
+                ["recvonly", "recvonly", "inactive", "inactive"],
+            ),
+            (
+                "sendonly",
+                ["sendonly", "inactive", "sendonly", "inactive"],
+                ["inactive", "inactive", "inactive", "inactive"],
+            ),
+            (
+                "recvonly",
+                ["recvonly", "recvonly", "inactive", "inactive"],
+                ["recvonly", "recvonly", "inactive", "inactive"],
+            ),
+        ] {
+            for (track, wanted) in [("a=msid:s t\r\n", with), ("", without)] {
+                let answer = |says: [&str; 4]| {
+                    let lines = all.iter().zip(says).map(|(tag, says)| line(tag, says, track));
+                    lines.fold("v=0\r\na=x\r\n".to_owned(), |all, one| all + &one) + data
+                };
+                assert_eq!(directions.allowed(&answer([ours; 4])), answer(wanted));
+            }
+        }
+        // What was not offered is not our business.
+        let other = format!("v=0\r\n{}", line("other", "sendrecv", ""));
+        assert_eq!(directions.allowed(&other), other);
+        assert_eq!(Directions::default().allowed(""), "");
+    }
+
+    #[test]
+    fn what_it_takes_is_read_where_it_may_receive() {
+        let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n\
+            m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\n\
+            a=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=0\r\n\
+            m=video 9 UDP/TLS/RTP/SAVPF 98\r\na=sendonly\r\na=rtpmap:98 AV1/90000\r\n\
+            m=video 0 UDP/TLS/RTP/SAVPF 99\r\na=rtpmap:99 VP9/90000\r\n";
+        let taken = |sdp: &str| codecs_taken(sdp).into_iter().collect::<Vec<_>>();
+        assert_eq!(taken(sdp), ["audio/opus", "video/vp8"]);
+        let both = sdp.replace("mode=0", "mode=1;profile-level-id=42e01f");
+        assert_eq!(taken(&both), ["audio/opus", "video/h264", "video/vp8"]);
+        let bomb = (0..1_000).map(|n| format!("a=rtpmap:1 x{n}/1\n")).collect::<String>();
+        assert_eq!(taken(&format!("v=0\nm=video 9 x 1\n{bomb}")).len(), MAX_CODECS);
     }
 
     #[test]

@@ -565,7 +565,7 @@ impl DataChannel {
             if let Some(channel) = channel.filter(|_| open) {
                 tokio::select! {
                     biased;
-                    () = channel.path() => {}
+                    () = channel.path(message.len()) => {}
                     _ = link.changed() => continue,
                     _ = state.changed() => continue,
                     _ = closing.changed() => continue,

@@ -379,7 +379,8 @@ impl RemoteActor {
                 if let Some(link) = &mut self.link {
                     link.negotiated(now);
                 }
-                self.senders.negotiated();
+                let connection = self.link.as_ref().map(|link| &*link.connection);
+                self.senders.negotiated(connection);
             }
             Output::NoAnswer => {
                 let now = self.now();

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::media::{Bandwidth, Outbound};
+use crate::media::{Bandwidth, LocalTrack, Outbound, Refusal};
 use crate::peer::tracks::{Published, Tracks};
-use crate::rtc::engine::{Connection, SenderInit, TrackSender};
+use crate::rtc::engine::{Connection, NO_SUCH_CODEC, SenderInit, TrackSender};
 use crate::rtc::stats::ConnectionStats;
 use crate::wire::TrackMetadata;
 
@@ -19,16 +19,38 @@ use super::signals::Signals;
 /// The stream of a track that belongs to none (RFC 8830 section 2).
 const NO_STREAM: &str = "-";
 
+/// Each costs two negotiations, and a remote may name a codec and refuse it, in turns.
+const MAX_RETRIES: usize = 8;
+
 struct Live {
     wire_id: String,
     sender: Arc<dyn TrackSender>,
     outbound: Outbound,
 }
 
+/// A track that is not sent, because the remote does not take its codec: announced and without packets it would
+/// be a black picture there.
+struct Refused {
+    /// Such as `video/H264`.
+    codec: &'static str,
+    /// The track whose source knows.
+    told: Option<String>,
+    /// Whether the remote names the codec all the same.
+    named: bool,
+    /// Whether it is tried again: on another connection, and when the remote begins to name the codec.
+    again: bool,
+}
+
 pub(super) struct Senders {
     tracks: watch::Receiver<Tracks>,
     /// In the order in which they were added.
     live: Vec<Live>,
+    /// By their ids on the wire.
+    refused: BTreeMap<String, Refused>,
+    /// How often something refused was tried again on this connection.
+    retries: usize,
+    /// Something was refused, or may be tried again.
+    judged: Arc<Notify>,
     /// Of the connection that they are on.
     bandwidth: Option<Arc<Bandwidth>>,
     /// What the remote was told of our tracks, by their ids.
@@ -41,16 +63,23 @@ impl Senders {
         Self {
             tracks,
             live: Vec::new(),
+            refused: BTreeMap::new(),
+            retries: 0,
+            judged: Arc::default(),
             bandwidth: None,
             told: BTreeMap::new(),
             tasks: JoinSet::new(),
         }
     }
 
-    /// Done when the tracks changed. Pending if they cannot any more.
+    /// Done when the tracks changed, or what is sent of them. Pending if they cannot any more.
     pub(super) async fn changed(&mut self) {
-        if self.tracks.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        let judged = Arc::clone(&self.judged);
+        tokio::select! {
+            changed = self.tracks.changed() => if changed.is_err() {
+                std::future::pending::<()>().await;
+            },
+            () = judged.notified() => {}
         }
     }
 
@@ -93,8 +122,14 @@ impl Senders {
         let tracks = self.tracks.borrow().clone();
         let mut changed = false;
         let find = |id: &str| tracks.all().iter().find(|published| published.wire_id == id);
+        self.refused.retain(|id, _| find(id).is_some());
         for live in std::mem::take(&mut self.live) {
             match find(&live.wire_id) {
+                Some(published) if live.outbound.is_refused() => {
+                    changed = true;
+                    remove(&**connection, &live).await;
+                    self.refuse(&**connection, published, live.outbound.told());
+                }
                 Some(published) => {
                     let source = published.track.as_ref().map(|track| Arc::clone(track.shared()));
                     live.outbound.set_source(source);
@@ -102,16 +137,19 @@ impl Senders {
                 }
                 None => {
                     changed = true;
-                    if let Err(error) = connection.remove_sender(&*live.sender).await {
-                        // The connection ended: its successor does not have the track.
-                        tracing::debug!(%error, "a track was not removed");
-                    }
+                    remove(&**connection, &live).await;
                 }
             }
         }
         for published in tracks.all() {
             let Some(track) = &published.track else { continue };
             if self.live.iter().any(|live| live.wire_id == published.wire_id) {
+                continue;
+            }
+            if let Some(refused) = self.refused.get_mut(&published.wire_id)
+                && !refused.again
+            {
+                refused.tell(track, &shared.id);
                 continue;
             }
             let init = SenderInit {
@@ -124,18 +162,39 @@ impl Senders {
                 Ok(sender) => {
                     let source = Arc::clone(track.shared());
                     let bandwidth = self.bandwidth(connection, shared);
-                    let (outbound, task) =
-                        Outbound::new(Arc::clone(&sender), source, bandwidth, connected);
-                    self.tasks.spawn(task);
                     let wire_id = published.wire_id.clone();
+                    let told = self.refused.remove(&wire_id).and_then(|refused| refused.told);
+                    let refusal = Refusal::new(&self.judged, told);
+                    let (outbound, task) =
+                        Outbound::after(Arc::clone(&sender), source, bandwidth, connected, refusal);
+                    self.tasks.spawn(task);
                     self.live.push(Live { wire_id, sender, outbound });
                     changed = true;
+                }
+                Err(error) if error.reason == NO_SUCH_CODEC => {
+                    let told = self.refused.remove(&published.wire_id);
+                    let told = told.and_then(|refused| refused.told);
+                    let refused = self.refuse(&**connection, published, told);
+                    refused.tell(track, &shared.id);
                 }
                 // The connection failed already: its end brings the next one.
                 Err(error) => tracing::warn!(%error, "a track was not added"),
             }
         }
         changed
+    }
+
+    /// Keeps in mind that the remote does not take the track.
+    fn refuse(
+        &mut self,
+        connection: &dyn Connection,
+        published: &Published,
+        told: Option<String>,
+    ) -> &mut Refused {
+        let codec = published.mime_type;
+        let named = connection.remote_takes(codec);
+        let refused = Refused { codec, told, named, again: false };
+        self.refused.entry(published.wire_id.clone()).insert_entry(refused).into_mut()
     }
 
     /// The connection's; made with its first sender.
@@ -164,8 +223,18 @@ impl Senders {
     }
 
     /// Both sides agreed on something.
-    pub(super) fn negotiated(&self) {
+    pub(super) fn negotiated(&mut self, connection: Option<&dyn Connection>) {
         self.live.iter().for_each(|live| live.outbound.negotiated());
+        let Some(connection) = connection else { return };
+        for refused in self.refused.values_mut() {
+            let named = connection.remote_takes(refused.codec);
+            let began = !std::mem::replace(&mut refused.named, named) && named;
+            if began && self.retries < MAX_RETRIES {
+                self.retries += 1;
+                refused.again = true;
+                self.judged.notify_one();
+            }
+        }
     }
 
     /// Packets reach the remote from now on.
@@ -175,7 +244,17 @@ impl Senders {
 
     /// The connection is gone; its senders with it.
     pub(super) fn detach(&mut self) {
-        self.live.clear();
+        self.refused.values_mut().for_each(|refused| refused.again = true);
+        self.retries = 0;
+        let tracks = self.tracks.borrow().clone();
+        for live in self.live.drain(..) {
+            let of = |published: &&Published| published.wire_id == live.wire_id;
+            if let (Some(told), Some(of)) = (live.outbound.told(), tracks.all().iter().find(of)) {
+                let (codec, told) = (of.mime_type, Some(told));
+                let refused = Refused { codec, told, named: false, again: true };
+                self.refused.insert(live.wire_id, refused);
+            }
+        }
         self.bandwidth = None;
     }
 
@@ -183,6 +262,23 @@ impl Senders {
     pub(super) async fn close(&mut self) {
         self.live.clear();
         self.tasks.shutdown().await;
+    }
+}
+
+impl Refused {
+    /// Tells the source, unless it was told.
+    fn tell(&mut self, track: &LocalTrack, peer_id: &str) {
+        if self.told.as_deref() != Some(track.id()) {
+            self.told = Some(track.id().to_owned());
+            track.shared().refused(peer_id);
+        }
+    }
+}
+
+async fn remove(connection: &dyn Connection, live: &Live) {
+    if let Err(error) = connection.remove_sender(&*live.sender).await {
+        // The connection ended: its successor does not have the track.
+        tracing::debug!(%error, "a track was not removed");
     }
 }
 

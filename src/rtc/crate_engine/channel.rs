@@ -123,8 +123,8 @@ impl Channel for CrateChannel {
         .map_err(|error| RtcError::new("send", &error))
     }
 
-    async fn path(&self) {
-        self.association.path.wait().await;
+    async fn path(&self, bytes: usize) {
+        self.association.path.wait(bytes).await;
     }
 
     async fn buffered_amount(&self) -> Result<usize, RtcError> {

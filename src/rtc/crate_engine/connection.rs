@@ -3,9 +3,11 @@
 //! Dropping a connection of the crate leaves its task and its socket behind: whoever owns a
 //! [`CrateConnection`] closes it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rtc::peer_connection::configuration::RTCOfferOptions;
@@ -23,12 +25,15 @@ use super::senders::{self, CrateSender};
 use super::stats;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{
-    Channel, ChannelInit, Connection, SenderInit, TrackSender, TransportFeedback,
+    Channel, ChannelInit, Connection, MediaKind, NO_SUCH_CODEC, SenderInit, TrackSender,
+    TransportFeedback,
 };
 use crate::rtc::runtime::ConnectionRuntime;
-use crate::rtc::sdp;
+use crate::rtc::sdp::{self, Directions};
 use crate::rtc::stats::ConnectionStats;
 use crate::wire::{DescriptionKind, IceCandidate, IceServer, SessionDescription};
+
+type CrateError = webrtc::error::Error;
 
 pub(super) struct CrateConnection {
     connection: Arc<dyn PeerConnection>,
@@ -44,6 +49,12 @@ pub(super) struct CrateConnection {
     opens_dtls: OnceLock<bool>,
     /// Set once our offers have an m-line for data channels.
     offers_data: OnceCell<()>,
+    /// The codecs that the remote's last description takes.
+    remote_takes: Mutex<BTreeSet<String>>,
+    /// Of the remote's last offer.
+    offered: Mutex<Directions>,
+    /// Whether the remote has described an m-line for sound, and for pictures.
+    described: [AtomicBool; 2],
 }
 
 impl fmt::Debug for CrateConnection {
@@ -71,6 +82,9 @@ impl CrateConnection {
             answers_actively,
             opens_dtls,
             offers_data,
+            remote_takes: Mutex::default(),
+            offered: Mutex::default(),
+            described: Default::default(),
         }
     }
 }
@@ -99,6 +113,10 @@ impl CrateConnection {
         self.offers_data.get_or_try_init(make).await.copied()
     }
 
+    fn has_described(&self, kind: MediaKind) -> bool {
+        self.described[usize::from(kind == MediaKind::Video)].load(Ordering::Relaxed)
+    }
+
     /// What leaves of a local description.
     fn outgoing(&self, description: RTCSessionDescription) -> Option<SessionDescription> {
         let (kind, sdp) = match description.sdp_type {
@@ -110,7 +128,9 @@ impl CrateConnection {
                     Some(true) => ("a=setup:passive", "a=setup:active"),
                     _ => ("a=setup:active", "a=setup:passive"),
                 };
-                (DescriptionKind::Answer, description.sdp.replace(says, is))
+                let sdp = description.sdp.replace(says, is);
+                let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+                (DescriptionKind::Answer, offered.allowed(&sdp))
             }
             _ => return None,
         };
@@ -174,12 +194,23 @@ impl Connection for CrateConnection {
         // An offer may leave it open.
         let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(!self.answers_actively);
         let sections = sdp::media_sections(&description.sdp);
+        let takes = sdp::codecs_taken(&description.sdp);
+        let offered =
+            (description.kind == DescriptionKind::Offer).then(|| Directions::of(&description.sdp));
         let description = match description.kind {
             DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
             DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
         };
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
         self.opens_dtls.get_or_init(|| !remote_opens);
+        *self.remote_takes.lock().unwrap_or_else(PoisonError::into_inner) = takes;
+        if let Some(offered) = offered {
+            *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+        }
+        for section in &sections {
+            self.described[usize::from(section.kind == MediaKind::Video)]
+                .store(true, Ordering::Relaxed);
+        }
         self.handler.tracks.described(sections).await;
         Ok(())
     }
@@ -224,8 +255,13 @@ impl Connection for CrateConnection {
     }
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
-        let sender = CrateSender::add(&*self.connection, init).await;
-        let sender = sender.map_err(|error| RtcError::new("add_sender", &error))?;
+        let sender = CrateSender::add(&*self.connection, init, self.has_described(init.kind)).await;
+        let sender = sender.map_err(|error| match error {
+            CrateError::ErrRTPTransceiverCodecUnsupported => {
+                RtcError::of("add_sender", NO_SUCH_CODEC)
+            }
+            error => RtcError::new("add_sender", &error),
+        })?;
         self.feedback.name(sender.stream(), sender.id());
         Ok(Arc::new(sender))
     }
@@ -234,6 +270,11 @@ impl Connection for CrateConnection {
         self.feedback.forget(sender.stream());
         let removed = senders::remove(&*self.connection, sender.id()).await;
         removed.map_err(|error| RtcError::new("remove_sender", &error))
+    }
+
+    fn remote_takes(&self, mime_type: &str) -> bool {
+        let takes = self.remote_takes.lock().unwrap_or_else(PoisonError::into_inner);
+        takes.contains(&mime_type.to_ascii_lowercase())
     }
 
     fn hurry(&self) {
@@ -246,7 +287,9 @@ impl Connection for CrateConnection {
 
     async fn path_found(&self) {
         let Some(pair) = self.selected_pair().await else { return };
-        if let Some((local, remote)) = direct_path(&pair) {
+        let direct = direct_path(&pair);
+        self.handler.association.path.is_repeated(direct.is_some());
+        if let Some((local, remote)) = direct {
             self.runtime.repeat_recent(local, remote).await;
         }
     }

@@ -98,6 +98,8 @@ impl Engine for CrateEngine {
             paths.retain(|path| path.strong_count() > 0);
             paths.push(Arc::downgrade(&handler.association.path));
         }
+        let path = Arc::clone(&handler.association.path);
+        runtime.when_heard(move || path.heard());
         let feedback = congestion::Feedback::new();
         let (media, registry) = codecs::media(&feedback).map_err(fail)?;
         let building = PeerConnectionBuilder::new()
@@ -125,7 +127,7 @@ impl Engine for CrateEngine {
 
     fn network_changed(&self) {
         let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
-        paths.iter().filter_map(Weak::upgrade).for_each(|path| path.lost());
+        paths.iter().filter_map(Weak::upgrade).for_each(|path| path.doubted());
     }
 }
 

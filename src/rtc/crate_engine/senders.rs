@@ -21,7 +21,7 @@ use webrtc::rtp_transceiver::{RtpSender, RtpTransceiver};
 use super::codecs::{ORIENTATION_URI, preferring};
 use crate::rtc::RtcError;
 use crate::rtc::engine::{
-    MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, SenderInit, TrackSender,
+    Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, SenderInit, TrackSender,
 };
 
 type CrateError = webrtc::error::Error;
@@ -42,9 +42,11 @@ impl fmt::Debug for CrateSender {
 }
 
 impl CrateSender {
+    /// `agreed` says whether the remote has described an m-line of this kind: the crate keeps to its codecs.
     pub(super) async fn add(
         connection: &dyn PeerConnection,
         init: &SenderInit,
+        agreed: bool,
     ) -> Result<Self, CrateError> {
         let kind = match init.kind {
             MediaKind::Audio => RtpCodecKind::Audio,
@@ -78,6 +80,9 @@ impl CrateSender {
         // The crate offers the track's codec alone, and the remote could send no other on this m-line. What
         // was agreed on before stays.
         if transceiver.mid().await?.is_none() {
+            // None at all stands for those agreed on, in the remote's order and under its payload types. Others
+            // would be refused, or matched by name alone and listed twice.
+            let preferences = if agreed { Vec::new() } else { preferences };
             transceiver.set_codec_preferences(preferences).await?;
         }
         let (track_id, mime_type) = (init.track_id.clone(), init.mime_type);
@@ -116,22 +121,31 @@ impl TrackSender for CrateSender {
         self.mime_type
     }
 
-    async fn format(&self) -> Option<SenderFormat> {
-        let direction = self.transceiver.current_direction().await.ok()?;
+    async fn agreement(&self) -> Agreement {
+        // It fails when the connection ended.
+        let Ok(direction) = self.transceiver.current_direction().await else {
+            return Agreement::Open;
+        };
+        if direction == RTCRtpTransceiverDirection::Unspecified {
+            return Agreement::Open;
+        }
+        let Ok(parameters) = self.sender.get_parameters().await else { return Agreement::Open };
+        let parameters = parameters.rtp_parameters;
+        let Some(codec) = parameters.codecs.iter().find(|codec| self.fits(codec)) else {
+            return Agreement::Refused;
+        };
         let sends = matches!(
             direction,
             RTCRtpTransceiverDirection::Sendrecv | RTCRtpTransceiverDirection::Sendonly
         );
         if !sends {
-            return None;
+            return Agreement::Open;
         }
-        let parameters = self.sender.get_parameters().await.ok()?.rtp_parameters;
-        let codec = parameters.codecs.iter().find(|codec| self.fits(codec))?;
         let extensions = parameters.header_extensions.iter();
         let orientation = extensions
             .filter(|extension| extension.uri == ORIENTATION_URI)
             .find_map(|extension| u8::try_from(extension.id).ok());
-        Some(SenderFormat { payload_type: codec.payload_type, orientation })
+        Agreement::Taken(SenderFormat { payload_type: codec.payload_type, orientation })
     }
 
     async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {

@@ -1,8 +1,9 @@
-//! Datagrams to a relay leave evenly, not in one burst.
+//! Datagrams to a relay by UDP leave evenly, not in one burst.
 //!
 //! The crate sends all that SCTP's window allows in one turn, up to a thousand datagrams. A relay takes them
 //! from sockets with the buffers that its operator chose (coturn: 64 KiB, some fifty datagrams) and drops the
-//! rest; what is dropped twice costs SCTP a second.
+//! rest; what is dropped twice costs SCTP a second. A stream to a relay has a flow control of its own, and the
+//! same pauses made it slower (bench/peer/README.md).
 
 use std::future::Future;
 use std::pin::Pin;

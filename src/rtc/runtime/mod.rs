@@ -43,7 +43,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle as TokioJoinHandle;
@@ -99,6 +99,17 @@ struct Common {
     selection: Arc<Selection>,
     /// Whether the connection is being closed.
     closing: AtomicBool,
+    on_heard: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Common {
+    /// Datagrams came, this one the first of them.
+    fn arrived(&self, datagrams: usize, datagram: &[u8]) {
+        let of_remote = self.pace.arrived(datagrams, datagram);
+        if of_remote && let Some(heard) = self.on_heard.get() {
+            heard();
+        }
+    }
 }
 
 /// The runtime of one connection.
@@ -133,6 +144,7 @@ impl ConnectionRuntime {
                 recent: Mutex::default(),
                 selection: Arc::default(),
                 closing: AtomicBool::new(false),
+                on_heard: OnceLock::new(),
             }),
             sockets: Mutex::default(),
             tasks: Mutex::new(Vec::new()),
@@ -155,6 +167,11 @@ impl ConnectionRuntime {
                 return;
             }
         }
+    }
+
+    /// Said once: what is called with datagrams that come from the remote. It may not wait.
+    pub(crate) fn when_heard(&self, heard: impl Fn() + Send + Sync + 'static) {
+        self.common.on_heard.get_or_init(|| Box::new(heard));
     }
 
     /// Datagrams that came over all sockets so far.

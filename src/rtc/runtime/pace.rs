@@ -175,8 +175,8 @@ impl Pace {
         leaves
     }
 
-    /// Datagrams came, this one the first of them.
-    pub(super) fn arrived(&self, datagrams: usize, datagram: &[u8]) {
+    /// Datagrams came, this one the first of them. Whether it is the remote's, not a relay's own.
+    pub(super) fn arrived(&self, datagrams: usize, datagram: &[u8]) -> bool {
         self.received.fetch_add(datagrams as u64, Ordering::Relaxed);
         let (now, purpose) = (Instant::now(), Purpose::of(datagram));
         let mut state = self.lock();
@@ -184,6 +184,7 @@ impl Pace {
         if purpose == Purpose::Data {
             state.last_data = now;
         }
+        purpose != Purpose::Data || header(unwrapped(datagram)).is_none()
     }
 
     /// How many came so far.

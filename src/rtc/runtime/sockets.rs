@@ -226,7 +226,7 @@ impl ConnectionSocket {
         inbound.register(cx.waker());
         loop {
             if let Some((datagram, from)) = inbound.pop() {
-                self.common.pace.arrived(1, &datagram);
+                self.common.arrived(1, &datagram);
                 // What came early was noted when it came.
                 if !secured && self.common.servers.behind(from).is_some() {
                     self.note_received(&datagram);
@@ -243,7 +243,7 @@ impl ConnectionSocket {
             let first = first.map_or(&[][..], |(buf, meta)| {
                 first_of(&buf[..meta.len.min(buf.len())], Some(meta.stride))
             });
-            self.common.pace.arrived(received, first);
+            self.common.arrived(received, first);
             let linked = self.linked.load(Ordering::Relaxed);
             let selected = self.common.selection.is_selected();
             // Without a pair there is little to read: the crate asks for one datagram or one train of them
@@ -397,7 +397,8 @@ impl AsyncUdpSocket for ConnectionSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        if self.common.servers.behind(transmit.destination).is_some() {
+        let server = self.common.servers.behind(transmit.destination);
+        if server.is_some_and(|server| server.transport == Transport::Udp) {
             std::task::ready!(self.to_relays.poll(cx));
         }
         let first = first_of(transmit.contents, transmit.segment_size);

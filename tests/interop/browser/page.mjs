@@ -13,6 +13,7 @@ const screens = new Map();
 let peer;
 let media;
 let codec;
+let taken;
 
 const note = (source, type, payload) => {
   const entry = { source, type, payload };
@@ -42,7 +43,20 @@ window.RTCPeerConnection = class extends Native {
     }
     return sender;
   }
+
+  async setRemoteDescription(description) {
+    await super.setRemoteDescription(description);
+    limit(this);
+  }
 };
+
+/** Only pictures of the codecs that a test wants are taken. */
+function limit(connection) {
+  const { codecs } = RTCRtpReceiver.getCapabilities("video");
+  const wanted = codecs.filter(({ mimeType }) => [...(taken ?? []), "video/rtx"].includes(mimeType));
+  const pictures = ({ receiver, stopped }) => receiver.track.kind === "video" && !stopped;
+  if (taken) for (const transceiver of connection.getTransceivers().filter(pictures)) transceiver.setCodecPreferences(wanted);
+}
 
 function adopt(id, channel) {
   channels.set(id, channel);
@@ -88,7 +102,8 @@ const remote = (id) => {
 };
 
 window.room = {
-  async join(channel, { url, token, iceServers, relay, autoChannel }) {
+  async join(channel, { url, token, iceServers, relay, autoChannel, takes }) {
+    taken = takes;
     peer = new MeteredPeer({
       url,
       tokenProvider: async () => token,
@@ -169,6 +184,19 @@ window.room = {
       old.stop();
     }
   },
+  /** From now on these; tells the remote by an offer. */
+  take(codecs) {
+    taken = codecs;
+    limit(live());
+    live().addTransceiver("video", { direction: "recvonly" });
+    limit(live());
+  },
+  /** What the page's picture tracks say of themselves. */
+  pictures: () =>
+    live()
+      .getTransceivers()
+      .filter(({ receiver }) => receiver.track.kind === "video")
+      .map(({ currentDirection, receiver }) => ({ currentDirection, muted: receiver.track.muted })),
   codecs: (direction) => [...new Set(window[direction].getCapabilities("video").codecs.map(({ mimeType }) => mimeType))],
   /** What is on a screen of the first picture track: its size, upright, and the number in it. */
   async shown(degrees) {

@@ -9,6 +9,7 @@ use super::support::*;
 use crate::rtc::engine::*;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
+use crate::wire::SessionDescription;
 
 async fn side(network: &Arc<SimulatedNetwork>, last: u8) -> Side {
     let context = NetworkContext {
@@ -53,8 +54,15 @@ fn packet(format: SenderFormat, n: u16) -> OutgoingPacket {
     }
 }
 
+async fn agreed(sender: &dyn TrackSender) -> SenderFormat {
+    match sender.agreement().await {
+        Agreement::Taken(format) => format,
+        other => panic!("a format is agreed, not {other:?}"),
+    }
+}
+
 async fn send_and_hear(sender: &dyn TrackSender, receiver: &dyn TrackReceiver, first: u16) {
-    let format = sender.format().await.expect("a format is agreed");
+    let format = agreed(sender).await;
     for n in (0..50).map(|n| first.wrapping_add(n)) {
         sender.send(packet(format, n)).await.unwrap();
         let heard = tokio::time::timeout(Duration::from_secs(5), receiver.next()).await;
@@ -71,7 +79,7 @@ async fn tracks_of_every_codec_pass_in_both_directions_with_their_ids() {
         let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
         let forth = one.connection.add_sender(&track("forth", codec)).await.unwrap();
         let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
-        assert_eq!(forth.format().await, None, "nothing is agreed yet");
+        assert_eq!(forth.agreement().await, Agreement::Open, "nothing is agreed yet");
         negotiate(&mut one, &mut two, false).await;
         connected(&mut one, &mut two).await;
         let (there, here) = (arrival(&mut two).await, arrival(&mut one).await);
@@ -84,7 +92,7 @@ async fn tracks_of_every_codec_pass_in_both_directions_with_their_ids() {
         send_and_hear(&*forth, &*there, 65_500).await;
         send_and_hear(&*back, &*here, 10).await;
         if codec != "audio/opus" {
-            assert!(forth.format().await.unwrap().orientation.is_some());
+            assert!(agreed(&*forth).await.orientation.is_some());
             there.request_key_frame().await;
             let wanted = tokio::time::timeout(Duration::from_secs(5), forth.next()).await;
             assert_eq!(wanted.unwrap(), Some(SenderFeedback::KeyFrameWanted));
@@ -114,7 +122,7 @@ async fn a_removed_track_ends_and_the_next_one_takes_its_m_line_under_its_own_id
     renegotiate(&one, &two).await;
     two.until(|event| matches!(event, ConnectionEvent::TrackEnded { mid } if mid == "0")).await;
     assert!(receiver.next().await.is_none());
-    assert_eq!(first.format().await, None);
+    assert_eq!(first.agreement().await, Agreement::Open);
     let second = one.connection.add_sender(&track("second", "video/VP8")).await.unwrap();
     renegotiate(&one, &two).await;
     let receiver = arrival(&mut two).await;
@@ -135,7 +143,7 @@ async fn what_a_path_loses_is_sent_again() {
         connected(&mut one, &mut two).await;
         let receiver = arrival(&mut two).await;
         network.set_all(Path { loss, ..path });
-        let format = sender.format().await.unwrap();
+        let format = agreed(&*sender).await;
         let count = 1_000_u16;
         let hear = async {
             let mut heard = std::collections::BTreeSet::new();
@@ -158,4 +166,63 @@ async fn what_a_path_loses_is_sent_again() {
         one.connection.close(true).await;
         two.connection.close(true).await;
     }
+}
+
+/// A description without the formats of these codecs, as of a remote that does not know them.
+fn without(mut description: SessionDescription, codecs: &[&str]) -> SessionDescription {
+    let sdp = description.sdp.clone();
+    let number_of = |line: &str, word: &str| {
+        line.strip_prefix(word)?.split_once(' ').map(|(number, _)| number.to_owned())
+    };
+    let mut gone: Vec<_> = sdp
+        .lines()
+        .filter(|line| codecs.iter().any(|codec| line.contains(&format!(" {codec}/90000"))))
+        .filter_map(|line| number_of(line, "a=rtpmap:"))
+        .collect();
+    let rtx = |line: &&str| gone.iter().any(|number| line.ends_with(&format!(" apt={number}")));
+    let repairs: Vec<_> =
+        sdp.lines().filter(rtx).filter_map(|line| number_of(line, "a=fmtp:")).collect();
+    gone.extend(repairs);
+    let of = |line: &str| {
+        ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"].iter().find_map(|word| number_of(line, word))
+    };
+    let kept = sdp.lines().filter(|line| of(line).is_none_or(|number| !gone.contains(&number)));
+    let line = |line: &str| match line.strip_prefix("m=video ") {
+        Some(rest) => {
+            let words = rest.split(' ').enumerate();
+            let kept = words.filter(|(n, word)| *n < 2 || !gone.iter().any(|gone| gone == word));
+            format!("m=video {}", kept.map(|(_, word)| word).collect::<Vec<_>>().join(" "))
+        }
+        None => line.to_owned(),
+    };
+    description.sdp = kept.map(line).map(|line| line + "\r\n").collect();
+    description
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_codec_that_the_remote_does_not_answer_is_refused_and_others_are_taken() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let (one, two) = (side(&network, 1).await, side(&network, 2).await);
+    let refused = one.connection.add_sender(&track("refused", "video/H264")).await.unwrap();
+    let taken = one.connection.add_sender(&track("taken", "video/VP8")).await.unwrap();
+    let codecs = ["H264", "AV1"];
+    let offer = one.connection.offer(false).await.unwrap();
+    two.connection.apply_remote(without(offer, &codecs)).await.unwrap();
+    let answer = without(two.connection.answer().await.unwrap(), &codecs);
+    one.connection.apply_remote(answer).await.unwrap();
+    assert_eq!(refused.agreement().await, Agreement::Refused);
+    agreed(&*taken).await;
+    assert!(one.connection.remote_takes("video/VP8") && one.connection.remote_takes("video/VP9"));
+    assert!(!one.connection.remote_takes("video/H264"));
+    one.connection.remove_sender(&*refused).await.unwrap();
+    // What was not agreed on at first is not agreed on later; what was is, also for other tracks.
+    let error = one.connection.add_sender(&track("late", "video/H264")).await.unwrap_err();
+    assert_eq!(error.reason, NO_SUCH_CODEC);
+    let more = one.connection.add_sender(&track("more", "video/VP9")).await.unwrap();
+    let again = one.connection.add_sender(&track("again", "video/VP8")).await.unwrap();
+    renegotiate(&one, &two).await;
+    agreed(&*more).await;
+    agreed(&*again).await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
 }

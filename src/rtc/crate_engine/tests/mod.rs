@@ -1,5 +1,6 @@
 //! The crate under our hands: what `peer` relies on, shown with real connections on loopback.
 
+mod browsers;
 mod media;
 mod simulated;
 mod support;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::support::*;
-use crate::rtc::engine::{Channel, ChannelMessage, ConnectionConfig, ConnectionEvent, IceState};
+use crate::rtc::engine::{
+    Channel, ChannelMessage, ConnectionConfig, ConnectionEvent, Engine, IceState,
+};
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 
@@ -258,4 +260,84 @@ async fn a_restart_finds_the_way_from_a_new_address() {
     // SCTP by itself would wait for a second.
     assert!(took < Duration::from_millis(300), "{took:?}");
     talk.end().await;
+}
+
+impl Talk {
+    /// As the channels of a peer send: when there is a path.
+    async fn say_when_there_is_a_path(&self, numbers: std::ops::Range<u32>) {
+        for n in numbers {
+            self.channel.path(1_000).await;
+            let text = format!("{n} {}", "x".repeat(1_000));
+            self.channel.send(&ChannelMessage::Text(text)).await.unwrap();
+        }
+    }
+
+    async fn hear_all(&self, numbers: std::ops::Range<u32>) {
+        for n in numbers {
+            let ChannelMessage::Text(text) = message(&*self.other).await else { panic!("bytes") };
+            assert_eq!(text.split_once(' ').unwrap().0, n.to_string());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_outlives_a_change_of_the_network_carries_at_once() {
+    let delay = Duration::from_millis(25);
+    let network = SimulatedNetwork::new(Path { delay, ..Path::default() }, 1);
+    let talk = Talk::over(&network).await;
+    talk.one.connection.path_found().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for n in 0..3 {
+        talk.one.engine.network_changed();
+        let began = Instant::now();
+        talk.say_when_there_is_a_path(n..n + 1).await;
+        talk.hear_all(n..n + 1).await;
+        let took = began.elapsed();
+        assert!(took < delay + Duration::from_millis(15), "{took:?}");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    // More than may be lost goes on with the first acknowledgement: nobody looks for another path here.
+    talk.one.engine.network_changed();
+    let began = Instant::now();
+    tokio::join!(talk.say_when_there_is_a_path(3..203), talk.hear_all(3..203));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    talk.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_goes_with_the_network_loses_nothing() {
+    for messages in [1, 20, 200] {
+        let network = SimulatedNetwork::new(Path::default(), 1);
+        let (one, two) = (address(1), address(2));
+        let mut talk = Talk::between(&network, &one, &two).await;
+        talk.one.connection.path_found().await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        network.part([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        *one.lock().unwrap() = [127, 0, 0, 3].into();
+        talk.one.engine.network_changed();
+        let began = Instant::now();
+        let said = tokio::time::timeout(
+            Duration::from_millis(10),
+            talk.say_when_there_is_a_path(0..messages),
+        )
+        .await;
+        assert_eq!(said.is_ok(), messages <= 16, "few are risked");
+        // The service is asked first whether an offer can leave.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        negotiate(&mut talk.one, &mut talk.two, true).await;
+        talk.one.until(is(IceState::Connected)).await;
+        talk.two.until(is(IceState::Connected)).await;
+        talk.one.connection.path_found().await;
+        let risked = messages.min(16);
+        talk.hear_all(0..risked).await;
+        // SCTP by itself would wait for a second.
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(300), "{messages}: {took:?}");
+        tokio::join!(
+            talk.say_when_there_is_a_path(risked..messages),
+            talk.hear_all(risked..messages)
+        );
+        talk.end().await;
+    }
 }

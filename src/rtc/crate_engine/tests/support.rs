@@ -17,6 +17,7 @@ pub(super) fn loopback() -> NetworkContext {
 }
 
 pub(super) struct Side {
+    pub(super) engine: CrateEngine,
     pub(super) connection: Arc<dyn Connection>,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
     channels: Vec<Arc<dyn Channel>>,
@@ -32,7 +33,7 @@ impl Side {
         let (sender, events) = mpsc::unbounded_channel();
         let engine = CrateEngine::new(Arc::new(network));
         let connection = engine.connect(&config, sender).await.unwrap();
-        Self { connection, events, channels: Vec::new(), tracks: Vec::new() }
+        Self { engine, connection, events, channels: Vec::new(), tracks: Vec::new() }
     }
 
     pub(super) async fn until(&mut self, wanted: impl Fn(&ConnectionEvent) -> bool) {

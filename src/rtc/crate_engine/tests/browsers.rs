@@ -1,0 +1,403 @@
+//! Our answers to descriptions shaped as browsers that do not run here make them, by what they document.
+//!
+//! Firefox: attributes in alphabetical order, so `fmtp` before `rtpmap`; payload types of its own; H.264 in
+//! both packetisation modes; `-` for no stream; directions in `extmap`. Safari: as libwebrtc, with H.264 high
+//! profile (640c1f) first, H.265, and layers named by `rid`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::support::*;
+use crate::rtc::engine::*;
+use crate::rtc::sdp;
+use crate::wire::{DescriptionKind, SessionDescription};
+
+const FIREFOX: &str = include_str!("firefox_offer.sdp");
+const SAFARI: &str = include_str!("safari_offer.sdp");
+const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+fn described(kind: DescriptionKind, sdp: &str) -> SessionDescription {
+    SessionDescription { kind, sdp: sdp.lines().map(|line| format!("{line}\r\n")).collect() }
+}
+
+/// A codec as an m-line has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Codec {
+    name: String,
+    parameters: BTreeSet<String>,
+    feedback: BTreeSet<String>,
+}
+
+impl Codec {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// An m-line.
+#[derive(Debug, Default)]
+struct Media {
+    line: String,
+    codecs: BTreeMap<u8, Codec>,
+    attributes: Vec<(String, String)>,
+}
+
+impl Media {
+    fn all(sdp: &str) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for line in sdp.lines() {
+            if let Some(media) = line.strip_prefix("m=") {
+                all.push(Self { line: media.to_owned(), ..Self::default() });
+            } else if let Some((media, line)) = all.last_mut().zip(line.strip_prefix("a=")) {
+                media.read(line);
+            }
+        }
+        all
+    }
+
+    fn read(&mut self, line: &str) {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let of_codec = ["rtpmap", "fmtp", "rtcp-fb"].contains(&name);
+        let of_codec = value.split_once(' ').filter(|_| of_codec).and_then(|(number, rest)| {
+            Some((self.codecs.entry(number.parse().ok()?).or_default(), rest))
+        });
+        match (name, of_codec) {
+            ("rtpmap", Some((codec, rest))) => codec.name = rest.to_owned(),
+            ("fmtp", Some((codec, rest))) => {
+                codec.parameters = rest.split(';').map(|word| word.trim().to_owned()).collect();
+            }
+            ("rtcp-fb", Some((codec, rest))) => drop(codec.feedback.insert(rest.to_owned())),
+            _ => self.attributes.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    fn formats(&self) -> Vec<u8> {
+        self.line.split(' ').skip(3).filter_map(|word| word.parse().ok()).collect()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(found, _)| found == name).map(|(_, value)| &**value)
+    }
+
+    fn direction(&self) -> &str {
+        let directions = ["sendrecv", "sendonly", "recvonly", "inactive"];
+        let mut found = directions.into_iter().filter(|name| self.value(name).is_some());
+        let direction = found.next().expect("a direction");
+        assert_eq!(found.next(), None, "one direction");
+        direction
+    }
+
+    /// Header extensions by their names.
+    fn extensions(&self) -> BTreeMap<&str, &str> {
+        let extensions = self.attributes.iter().filter(|(name, _)| name == "extmap");
+        extensions
+            .filter_map(|(_, value)| value.split_once(' '))
+            .map(|(id, uri)| (uri, id.split('/').next().unwrap_or(id)))
+            .collect()
+    }
+}
+
+/// What every answer keeps to (RFC 3264, RFC 8829, RFC 8843): the offer's m-lines in order, its tags, payload
+/// types and extensions, and nothing that it does not have.
+fn fits(offer: &str, answer: &str) {
+    let (offered, answered) = (Media::all(offer), Media::all(answer));
+    assert_eq!(offered.len(), answered.len());
+    let group = |sdp: &str| {
+        let line = sdp.lines().find_map(|line| line.strip_prefix("a=group:BUNDLE "));
+        line.map(|tags| tags.split(' ').map(str::to_owned).collect::<BTreeSet<_>>())
+    };
+    assert_eq!(group(offer), group(answer));
+    for (theirs, ours) in offered.iter().zip(&answered) {
+        assert_eq!(theirs.value("mid"), ours.value("mid"));
+        assert!(ours.value("setup").is_some_and(|setup| setup != "actpass"));
+        assert!(ours.value("ice-ufrag").is_some() && !ours.line.contains(" 0 "), "{}", ours.line);
+        if theirs.line.starts_with("application") {
+            assert_eq!(theirs.line.split(' ').nth(3), ours.line.split(' ').nth(3));
+            assert_eq!(ours.value("sctp-port"), Some("5000"));
+            continue;
+        }
+        assert!(ours.value("rtcp-mux").is_some());
+        for (uri, id) in ours.extensions() {
+            assert_eq!(theirs.extensions().get(uri), Some(&id), "{uri}");
+        }
+        // The tag is sent with pictures alone; sound is told by its payload type and its `ssrc`.
+        let needed = if theirs.line.starts_with("video") { &[TRANSPORT_CC, MID][..] } else { &[] };
+        for name in needed {
+            let both = theirs.extensions().contains_key(name);
+            assert_eq!(ours.extensions().contains_key(name), both, "{name} {}", ours.line);
+        }
+        let sending = theirs.direction();
+        let says_whose = ours.value("msid").is_some();
+        match ours.direction() {
+            "sendrecv" => assert!(sending == "sendrecv" && says_whose),
+            "recvonly" => assert!(["sendrecv", "sendonly"].contains(&sending)),
+            "sendonly" => assert!(["sendrecv", "recvonly"].contains(&sending) && says_whose),
+            _ => {}
+        }
+        let formats = ours.formats();
+        assert_eq!(formats.iter().collect::<BTreeSet<_>>(), ours.codecs.keys().collect());
+        for format in &formats {
+            let (their, our) = (&theirs.codecs[format], &ours.codecs[format]);
+            assert!(their.name.eq_ignore_ascii_case(&our.name), "{their:?} {our:?}");
+            assert!(our.feedback.is_subset(&their.feedback), "{their:?} {our:?}");
+            match our.name.split('/').next().unwrap_or_default() {
+                "rtx" => {
+                    assert_eq!(our.parameter("apt"), their.parameter("apt"));
+                    let of: u8 = our.parameter("apt").unwrap().parse().unwrap();
+                    assert!(formats.contains(&of), "repairs what was not agreed on");
+                }
+                "H264" => {
+                    let mode = |codec: &Codec| {
+                        codec.parameter("packetization-mode").unwrap_or("0").to_owned()
+                    };
+                    assert_eq!(mode(our), mode(their));
+                    let profile = |codec: &Codec| {
+                        codec.parameter("profile-level-id").unwrap()[..4].to_lowercase()
+                    };
+                    assert_eq!(profile(our), profile(their));
+                    assert_eq!(our.parameter("level-asymmetry-allowed"), Some("1"));
+                }
+                _ => {}
+            }
+            if our.name.ends_with("/90000") && !our.name.starts_with("rtx") {
+                for feedback in ["nack", "nack pli", "ccm fir", "transport-cc"] {
+                    assert!(our.feedback.contains(feedback), "{feedback} {our:?}");
+                }
+                let repaired = ours.codecs.values().any(|codec| {
+                    codec.name.starts_with("rtx")
+                        && codec.parameter("apt") == Some(&*format.to_string())
+                });
+                assert!(repaired, "{our:?} without rtx");
+            }
+        }
+    }
+}
+
+/// What is agreed on with an offer for tracks of these codecs: the payload types, and the answer.
+async fn answered(offer: &str, codecs: &[&'static str]) -> (Vec<Option<u8>>, String) {
+    let side = Side::new().await;
+    side.connection.apply_remote(described(DescriptionKind::Offer, offer)).await.unwrap();
+    let mut senders = Vec::new();
+    for codec in codecs {
+        let kind = if *codec == "audio/opus" { MediaKind::Audio } else { MediaKind::Video };
+        let (track_id, stream_id) = (format!("our-{codec}"), "our-stream".to_owned());
+        let init = SenderInit { kind, track_id, stream_id, mime_type: codec };
+        senders.push(side.connection.add_sender(&init).await.unwrap());
+    }
+    let answer = side.connection.answer().await.unwrap();
+    let mut agreed = Vec::new();
+    for sender in senders {
+        agreed.push(match sender.agreement().await {
+            Agreement::Taken(format) => Some(format.payload_type),
+            _ => None,
+        });
+    }
+    side.connection.close(true).await;
+    (agreed, answer.sdp)
+}
+
+fn video(sdp: &str) -> Media {
+    Media::all(sdp).into_iter().find(|media| media.line.starts_with("video")).unwrap()
+}
+
+/// Names and parameters that count, in the answer's order.
+fn main_codecs(sdp: &str) -> Vec<String> {
+    let media = video(sdp);
+    let named = |format: u8| {
+        let codec = &media.codecs[&format];
+        let name = codec.name.split('/').next().unwrap_or_default();
+        let profile = codec.parameter("profile-level-id");
+        profile.map_or(name.to_owned(), |profile| format!("{name} {profile}"))
+    };
+    media.formats().into_iter().map(named).filter(|name| name != "rtx").collect()
+}
+
+#[tokio::test]
+async fn firefox_gets_an_answer_in_its_own_numbers() {
+    for (codec, number) in
+        [("video/VP8", 120), ("video/VP9", 121), ("video/H264", 126), ("video/AV1", 99)]
+    {
+        let (agreed, answer) = answered(FIREFOX, &["audio/opus", codec]).await;
+        assert_eq!(agreed, [Some(109), Some(number)], "{codec}\n{answer}");
+        fits(FIREFOX, &answer);
+        let media = Media::all(&answer);
+        assert_eq!(media[0].formats(), [109]);
+        assert_eq!(media[0].codecs[&109].parameter("useinbandfec"), Some("1"));
+        assert_eq!([media[0].direction(), media[1].direction()], ["sendrecv"; 2]);
+        let msid = format!("our-stream our-{codec}");
+        assert_eq!(media[1].value("msid"), Some(&*msid));
+    }
+    let sections = sdp::media_sections(FIREFOX);
+    assert_eq!((sections[0].streams.len(), sections[0].codec.as_deref()), (0, Some("audio/opus")));
+    assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
+    assert_eq!(sections[1].track.as_deref(), Some("{f3bb0d42-6e06-4bd4-8ea4-5d9eb3f6f9b7}"));
+}
+
+#[tokio::test]
+async fn safari_gets_an_answer_in_its_own_numbers() {
+    for (codec, number) in [("video/H264", 98), ("video/VP8", 104), ("video/VP9", 106)] {
+        let (agreed, answer) = answered(SAFARI, &["audio/opus", codec]).await;
+        assert_eq!(agreed, [Some(111), Some(number)], "{codec}\n{answer}");
+        fits(SAFARI, &answer);
+        assert!(!answer.contains("H265") && !answer.contains(" red/"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_order_and_the_profiles_are_the_remotes() {
+    let (_, answer) = answered(FIREFOX, &[]).await;
+    assert_eq!(main_codecs(&answer)[..2], ["VP8", "VP9"]);
+    let (_, answer) = answered(SAFARI, &[]).await;
+    // Constrained high (640c) is another profile than high (6400): the baseline is what both know.
+    assert_eq!(main_codecs(&answer), ["H264 42e01f", "VP8", "VP9"]);
+}
+
+#[tokio::test]
+async fn directions_are_turned_around() {
+    for offer in [FIREFOX, SAFARI] {
+        for (says, without, with) in [
+            ("sendrecv", "recvonly", "sendrecv"),
+            ("sendonly", "recvonly", "recvonly"),
+            ("recvonly", "inactive", "sendonly"),
+        ] {
+            let offer = offer.replace("a=sendrecv", &format!("a={says}"));
+            for (codecs, wanted) in [(&[][..], without), (&["audio/opus", "video/VP8"], with)] {
+                let (agreed, answer) = answered(&offer, codecs).await;
+                fits(&offer, &answer);
+                let media = Media::all(&answer);
+                let found = [media[0].direction(), media[1].direction()];
+                assert_eq!(found, [wanted; 2], "{says}\n{answer}");
+                // What finds no place in the answer waits for our own offer.
+                if with.starts_with("send") {
+                    assert!(agreed.iter().all(Option::is_some));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn later_tracks_keep_to_the_remotes_numbers() {
+    for (offer, codec) in [(FIREFOX, "video/VP8"), (FIREFOX, "video/H264"), (SAFARI, "video/H264")]
+    {
+        let side = Side::new().await;
+        side.connection.apply_remote(described(DescriptionKind::Offer, offer)).await.unwrap();
+        side.connection.answer().await.unwrap();
+        for n in 0..3 {
+            let init = SenderInit {
+                kind: MediaKind::Video,
+                track_id: format!("track {n}"),
+                stream_id: "stream".into(),
+                mime_type: codec,
+            };
+            side.connection.add_sender(&init).await.unwrap();
+        }
+        let ours = side.connection.offer(false).await.unwrap();
+        let agreed = video(offer).codecs;
+        let pictures: Vec<_> = Media::all(&ours.sdp)
+            .into_iter()
+            .filter(|media| media.line.starts_with("video"))
+            .collect();
+        assert_eq!(pictures.len(), 3);
+        for media in &pictures {
+            let formats = media.formats();
+            let once: BTreeSet<_> = formats.iter().collect();
+            assert_eq!(once.len(), formats.len(), "{}", media.line);
+            assert_eq!(once, media.codecs.keys().collect(), "{}", media.line);
+            for (format, codec) in &media.codecs {
+                assert!(codec.name.eq_ignore_ascii_case(&agreed[format].name), "{}", ours.sdp);
+                assert_eq!(codec.parameter("apt"), agreed[format].parameter("apt"), "{}", ours.sdp);
+            }
+        }
+        side.connection.close(true).await;
+    }
+}
+
+/// An answer to our offer in Firefox's shape: it takes what it knows, in our numbers.
+fn answer_of_firefox(offer: &str, direction: &str) -> String {
+    let media = Media::all(offer);
+    let mut sdp = String::from(
+        "v=0\no=mozilla...THIS_IS_SDPARTA-99.0 7 0 IN IP4 0.0.0.0\ns=-\nt=0 0\n\
+        a=fingerprint:sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24\n\
+        a=group:BUNDLE 0 1\na=ice-options:trickle\na=extmap-allow-mixed\na=msid-semantic:WMS *\n",
+    );
+    for media in media {
+        let transport = "c=IN IP4 0.0.0.0\na=ice-pwd:e5e9d6c1c4fa2d4d9b8be70b7b4ac8a2\na=ice-ufrag:8a1b2c3d\na=setup:active\n";
+        let mid = media.value("mid").unwrap();
+        if media.line.starts_with("application") {
+            sdp += &format!(
+                "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n{transport}a=sendrecv\na=mid:{mid}\n\
+                a=sctp-port:5000\na=max-message-size:1073741823\n"
+            );
+            continue;
+        }
+        let known = |format: &u8| {
+            let codec = &media.codecs[format];
+            let mode = codec.parameter("packetization-mode") != Some("0");
+            mode && codec.parameter("profile-level-id") != Some("640032")
+        };
+        let repaired = |format: &u8| match media.codecs[format].parameter("apt") {
+            Some(apt) => known(&apt.parse().unwrap()),
+            None => true,
+        };
+        let formats: Vec<_> = media.formats().into_iter().filter(known).filter(repaired).collect();
+        let numbers: Vec<_> = formats.iter().map(u8::to_string).collect();
+        sdp += &format!(
+            "m=video 9 UDP/TLS/RTP/SAVPF {}\n{transport}a={direction}\n",
+            numbers.join(" ")
+        );
+        for (uri, id) in media.extensions() {
+            sdp += &format!("a=extmap:{id} {uri}\n");
+        }
+        for format in &formats {
+            let parameters: Vec<_> = media.codecs[format].parameters.iter().cloned().collect();
+            if !parameters.is_empty() {
+                sdp += &format!("a=fmtp:{format} {}\n", parameters.join(";"));
+            }
+        }
+        sdp += &format!("a=mid:{mid}\na=rtcp-mux\na=rtcp-rsize\n");
+        for format in &formats {
+            let codec = &media.codecs[format];
+            for feedback in &codec.feedback {
+                sdp += &format!("a=rtcp-fb:{format} {feedback}\n");
+            }
+            sdp += &format!("a=rtpmap:{format} {}\n", codec.name);
+        }
+    }
+    sdp
+}
+
+#[tokio::test]
+async fn what_firefox_answers_is_taken() {
+    for (direction, takes) in [("recvonly", true), ("inactive", false)] {
+        for (codec, number) in
+            [("video/VP8", 96), ("video/H264", 102), ("video/VP9", 98), ("video/AV1", 45)]
+        {
+            let side = Side::new().await;
+            let init = SenderInit {
+                kind: MediaKind::Video,
+                track_id: "track".into(),
+                stream_id: "stream".into(),
+                mime_type: codec,
+            };
+            let sender = side.connection.add_sender(&init).await.unwrap();
+            let offer = side.connection.offer(false).await.unwrap();
+            let answer = answer_of_firefox(&offer.sdp, direction);
+            side.connection
+                .apply_remote(described(DescriptionKind::Answer, &answer))
+                .await
+                .unwrap();
+            let wanted = match sender.agreement().await {
+                Agreement::Taken(format) => Some(format.payload_type),
+                other => {
+                    assert_eq!(other, Agreement::Open, "it is paused, not refused");
+                    None
+                }
+            };
+            assert_eq!(wanted, takes.then_some(number), "{codec}\n{answer}");
+            assert!(side.connection.remote_takes(codec));
+            side.connection.close(true).await;
+        }
+    }
+}
