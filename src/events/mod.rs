@@ -230,10 +230,11 @@ impl<E: Event> Hub<E> {
 
     /// Hands an event to all, once all have room. Cancelled, it has delivered to nobody.
     pub(crate) async fn deliver(&self, event: &E) {
-        loop {
+        // There is room, as a rule, and then nothing needs to be listened to.
+        while !self.try_deliver(event) {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Listens before it looks, so that no room is missed in between.
+            // Listens before it looks again, so that no room is missed in between.
             room.as_mut().enable();
             if self.try_deliver(event) {
                 return;
@@ -244,17 +245,19 @@ impl<E: Event> Hub<E> {
 
     fn try_deliver(&self, event: &E) -> bool {
         let mut state = self.lock();
-        let queues: Vec<_> = state.subscribers.iter().filter_map(Weak::upgrade).collect();
-        let full = |queue: &Arc<Queue<E>>| {
+        let full = |queue: Arc<Queue<E>>| {
             queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_full()
         };
-        if state.backlog.as_ref().is_some_and(Waiting::is_full) || queues.iter().any(full) {
+        if state.backlog.as_ref().is_some_and(Waiting::is_full)
+            || state.subscribers.iter().filter_map(Weak::upgrade).any(full)
+        {
             return false;
         }
+        // Whoever fills a queue holds the lock of the state, so that there is still room.
         if let Some(backlog) = &mut state.backlog {
             backlog.push(event.clone());
         }
-        for queue in &queues {
+        for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
             queue.update(|waiting| waiting.push(event.clone()));
         }
         true
@@ -327,22 +330,20 @@ impl<E: Event> Events<E> {
     /// ```
     pub async fn next_batch(&mut self, max: usize) -> Vec<E> {
         let mut batch = Vec::new();
-        while batch.len() < max {
-            let next = match batch.is_empty() {
-                true => self.next().await,
-                false => self.try_next(),
-            };
-            match next {
-                Some(event) => batch.push(event),
-                None => break,
-            }
-        }
+        std::future::poll_fn(|cx| {
+            self.queue.waker.register(cx.waker());
+            let ended = self.take(max, |event| batch.push(event));
+            if batch.is_empty() && !ended && max > 0 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
         batch
     }
 
     /// An event that is there already.
     pub fn try_next(&mut self) -> Option<E> {
-        self.take().0
+        let mut event = None;
+        self.take(1, |taken| event = Some(taken));
+        event
     }
 
     /// Waits until so many events are there, none will follow, or the queue is full. Whoever waits is woken
@@ -362,28 +363,28 @@ impl<E: Event> Events<E> {
         self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An event, and whether none will follow.
-    fn take(&self) -> (Option<E>, bool) {
+    /// Takes up to `max` events that are there; whether none will follow those that are left.
+    fn take(&self, max: usize, mut taken: impl FnMut(E)) -> bool {
         let mut waiting = self.lock();
         waiting.wanted = 1;
-        if waiting.missed > 0 {
-            let missed = std::mem::take(&mut waiting.missed);
-            return (Some(E::lagged(missed)), false);
+        let mut left = max;
+        if waiting.missed > 0 && left > 0 {
+            taken(E::lagged(std::mem::take(&mut waiting.missed)));
+            left -= 1;
         }
-        let event = waiting.pop();
-        if event.is_some() {
+        let there = left.min(waiting.events.len());
+        (0..there).filter_map(|_| waiting.pop()).for_each(taken);
+        if there > 0 {
             self.queue.room.notify_waiters();
         }
-        (event, waiting.ended)
+        waiting.ended
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Option<E>> {
         self.queue.waker.register(cx.waker());
-        match self.take() {
-            (Some(event), _) => Poll::Ready(Some(event)),
-            (None, true) => Poll::Ready(None),
-            (None, false) => Poll::Pending,
-        }
+        let mut event = None;
+        let ended = self.take(1, |taken| event = Some(taken));
+        if event.is_none() && !ended { Poll::Pending } else { Poll::Ready(event) }
     }
 }
 
@@ -427,6 +428,21 @@ mod tests {
             assert_eq!(slow.next().await, Some(Test::Number(n)));
         }
         assert!(slow.try_next().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_batch_says_what_was_missed_and_takes_no_more_than_it_may() {
+        let hub = Hub::default();
+        let mut events = hub.subscribe();
+        for n in 0..=EVENT_QUEUE as u64 {
+            hub.publish(&Test::Number(n));
+        }
+        assert!(events.next_batch(0).await.is_empty());
+        assert_eq!(events.next_batch(1).await, [Test::Lagged(1)]);
+        assert_eq!(events.next_batch(2).await, [1, 2].map(Test::Number));
+        assert_eq!(events.next_batch(usize::MAX).await.len(), EVENT_QUEUE - 2);
+        drop(hub);
+        assert!(events.next_batch(1).await.is_empty());
     }
 
     #[tokio::test]

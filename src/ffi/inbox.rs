@@ -151,14 +151,16 @@ impl<S: Source> Inbox<S> {
         state.borrow().clone()
     }
 
-    /// Hands all events to `deliver`, batch after batch, instead of a listener that was there.
-    pub(super) fn listen<F, D>(
+    /// Hands all events to `listener` by `deliver`, batch after batch, instead of a listener that was there.
+    pub(super) fn listen<L, T, D>(
         &self,
         subscribe: impl FnOnce() -> S,
-        deliver: F,
+        listener: Arc<L>,
+        deliver: impl Fn(Arc<L>, Vec<T>) -> D + Send + Sync + 'static,
     ) -> Result<(), SdkError>
     where
-        F: Fn(Vec<S::Item>) -> D + Send + Sync + 'static,
+        L: Send + Sync + ?Sized + 'static,
+        T: From<S::Item>,
         D: Future<Output = Result<(), CallbackError>> + Send,
     {
         if self.has_ended() {
@@ -176,7 +178,9 @@ impl<S: Source> Inbox<S> {
                     return;
                 }
                 // Its words are the app's own and may hold a credential: not for our log.
-                match AssertUnwindSafe(deliver(batch)).catch_unwind().await {
+                let events = batch.into_iter().map(T::from).collect();
+                let delivery = deliver(Arc::clone(&listener), events);
+                match AssertUnwindSafe(delivery).catch_unwind().await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => tracing::warn!("a listener failed; it gets the next events"),
                     Err(_) => tracing::error!("a listener could not be called"),

@@ -237,7 +237,11 @@ impl LocalVideoTrack {
 
     /// Hands all events to a listener, instead of one that was set before and of `next_events`.
     pub fn set_listener(&self, listener: Arc<dyn LocalTrackListener>) -> Result<(), SdkError> {
-        listen(&self.inbox, || self.core.events(), listener)
+        self.inbox.listen(
+            || self.core.events(),
+            listener,
+            |listener, events| async move { listener.on_events(events).await },
+        )
     }
 
     /// Frees the listener.
@@ -251,17 +255,6 @@ impl LocalVideoTrack {
     pub async fn shutdown(self: Arc<Self>) -> Result<(), SdkError> {
         runtime::finish(async move { self.inbox.end().await }).await
     }
-}
-
-fn listen(
-    inbox: &Inbox<Events<Event>>,
-    subscribe: impl FnOnce() -> Events<Event>,
-    listener: Arc<dyn LocalTrackListener>,
-) -> Result<(), SdkError> {
-    inbox.listen(subscribe, move |events| {
-        let listener = Arc::clone(&listener);
-        async move { listener.on_events(events.into_iter().map(Into::into).collect()).await }
-    })
 }
 
 /// Sound for the remotes: PCM that the track encodes, or Opus packets of the app. Not both: their clocks
@@ -380,7 +373,11 @@ impl LocalAudioTrack {
 
     /// Hands all events to a listener, instead of one that was set before and of `next_events`.
     pub fn set_listener(&self, listener: Arc<dyn LocalTrackListener>) -> Result<(), SdkError> {
-        listen(&self.inbox, || self.core.events(), listener)
+        self.inbox.listen(
+            || self.core.events(),
+            listener,
+            |listener, events| async move { listener.on_events(events).await },
+        )
     }
 
     /// Frees the listener.

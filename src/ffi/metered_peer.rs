@@ -290,10 +290,8 @@ impl MeteredPeer {
     pub fn set_listener(&self, listener: Arc<dyn PeerListener>) -> Result<(), SdkError> {
         self.inbox.listen(
             || self.core.events(),
-            move |events| {
-                let listener = Arc::clone(&listener);
-                async move { listener.on_events(events.into_iter().map(Into::into).collect()).await }
-            },
+            listener,
+            |listener, events| async move { listener.on_events(events).await },
         )
     }
 

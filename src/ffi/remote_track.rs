@@ -146,10 +146,8 @@ impl VideoFrames {
     pub fn set_listener(&self, listener: Arc<dyn VideoFrameListener>) -> Result<(), SdkError> {
         self.inbox.listen(
             || self.core.frames(),
-            move |events| {
-                let listener = Arc::clone(&listener);
-                async move { listener.on_events(events.into_iter().map(Into::into).collect()).await }
-            },
+            listener,
+            |listener, events| async move { listener.on_events(events).await },
         )
     }
 
@@ -351,10 +349,8 @@ impl AudioPackets {
     pub fn set_listener(&self, listener: Arc<dyn AudioPacketListener>) -> Result<(), SdkError> {
         self.inbox.listen(
             || self.core.packets(),
-            move |events| {
-                let listener = Arc::clone(&listener);
-                async move { listener.on_events(events.into_iter().map(Into::into).collect()).await }
-            },
+            listener,
+            |listener, events| async move { listener.on_events(events).await },
         )
     }
 

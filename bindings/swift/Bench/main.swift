@@ -36,18 +36,62 @@ func read<Event>(_ events: AsyncStream<Event>, _ count: Int) async {
     }
 }
 
+/// A data channel and a track whose events come from inside. The layer takes them for the library's own, so that
+/// what is measured is what apps run.
+final class FedChannel: MeteredRealtimeFFI.DataChannel, @unchecked Sendable {
+    private let feed: MessageFeed
+
+    init(_ feed: MessageFeed) {
+        self.feed = feed
+        super.init(noHandle: NoHandle())
+    }
+
+    required init(unsafeFromHandle handle: UInt64) { fatalError("made of a feed alone") }
+
+    override func id() throws -> String { "" }
+    override func label() throws -> String { "" }
+    override func `protocol`() throws -> String { "" }
+    override func nextEvents(max: UInt32) async throws -> [MeteredRealtimeFFI.DataChannelEvent] {
+        try await feed.nextEvents(max: max)
+    }
+}
+
+final class FedTrack: MeteredRealtimeFFI.RemoteVideoTrack, @unchecked Sendable {
+    private let feed: FrameFeed
+
+    init(_ feed: FrameFeed) {
+        self.feed = feed
+        super.init(noHandle: NoHandle())
+    }
+
+    required init(unsafeFromHandle handle: UInt64) { fatalError("made of a feed alone") }
+
+    override func frames() throws -> VideoFrames { FedFrames(feed) }
+}
+
+final class FedFrames: VideoFrames, @unchecked Sendable {
+    private let feed: FrameFeed
+
+    init(_ feed: FrameFeed) {
+        self.feed = feed
+        super.init(noHandle: NoHandle())
+    }
+
+    required init(unsafeFromHandle handle: UInt64) { fatalError("made of a feed alone") }
+
+    override func nextEvents(max: UInt32) async throws -> [MeteredRealtimeFFI.FrameEvent] {
+        try await feed.nextEvents(max: max)
+    }
+}
+
 func messages(_ bytes: Int, perSecond: UInt32) throws -> AsyncStream<MeteredRealtime.DataChannelEvent> {
     let feed = try MessageFeed(bytes: UInt32(bytes), perSecond: perSecond, text: bytes == 100)
-    return Inbox { max in
-        try await nativeCall { try await feed.nextEvents(max: max) }.map(MeteredRealtime.DataChannelEvent.init)
-    }.stream()
+    return MeteredRealtime.DataChannel(FedChannel(feed)).events
 }
 
 func frames(perSecond: UInt32) throws -> AsyncStream<MeteredRealtime.FrameEvent> {
     let feed = try FrameFeed(bytes: UInt32(accessUnit), perSecond: perSecond)
-    return Inbox(batch: mediaBatch) { max in
-        try await nativeCall { try await feed.nextEvents(max: max) }.map(MeteredRealtime.FrameEvent.init)
-    }.stream()
+    return try MeteredRealtime.RemoteVideoTrack(FedTrack(feed)).frames()
 }
 
 /// Those that are named, or all.

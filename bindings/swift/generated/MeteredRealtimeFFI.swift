@@ -84,30 +84,25 @@ fileprivate func readInt<T: FixedWidthInteger>(_ reader: inout (data: Data, offs
     guard reader.data.count >= range.upperBound else {
         throw UniffiInternalError.bufferOverflow
     }
-    if T.self == UInt8.self {
-        let value = reader.data[reader.offset]
-        reader.offset += 1
-        return value as! T
-    }
     var value: T = 0
-    let _ = withUnsafeMutableBytes(of: &value, { reader.data.copyBytes(to: $0, from: range)})
+    reader.data.withUnsafeBytes { bytes in
+        withUnsafeMutableBytes(of: &value) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range])) }
+    }
     reader.offset = range.upperBound
     return value.bigEndian
 }
 
 // Reads an arbitrary number of bytes, to be used to read
 // raw bytes, this is useful when lifting strings
-fileprivate func readBytes(_ reader: inout (data: Data, offset: Data.Index), count: Int) throws -> Array<UInt8> {
-    let range = reader.offset..<(reader.offset+count)
-    guard reader.data.count >= range.upperBound else {
+fileprivate func readBytes<T>(
+    _ reader: inout (data: Data, offset: Data.Index), count: Int, _ make: (UnsafeRawBufferPointer) -> T
+) throws -> T {
+    guard count >= 0, reader.data.count - reader.offset >= count else {
         throw UniffiInternalError.bufferOverflow
     }
-    var value = [UInt8](repeating: 0, count: count)
-    value.withUnsafeMutableBufferPointer({ buffer in
-        reader.data.copyBytes(to: buffer, from: range)
-    })
+    let range = reader.offset..<(reader.offset + count)
     reader.offset = range.upperBound
-    return value
+    return reader.data.withUnsafeBytes { make(UnsafeRawBufferPointer(rebasing: $0[range])) }
 }
 
 // Reads a float at the current offset.
@@ -611,7 +606,7 @@ fileprivate struct FfiConverterString: FfiConverter {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> String {
         let len: Int32 = try readInt(&buf)
         // See `lift` above for why we avoid Foundation's NSString-backed decoder here.
-        return String(decoding: try readBytes(&buf, count: Int(len)), as: UTF8.self)
+        return try readBytes(&buf, count: Int(len)) { String(decoding: $0, as: UTF8.self) }
     }
 
     public static func write(_ value: String, into buf: inout [UInt8]) {
@@ -629,7 +624,7 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Data {
         let len: Int32 = try readInt(&buf)
-        return Data(try readBytes(&buf, count: Int(len)))
+        return try readBytes(&buf, count: Int(len)) { Data($0) }
     }
 
     public static func write(_ value: Data, into buf: inout [UInt8]) {

@@ -1,8 +1,9 @@
-//! Makes the calls of the generated Swift end with their task.
+//! Mends the generated Swift: its calls end with their task, and it reads what comes without detours.
 //!
 //! UniFFI's Swift takes no notice of a task's cancellation (mozilla/uniffi-rs issue 2771), though the library
-//! can end every call, and Kotlin and Python do it. What is generated here gets what those have; a generator
-//! that writes something else is an error.
+//! can end every call, and Kotlin and Python do it. It also copies each number by way of a protocol's generic
+//! function, and each text and all bytes into an array of zeros first. What is generated here gets what others
+//! have, and copies once; a generator that writes something else is an error.
 
 use crate::Error;
 
@@ -38,7 +39,7 @@ fileprivate final class UniffiCancellation: @unchecked Sendable {
 ";
 
 /// What is replaced, by what, and how often it must be there; none for at least once.
-const EDITS: [(&str, &str, Option<usize>); 6] = [
+const EDITS: [(&str, &str, Option<usize>); 10] = [
     (
         "    pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),\n",
         "    pollFunc: (UInt64, @escaping UniffiRustFutureContinuationCallback, UInt64) -> (),\n    \
@@ -67,6 +68,54 @@ const EDITS: [(&str, &str, Option<usize>); 6] = [
     (
         "            fatalError(\"Cancellation not supported yet\")\n",
         "            callStatus.errorBuf.deallocate()\n            throw CancellationError()\n",
+        Some(1),
+    ),
+    (
+        "    if T.self == UInt8.self {\n        \
+         let value = reader.data[reader.offset]\n        \
+         reader.offset += 1\n        \
+         return value as! T\n    \
+         }\n    \
+         var value: T = 0\n    \
+         let _ = withUnsafeMutableBytes(of: &value, { reader.data.copyBytes(to: $0, from: range)})\n",
+        "    var value: T = 0\n    \
+         reader.data.withUnsafeBytes { bytes in\n        \
+         withUnsafeMutableBytes(of: &value) { \
+         $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range])) }\n    \
+         }\n",
+        Some(1),
+    ),
+    (
+        "fileprivate func readBytes(_ reader: inout (data: Data, offset: Data.Index), count: Int) throws -> Array<UInt8> {\n    \
+         let range = reader.offset..<(reader.offset+count)\n    \
+         guard reader.data.count >= range.upperBound else {\n        \
+         throw UniffiInternalError.bufferOverflow\n    \
+         }\n    \
+         var value = [UInt8](repeating: 0, count: count)\n    \
+         value.withUnsafeMutableBufferPointer({ buffer in\n        \
+         reader.data.copyBytes(to: buffer, from: range)\n    \
+         })\n    \
+         reader.offset = range.upperBound\n    \
+         return value\n",
+        "fileprivate func readBytes<T>(\n    \
+         _ reader: inout (data: Data, offset: Data.Index), count: Int, _ make: (UnsafeRawBufferPointer) -> T\n\
+         ) throws -> T {\n    \
+         guard count >= 0, reader.data.count - reader.offset >= count else {\n        \
+         throw UniffiInternalError.bufferOverflow\n    \
+         }\n    \
+         let range = reader.offset..<(reader.offset + count)\n    \
+         reader.offset = range.upperBound\n    \
+         return reader.data.withUnsafeBytes { make(UnsafeRawBufferPointer(rebasing: $0[range])) }\n",
+        Some(1),
+    ),
+    (
+        "        return String(decoding: try readBytes(&buf, count: Int(len)), as: UTF8.self)\n",
+        "        return try readBytes(&buf, count: Int(len)) { String(decoding: $0, as: UTF8.self) }\n",
+        Some(1),
+    ),
+    (
+        "        return Data(try readBytes(&buf, count: Int(len)))\n",
+        "        return try readBytes(&buf, count: Int(len)) { Data($0) }\n",
         Some(1),
     ),
     (
@@ -118,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_cancelling_function_follows_each_polling_one() {
-        let (poll, cancel, _) = EDITS[5];
+        let (poll, cancel, _) = EDITS[EDITS.len() - 1];
         let text = format!("a\n{poll}void,\n{poll}u64,\nb");
         let wanted = format!("a\n{poll}void,\n{cancel}void,\n{poll}u64,\n{cancel}u64,\nb");
         assert_eq!(with_cancel_functions(&text, poll, cancel), wanted);
