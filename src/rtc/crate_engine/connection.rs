@@ -18,6 +18,7 @@ use webrtc::peer_connection::{
 
 use super::channel::{self, CrateChannel, UNUSED_STREAM};
 use super::congestion::Feedback;
+use super::convoys::Convoys;
 use super::handler::Handler;
 use super::senders::{self, CrateSender};
 use super::stats;
@@ -35,6 +36,7 @@ pub(super) struct CrateConnection {
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     feedback: Arc<Feedback>,
+    convoys: Arc<Convoys>,
     /// Whether it was closed.
     closed: watch::Sender<bool>,
     policy: RTCIceTransportPolicy,
@@ -46,6 +48,10 @@ pub(super) struct CrateConnection {
     offers_data: OnceCell<()>,
 }
 
+/// What a connection is made of.
+type Parts =
+    (Arc<dyn PeerConnection>, Arc<ConnectionRuntime>, Arc<Handler>, Arc<Feedback>, Arc<Convoys>);
+
 impl fmt::Debug for CrateConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CrateConnection").finish_non_exhaustive()
@@ -53,12 +59,8 @@ impl fmt::Debug for CrateConnection {
 }
 
 impl CrateConnection {
-    pub(super) fn new(
-        parts: (Arc<dyn PeerConnection>, Arc<ConnectionRuntime>, Arc<Handler>, Arc<Feedback>),
-        policy: RTCIceTransportPolicy,
-        answers_actively: bool,
-    ) -> Self {
-        let (connection, runtime, handler, feedback) = parts;
+    pub(super) fn new(parts: Parts, policy: RTCIceTransportPolicy, answers_actively: bool) -> Self {
+        let (connection, runtime, handler, feedback, convoys) = parts;
         let (opens_dtls, closed) = (OnceLock::new(), watch::Sender::new(false));
         let offers_data = OnceCell::new();
         Self {
@@ -66,6 +68,7 @@ impl CrateConnection {
             runtime,
             handler,
             feedback,
+            convoys,
             closed,
             policy,
             answers_actively,
@@ -224,7 +227,7 @@ impl Connection for CrateConnection {
     }
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
-        let sender = CrateSender::add(&*self.connection, init).await;
+        let sender = CrateSender::add(&*self.connection, init, &self.convoys).await;
         let sender = sender.map_err(|error| RtcError::new("add_sender", &error))?;
         self.feedback.name(sender.stream(), sender.id());
         Ok(Arc::new(sender))
