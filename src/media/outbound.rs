@@ -385,38 +385,46 @@ impl Task {
 
     /// Sends what may leave now of the present parcel.
     async fn send(&mut self) {
+        let packets = self.due();
+        if packets.is_empty() {
+            return;
+        }
+        if let Err(error) = self.sender.send(packets).await {
+            // The connection ends, or the m-line does; the owner will say so.
+            tracing::debug!(%error, "packets were not sent");
+            self.current = None;
+        }
+    }
+
+    /// The packets of the present parcel that may leave now.
+    fn due(&mut self) -> Vec<OutgoingPacket> {
+        let mut due = Vec::new();
         let (Some((_, membership)), Some(format)) = (&self.attachment, self.format) else {
             self.current = None;
-            return;
+            return due;
         };
-        while let Some(current) = &mut self.current {
+        let Some(current) = &mut self.current else { return due };
+        let payloads = &current.parcel.payloads;
+        while let Some(payload) = payloads.get(current.next) {
             if membership.wait().is_some() {
-                return;
+                return due;
             }
-            let (parcel, n) = (&current.parcel, current.next);
-            let Some(payload) = parcel.payloads.get(n) else {
-                self.figures.frames.fetch_add(1, Ordering::Relaxed);
-                self.figures.key_frames.fetch_add(u64::from(parcel.key_frame), Ordering::Relaxed);
-                self.current = None;
-                return;
-            };
-            let last = n + 1 == parcel.payloads.len();
-            let packet = OutgoingPacket {
+            let last = current.next + 1 == payloads.len();
+            due.push(OutgoingPacket {
                 format,
                 sequence: self.clock.next_sequence(),
                 timestamp: current.timestamp,
-                marker: last && parcel.marker,
+                marker: last && current.parcel.marker,
                 payload: payload.clone(),
                 orientation: current.turned.filter(|_| last).map(Rotation::bits),
-            };
+            });
             current.next += 1;
             membership.spend(payload.len() + OVERHEAD);
-            if let Err(error) = self.sender.send(packet).await {
-                // The connection ends, or the m-line does; the owner will say so.
-                tracing::debug!(%error, "a packet was not sent");
-                self.current = None;
-            }
         }
+        self.figures.frames.fetch_add(1, Ordering::Relaxed);
+        self.figures.key_frames.fetch_add(u64::from(current.parcel.key_frame), Ordering::Relaxed);
+        self.current = None;
+        due
     }
 }
 
@@ -462,11 +470,13 @@ mod tests {
             }
         }
 
-        async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
-            let left = (Instant::now(), packet.timestamp, packet.marker);
-            self.0.lock().unwrap().push(left);
-            if packet.marker {
-                self.1.lock().unwrap().push(packet.orientation);
+        async fn send(&self, packets: Vec<OutgoingPacket>) -> Result<(), RtcError> {
+            for packet in packets {
+                let left = (Instant::now(), packet.timestamp, packet.marker);
+                self.0.lock().unwrap().push(left);
+                if packet.marker {
+                    self.1.lock().unwrap().push(packet.orientation);
+                }
             }
             Ok(())
         }

@@ -273,8 +273,8 @@ pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     fn mime_type(&self) -> &'static str;
     /// What the last negotiation says of it.
     async fn agreement(&self) -> Agreement;
-    /// Hands a packet to the transport.
-    async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError>;
+    /// Hands packets to the transport, in their order. Many at once cost less than one by one.
+    async fn send(&self, packets: Vec<OutgoingPacket>) -> Result<(), RtcError>;
     /// The next word of the remote; `None` after the last.
     async fn next(&self) -> Option<SenderFeedback>;
 }

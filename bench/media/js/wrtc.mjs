@@ -27,6 +27,12 @@ const sweep = Float32Array.from({ length: SWEEP }, (_, n) => {
   return 0.5 * Math.sin(phase) * Math.sin((Math.PI * n) / SWEEP);
 });
 
+// Made once: what is measured is not the sine.
+const period = Int16Array.from({ length: PERIOD }, (_, n) => {
+  const hum = 0.01 * Math.sin((2 * Math.PI * 150 * n) / RATE);
+  return Math.round(32_767 * (hum + (sweep[n] ?? 0)));
+});
+
 /** Writes a sweep every half second and a soft hum between, in chunks of 10 ms. */
 class Voice {
   source = new RTCAudioSource();
@@ -43,10 +49,8 @@ class Voice {
 
   #write() {
     const samples = new Int16Array(CHUNK);
-    for (let n = 0; n < CHUNK; n += 1, this.#position += 1) {
-      const hum = 0.01 * Math.sin(this.#position * 0.02);
-      samples[n] = Math.round(32_767 * (hum + (sweep[this.#position % PERIOD] ?? 0)));
-    }
+    samples.set(period.subarray(this.#position, this.#position + CHUNK));
+    this.#position = (this.#position + CHUNK) % PERIOD;
     this.written.push(performance.now());
     this.source.onData({ samples, sampleRate: RATE, bitsPerSample: 16, channelCount: 1, numberOfFrames: CHUNK });
   }

@@ -77,9 +77,10 @@ pub(crate) fn sound_clock() -> tokio::time::Interval {
     clock
 }
 
-/// Every half second a sweep of 80 ms from 300 to 3,000 Hz, and a soft hum between, until it is aborted.
+/// Every half second a sweep of 80 ms from 300 to 3,000 Hz, and a soft hum between, until it is aborted. Made once:
+/// what is measured is not the sine.
 pub(crate) struct Voice {
-    sweep: Vec<f32>,
+    period: Vec<f32>,
     position: usize,
 }
 
@@ -89,7 +90,7 @@ const SWEEP: usize = 3_840;
 
 impl Default for Voice {
     fn default() -> Self {
-        Self { sweep: sweep(), position: 0 }
+        Self { period: period(), position: 0 }
     }
 }
 
@@ -107,14 +108,22 @@ pub(crate) fn sweep() -> Vec<f32> {
     (0..SWEEP).map(at).collect()
 }
 
+/// From one sweep to the next. The hum of 150 Hz has whole waves in it.
+#[allow(clippy::cast_precision_loss)] // a few thousand samples
+fn period() -> Vec<f32> {
+    let wave = std::f32::consts::TAU * 150.0 / FORMAT.rate() as f32;
+    let mut period: Vec<f32> = (0..PERIOD).map(|n| 0.01 * (n as f32 * wave).sin()).collect();
+    for (sample, sweep) in period.iter_mut().zip(sweep()) {
+        *sample += sweep;
+    }
+    period
+}
+
 impl Voice {
-    #[allow(clippy::cast_precision_loss)] // only its phase counts
     pub(crate) fn fill(&mut self, pcm: &mut [f32]) {
         for sample in pcm {
-            let hum = 0.01 * (self.position as f32 * 0.02).sin();
-            let sweep = self.sweep.get(self.position % PERIOD).copied().unwrap_or_default();
-            *sample = hum + sweep;
-            self.position += 1;
+            *sample = self.period[self.position];
+            self.position = (self.position + 1) % PERIOD;
         }
     }
 }

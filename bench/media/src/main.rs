@@ -4,6 +4,7 @@
 //! `sender` and `member` are the processes that `memory` and `mesh` start.
 #![allow(clippy::print_stdout)] // its output is its purpose
 
+mod bare;
 mod call;
 mod cpu;
 mod encoder;

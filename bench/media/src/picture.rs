@@ -1,11 +1,13 @@
 //! From writing an access unit to its sink, both ends in this process, one way.
 
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use metered_realtime::media::{FrameEvent, LocalVideoTrack, MediaStream, VideoCodec};
 use serde_json::{Value, json};
 
+use crate::bare::Bare;
 use crate::call::{Pair, track};
 use crate::encoder::{Written, encode, number};
 use crate::{Outcome, percentile};
@@ -15,6 +17,7 @@ const WATCH: Duration = Duration::from_secs(20);
 /// The receiver asks for key frames so often, to have their figure too.
 const KEY_PAUSE: Duration = Duration::from_secs(1);
 
+#[allow(clippy::cast_precision_loss)] // bits per second
 pub(crate) async fn picture(url: &str) -> Outcome<Value> {
     let (video, written) = (LocalVideoTrack::new(VideoCodec::Vp8), Written::default());
     let stream = MediaStream::default().with_track(&video);
@@ -23,12 +26,22 @@ pub(crate) async fn picture(url: &str) -> Outcome<Value> {
     let track = track(&mut pair.remotes[1]).await?;
     let remote = track.video().ok_or("no picture")?.clone();
     let mut frames = remote.frames();
+    let sender = pair.peers[0].remote_peers().pop().ok_or("no remote")?;
+    let lowest = Arc::new(AtomicU64::new(u64::MAX));
+    let path = Arc::clone(&lowest);
     let asking = tokio::spawn(async move {
-        loop {
+        for second in 1_u64.. {
             tokio::time::sleep(KEY_PAUSE).await;
             remote.request_key_frame();
+            let Ok(stats) = sender.stats().await else { return };
+            if let Some(bits) = stats.available_outgoing_bitrate
+                && second > SETTLE.as_secs()
+            {
+                path.fetch_min(bits, Ordering::Relaxed);
+            }
         }
     });
+    let bare = Bare::begin().await?;
     let (begun, mut keys, mut deltas) = (Instant::now(), Vec::new(), Vec::new());
     while begun.elapsed() < SETTLE + WATCH {
         let event = tokio::time::timeout(SETTLE, frames.next()).await?;
@@ -54,9 +67,13 @@ pub(crate) async fn picture(url: &str) -> Outcome<Value> {
     pair.close().await;
     let key = percentile(&mut keys, 50);
     let mut all = [keys, deltas].concat();
+    let (bare, bare_p95) = bare.percentiles();
     Ok(json!({
         "pictureMs": percentile(&mut all, 50),
         "pictureP95Ms": percentile(&mut all, 95),
         "keyFrameMs": key,
+        "bareMs": bare,
+        "bareP95Ms": bare_p95,
+        "pathMbps": lowest.load(Ordering::Relaxed) as f64 / 1e6,
     }))
 }

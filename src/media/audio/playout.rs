@@ -133,10 +133,11 @@ impl AudioPlayout {
             if self.ready.is_empty() {
                 self.advance(now + Duration::from_micros(self.format.microseconds_of(filled)));
             }
-            let part = self.ready.len().min(pcm.len() - filled);
-            for (sample, ready) in pcm[filled..].iter_mut().zip(self.ready.drain(..part)) {
-                *sample = ready;
-            }
+            let (first, second) = self.ready.as_slices();
+            let ready = if first.is_empty() { second } else { first };
+            let part = ready.len().min(pcm.len() - filled);
+            pcm[filled..filled + part].copy_from_slice(&ready[..part]);
+            self.ready.drain(..part);
             filled += part;
         }
     }

@@ -25,6 +25,7 @@ use rtc::sansio::Protocol;
 use webrtc::peer_connection::{MediaEngine, Registry};
 
 use super::congestion::{Congestion, Feedback, SEND_TIME_URI};
+use super::convoys::{Convoys, Joining};
 
 /// The header extension of a picture's rotation (3GPP TS 26.114 section 7.4.5).
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
@@ -97,6 +98,7 @@ pub(super) fn preferring(kind: RtpCodecKind, name: &str) -> Vec<RTCRtpCodecParam
 /// The media engine of one connection and its interceptors.
 pub(super) fn media(
     feedback: &Arc<Feedback>,
+    convoys: &Arc<Convoys>,
 ) -> Result<(MediaEngine, Registry), rtc::shared::error::Error> {
     let mut media = MediaEngine::default();
     for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
@@ -120,7 +122,9 @@ pub(super) fn media(
         .with(Slot::CongestionControl, Congestion::new(Arc::clone(feedback)))
         .with(Slot::NackGenerator, nacks)
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_HISTORY).build())
-        .with(Slot::from(14_000), KeyFrameRequests::default());
+        .with(Slot::from(14_000), KeyFrameRequests::default())
+        // Nearest to the app, so that what waits goes the whole way.
+        .with(Slot::from(15_000), Joining::new(Arc::clone(convoys)));
     let registry = configure_twcc_receiver_only(registry, &mut media)?;
     Ok((media, configure_rtcp_reports(registry)))
 }

@@ -20,6 +20,7 @@ use webrtc::peer_connection::{
 
 use super::channel::{self, CrateChannel, UNUSED_STREAM};
 use super::congestion::Feedback;
+use super::convoys::Convoys;
 use super::handler::Handler;
 use super::senders::{self, CrateSender};
 use super::stats;
@@ -40,6 +41,7 @@ pub(super) struct CrateConnection {
     runtime: Arc<ConnectionRuntime>,
     handler: Arc<Handler>,
     feedback: Arc<Feedback>,
+    convoys: Arc<Convoys>,
     /// Whether it was closed.
     closed: watch::Sender<bool>,
     policy: RTCIceTransportPolicy,
@@ -57,6 +59,10 @@ pub(super) struct CrateConnection {
     described: [AtomicBool; 2],
 }
 
+/// What a connection is made of.
+type Parts =
+    (Arc<dyn PeerConnection>, Arc<ConnectionRuntime>, Arc<Handler>, Arc<Feedback>, Arc<Convoys>);
+
 impl fmt::Debug for CrateConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CrateConnection").finish_non_exhaustive()
@@ -64,12 +70,8 @@ impl fmt::Debug for CrateConnection {
 }
 
 impl CrateConnection {
-    pub(super) fn new(
-        parts: (Arc<dyn PeerConnection>, Arc<ConnectionRuntime>, Arc<Handler>, Arc<Feedback>),
-        policy: RTCIceTransportPolicy,
-        answers_actively: bool,
-    ) -> Self {
-        let (connection, runtime, handler, feedback) = parts;
+    pub(super) fn new(parts: Parts, policy: RTCIceTransportPolicy, answers_actively: bool) -> Self {
+        let (connection, runtime, handler, feedback, convoys) = parts;
         let (opens_dtls, closed) = (OnceLock::new(), watch::Sender::new(false));
         let offers_data = OnceCell::new();
         Self {
@@ -77,6 +79,7 @@ impl CrateConnection {
             runtime,
             handler,
             feedback,
+            convoys,
             closed,
             policy,
             answers_actively,
@@ -255,7 +258,8 @@ impl Connection for CrateConnection {
     }
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
-        let sender = CrateSender::add(&*self.connection, init, self.has_described(init.kind)).await;
+        let described = self.has_described(init.kind);
+        let sender = CrateSender::add(&*self.connection, init, described, &self.convoys).await;
         let sender = sender.map_err(|error| match error {
             CrateError::ErrRTPTransceiverCodecUnsupported => {
                 RtcError::of("add_sender", NO_SUCH_CODEC)

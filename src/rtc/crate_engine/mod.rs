@@ -14,6 +14,7 @@ mod channel;
 mod codecs;
 pub(super) mod congestion;
 mod connection;
+mod convoys;
 mod handler;
 mod path;
 mod senders;
@@ -33,6 +34,7 @@ use webrtc::peer_connection::{
 };
 
 use self::connection::CrateConnection;
+use self::convoys::Convoys;
 use self::handler::Handler;
 use self::path::Path;
 use super::RtcError;
@@ -101,7 +103,8 @@ impl Engine for CrateEngine {
         let path = Arc::clone(&handler.association.path);
         runtime.when_heard(move || path.heard());
         let feedback = congestion::Feedback::new();
-        let (media, registry) = codecs::media(&feedback).map_err(fail)?;
+        let convoys = Arc::<Convoys>::default();
+        let (media, registry) = codecs::media(&feedback, &convoys).map_err(fail)?;
         let building = PeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new()
@@ -121,7 +124,7 @@ impl Engine for CrateEngine {
         handler.association.belongs_to(Arc::downgrade(&connection));
         handler.tracks.belongs_to(Arc::downgrade(&connection));
         let active = config.answers_actively;
-        let parts = (connection, runtime, handler, feedback);
+        let parts = (connection, runtime, handler, feedback, convoys);
         Ok(Arc::new(CrateConnection::new(parts, policy, active)))
     }
 

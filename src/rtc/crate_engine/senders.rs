@@ -19,6 +19,7 @@ use webrtc::peer_connection::PeerConnection;
 use webrtc::rtp_transceiver::{RtpSender, RtpTransceiver};
 
 use super::codecs::{ORIENTATION_URI, preferring};
+use super::convoys::Convoys;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{
     Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, SenderInit, TrackSender,
@@ -33,6 +34,7 @@ pub(super) struct CrateSender {
     track: Arc<TrackLocalStaticRTP>,
     sender: Arc<dyn RtpSender>,
     transceiver: Arc<dyn RtpTransceiver>,
+    convoys: Arc<Convoys>,
 }
 
 impl fmt::Debug for CrateSender {
@@ -47,6 +49,7 @@ impl CrateSender {
         connection: &dyn PeerConnection,
         init: &SenderInit,
         agreed: bool,
+        convoys: &Arc<Convoys>,
     ) -> Result<Self, CrateError> {
         let kind = match init.kind {
             MediaKind::Audio => RtpCodecKind::Audio,
@@ -86,7 +89,26 @@ impl CrateSender {
             transceiver.set_codec_preferences(preferences).await?;
         }
         let (track_id, mime_type) = (init.track_id.clone(), init.mime_type);
-        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver })
+        let convoys = Arc::clone(convoys);
+        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver, convoys })
+    }
+
+    fn packet(&self, packet: OutgoingPacket) -> Result<rtp::Packet, RtcError> {
+        let OutgoingPacket { format, sequence, timestamp, marker, payload, orientation } = packet;
+        let mut header = rtp::header::Header {
+            version: 2,
+            payload_type: format.payload_type,
+            sequence_number: sequence,
+            timestamp,
+            marker,
+            ssrc: self.ssrc,
+            ..Default::default()
+        };
+        if let (Some(id), Some(byte)) = (format.orientation, orientation) {
+            let set = header.set_extension(id, vec![byte].into());
+            set.map_err(|error| RtcError::new("send", &error))?;
+        }
+        Ok(rtp::Packet { header, payload })
     }
 
     fn fits(&self, codec: &RTCRtpCodecParameters) -> bool {
@@ -148,22 +170,15 @@ impl TrackSender for CrateSender {
         Agreement::Taken(SenderFormat { payload_type: codec.payload_type, orientation })
     }
 
-    async fn send(&self, packet: OutgoingPacket) -> Result<(), RtcError> {
-        let OutgoingPacket { format, sequence, timestamp, marker, payload, orientation } = packet;
-        let mut header = rtp::header::Header {
-            version: 2,
-            payload_type: format.payload_type,
-            sequence_number: sequence,
-            timestamp,
-            marker,
-            ssrc: self.ssrc,
-            ..Default::default()
-        };
-        if let (Some(id), Some(byte)) = (format.orientation, orientation) {
-            let set = header.set_extension(id, vec![byte].into());
-            set.map_err(|error| RtcError::new("send", &error))?;
+    async fn send(&self, packets: Vec<OutgoingPacket>) -> Result<(), RtcError> {
+        let packets = packets.into_iter().map(|packet| self.packet(packet));
+        let mut packets = packets.collect::<Result<Vec<_>, _>>()?;
+        if packets.is_empty() {
+            return Ok(());
         }
-        let sent = self.track.write_rtp(rtp::Packet { header, payload }).await;
+        let first = packets.remove(0);
+        self.convoys.follow(&first, packets);
+        let sent = self.track.write_rtp(first).await;
         sent.map_err(|error| RtcError::new("send", &error))
     }
 

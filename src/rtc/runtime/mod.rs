@@ -10,6 +10,7 @@
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
 //! - [`trains`]: coalesced datagrams arrive in a buffer that connections share.
+//! - [`departures`]: media that is sent in one turn of the driver leaves as trains.
 //! - [`early`]: what comes before the crate can use it waits, for the time to connect.
 //! - [`servers`]: the crate is given made-up names and addresses for these servers. So names are looked up by
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
@@ -22,6 +23,7 @@
 mod addresses;
 mod burst;
 mod carrier;
+mod departures;
 mod early;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz;
@@ -38,12 +40,13 @@ mod turns;
 mod watch;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle as TokioJoinHandle;
@@ -99,6 +102,8 @@ struct Common {
     selection: Arc<Selection>,
     /// Whether the connection is being closed.
     closing: AtomicBool,
+    /// Whether a socket holds media back until the end of the driver's turn.
+    departing: AtomicBool,
     on_heard: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -116,7 +121,7 @@ impl Common {
 pub(crate) struct ConnectionRuntime {
     network: Arc<NetworkContext>,
     common: Arc<Common>,
-    sockets: Mutex<Vec<Weak<ConnectionSocket>>>,
+    sockets: Arc<Mutex<Vec<Weak<ConnectionSocket>>>>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
     on_end: Arc<dyn Fn() + Send + Sync>,
 }
@@ -145,8 +150,9 @@ impl ConnectionRuntime {
                 selection: Arc::default(),
                 closing: AtomicBool::new(false),
                 on_heard: OnceLock::new(),
+                departing: AtomicBool::new(false),
             }),
-            sockets: Mutex::default(),
+            sockets: Arc::default(),
             tasks: Mutex::new(Vec::new()),
             on_end: Arc::new(on_end),
         })
@@ -243,13 +249,28 @@ impl JoinHandle for Spawned {
     }
 }
 
+/// Sends what waited for the end of the driver's turn.
+fn depart(sockets: &Mutex<Vec<Weak<ConnectionSocket>>>, cx: &mut Context<'_>) {
+    let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
+    sockets.iter().filter_map(Weak::upgrade).for_each(|socket| socket.depart(cx));
+}
+
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for ConnectionRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
         let on_end = Arc::clone(&self.on_end);
+        let (common, sockets) = (Arc::clone(&self.common), Arc::clone(&self.sockets));
+        let mut future = future;
+        let turns = poll_fn(move |cx| {
+            let ended = future.as_mut().poll(cx);
+            if common.departing.swap(false, Ordering::Relaxed) {
+                depart(&sockets, cx);
+            }
+            ended
+        });
         let task = tokio::spawn(async move {
-            DRIVER.scope((), future).await;
+            DRIVER.scope((), turns).await;
             on_end();
         });
         let handle = Spawned(task.abort_handle());

@@ -14,14 +14,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
-use super::Common;
 use super::burst::Burst;
-use super::carrier;
+use super::departures::Departures;
 use super::handshake::Handshake;
 use super::reception::Reception;
 use super::servers::{Server, Servers, Transport, UNREACHABLE};
 use super::trains::Trains;
 use super::watch::{ANSWER_TIMEOUT, Answer, Watch, unwrapped};
+use super::{Common, DRIVER, carrier};
 
 /// Wanted for each direction. A burst of a data channel fills the usual 208 KiB, and what does not fit is
 /// lost and sent again; the system gives what its administrator allows.
@@ -127,6 +127,7 @@ pub(super) struct ConnectionSocket {
     links: Mutex<HashMap<SocketAddr, Arc<Link>>>,
     reception: Arc<Reception>,
     trains: Trains,
+    departures: Departures,
     to_relays: Burst,
     handshake: Mutex<Handshake>,
     /// Whether the handshake is over: then nothing needs a look.
@@ -153,6 +154,7 @@ impl ConnectionSocket {
             links: Mutex::default(),
             reception,
             trains: Trains::default(),
+            departures: Departures::default(),
             to_relays: Burst::default(),
             handshake: Mutex::default(),
             secured: AtomicBool::new(false),
@@ -171,7 +173,15 @@ impl ConnectionSocket {
 
     fn forward(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
         let Some(server) = self.common.servers.behind(transmit.destination) else {
-            return self.inner.poll_send(cx, transmit);
+            // Only the driver's turns have an end that is waited for.
+            if DRIVER.try_with(|()| ()).is_err() {
+                return self.inner.poll_send(cx, transmit);
+            }
+            let (sent, waits) = self.departures.poll_send(&*self.inner, cx, transmit);
+            if waits {
+                self.common.departing.store(true, Ordering::Relaxed);
+            }
+            return sent;
         };
         let link = self.link(server);
         self.common.turns.relayed();
@@ -182,6 +192,13 @@ impl ConnectionSocket {
                 self.inner.poll_send(cx, &transmit)
             }
             None => Poll::Ready(Ok(transmit.contents.len())),
+        }
+    }
+
+    /// The driver's turn ends: what waited leaves.
+    pub(super) fn depart(&self, cx: &mut Context<'_>) {
+        if self.departures.poll_flush(&*self.inner, cx).is_pending() {
+            self.common.departing.store(true, Ordering::Relaxed);
         }
     }
 

@@ -64,7 +64,7 @@ async fn agreed(sender: &dyn TrackSender) -> SenderFormat {
 async fn send_and_hear(sender: &dyn TrackSender, receiver: &dyn TrackReceiver, first: u16) {
     let format = agreed(sender).await;
     for n in (0..50).map(|n| first.wrapping_add(n)) {
-        sender.send(packet(format, n)).await.unwrap();
+        sender.send(vec![packet(format, n)]).await.unwrap();
         let heard = tokio::time::timeout(Duration::from_secs(5), receiver.next()).await;
         let heard = heard.expect("a packet comes").expect("the track goes on");
         assert_eq!((heard.sequence, heard.payload.len()), (n, 100));
@@ -157,7 +157,7 @@ async fn what_a_path_loses_is_sent_again() {
         let say = async {
             // The last ones can only be missed when others follow.
             for n in 0..count + 50 {
-                sender.send(packet(format, n)).await.unwrap();
+                sender.send(vec![packet(format, n)]).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(4)).await;
             }
         };
