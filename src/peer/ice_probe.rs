@@ -26,6 +26,25 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 const UNREACHABLE: u16 = 701;
 
 /// What a STUN or TURN server answered.
+///
+/// ```
+/// use metered_realtime::peer::{CandidateType, IceServerAnswer};
+///
+/// fn line(answer: &IceServerAnswer) -> String {
+///     let what = match answer.candidate_type {
+///         CandidateType::Relay => "relays for us",
+///         _ => "sees us",
+///     };
+///     let at = answer.address.map_or_else(|| "as we are".into(), |address| format!("at {address}"));
+///     format!("{what} {at}, after {} ms", answer.took.as_millis())
+/// }
+/// # let answer = IceServerAnswer {
+/// #     candidate_type: CandidateType::Relay,
+/// #     address: Some(([192, 0, 2, 1], 50_000).into()),
+/// #     took: std::time::Duration::from_millis(31),
+/// # };
+/// assert_eq!(line(&answer), "relays for us at 192.0.2.1:50000, after 31 ms");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IceServerAnswer {
     /// What it gave: [`Srflx`](CandidateType::Srflx) is our address as a STUN server sees it,

@@ -155,7 +155,7 @@ impl Directions {
 
     /// An answer without what the offer does not allow (RFC 3264 section 6.1), and without a promise to send
     /// where there is no track. The crate (0.21.1) answers `sendonly` by `sendrecv` when it has a track for
-    /// that m-line, and Firefox refuses such an answer.
+    /// that m-line, which a browser may refuse.
     pub(crate) fn allowed(&self, answer: &str) -> String {
         let allowed = |section: &str| {
             let (we, they) = sends(section);

@@ -790,6 +790,32 @@ impl DevServerHandle {
     }
 
     /// Sets the server's clock ahead by so many seconds; negative for behind.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # use metered_realtime::signalling::{SignallingClient, SignallingEvent, SignallingOptions};
+    /// use std::time::{SystemTime, UNIX_EPOCH};
+    ///
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+    /// # options.url = server.url();
+    /// server.clock_ahead(3_600.0);
+    /// let client = SignallingClient::new(options)?;
+    /// let mut events = client.events();
+    /// client.connect().await?;
+    /// let connected = loop {
+    ///     if let Some(SignallingEvent::Connected(connected)) = events.next().await {
+    ///         break connected;
+    ///     }
+    /// };
+    /// let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    /// let ahead = connected.server_time.expect("the local server says it").0 - now;
+    /// assert!((3_590.0..3_610.0).contains(&ahead));
+    /// # client.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn clock_ahead(&self, seconds: f64) {
         self.inject(Fault::Clock { ahead_seconds: seconds });
     }

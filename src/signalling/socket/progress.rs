@@ -8,6 +8,20 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 /// A step on the way to an open WebSocket, in their order.
+///
+/// ```
+/// use metered_realtime::signalling::ConnectStep;
+///
+/// // What to look at, for who asks why nothing connects.
+/// let culprit = |failed: ConnectStep| match failed {
+///     ConnectStep::Resolving => "the name server",
+///     ConnectStep::Connecting => "the network, or a firewall",
+///     ConnectStep::Proxy => "the proxy",
+///     ConnectStep::Tls => "the certificate, or who changes it on the way",
+///     ConnectStep::Upgrading => "the service",
+/// };
+/// assert_eq!(culprit(ConnectStep::Proxy), "the proxy");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectStep {
@@ -24,7 +38,13 @@ pub enum ConnectStep {
 }
 
 impl ConnectStep {
-    /// One word for it.
+    /// One word for it, for logs.
+    ///
+    /// ```
+    /// use metered_realtime::signalling::ConnectStep;
+    ///
+    /// assert_eq!(ConnectStep::Upgrading.as_str(), "upgrading");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolving => "resolving",
@@ -48,6 +68,19 @@ impl ConnectStep {
 }
 
 /// A step of an attempt and what became of it.
+///
+/// ```
+/// use metered_realtime::signalling::AttemptStep;
+///
+/// fn line(step: &AttemptStep) -> String {
+///     let end = if step.done { "done" } else { "not done" };
+///     format!("{}: {end} after {} ms", step.step.as_str(), step.took.as_millis())
+/// }
+/// # use metered_realtime::signalling::ConnectStep;
+/// # let took = std::time::Duration::from_millis(7);
+/// # let step = AttemptStep { step: ConnectStep::Tls, took, done: true };
+/// assert_eq!(line(&step), "tls: done after 7 ms");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptStep {
     /// Which.
@@ -59,6 +92,27 @@ pub struct AttemptStep {
 }
 
 /// An attempt to connect, step by step. Without anything secret.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use metered_realtime::signalling::{Attempt, ConnectStep, SignallingClient, SignallingOptions};
+///
+/// /// The step at which it ended.
+/// fn failed(attempt: &Attempt) -> Option<ConnectStep> {
+///     attempt.steps.last().filter(|step| !step.done).map(|step| step.step)
+/// }
+///
+/// let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
+/// options.url = "ws://127.0.0.1:9".into();
+/// options.reconnect = None;
+/// let client = SignallingClient::new(options)?;
+/// client.connect().await.unwrap_err();
+/// let attempt = client.last_attempt().expect("there was one");
+/// assert_eq!(failed(&attempt), Some(ConnectStep::Connecting));
+/// # client.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// `host:port` of the proxy, if there is one: then it is its name that is looked up and its address that
