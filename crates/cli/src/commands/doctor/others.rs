@@ -62,6 +62,9 @@ pub(super) async fn check(
     };
     // To the end: who comes late counts too.
     drop(tokio::time::timeout(stay, watch).await);
+    while let Some(event) = events.try_next() {
+        met.note(event);
+    }
     let told = Told::took(began.elapsed()).with("count", met.peers.len());
     let detail = match met.peers.len() {
         0 => "nobody else was there".to_owned(),
@@ -146,6 +149,14 @@ fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Fai
         }
         (Some(path), true, _) => {
             return report.ok(id::PEER, told, &format!("was connected, {}, and left", way(path)));
+        }
+        // It ended the connection, and the service has not said yet that it left.
+        (Some(path), false, _) if matches!(state, RemoteState::Idle | RemoteState::Closed) => {
+            return report.ok(
+                id::PEER,
+                told,
+                &format!("was connected, {}, and ended it", way(path)),
+            );
         }
         (None, true, _) => {
             return report.ok(id::PEER, told, "left before there was a connection");
