@@ -794,7 +794,7 @@ impl DevServerHandle {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # use metered_realtime::signalling::{SignallingClient, SignallingEvent, SignallingOptions};
+    /// # use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
     /// use std::time::{SystemTime, UNIX_EPOCH};
     ///
     /// # let server = metered_dev_server::DevServer::builder().start().await?;
@@ -805,7 +805,7 @@ impl DevServerHandle {
     /// let mut events = client.events();
     /// client.connect().await?;
     /// let connected = loop {
-    ///     if let Some(SignallingEvent::Connected(connected)) = events.next().await {
+    ///     if let Some(Event::Connected(connected)) = events.next().await {
     ///         break connected;
     ///     }
     /// };

@@ -63,8 +63,14 @@ async fn agreed(sender: &dyn TrackSender) -> SenderFormat {
 
 async fn send_and_hear(sender: &dyn TrackSender, receiver: &dyn TrackReceiver, first: u16) {
     let format = agreed(sender).await;
-    for n in (0..50).map(|n| first.wrapping_add(n)) {
-        sender.send(vec![packet(format, n)]).await.unwrap();
+    let numbers: Vec<_> = (0..50).map(|n| first.wrapping_add(n)).collect();
+    // One by one, and the packets of a picture together.
+    let (single, together) = numbers.split_at(10);
+    for picture in single.chunks(1).chain(together.chunks(8)) {
+        let packets = picture.iter().map(|n| packet(format, *n)).collect();
+        sender.send(packets).await.unwrap();
+    }
+    for n in numbers {
         let heard = tokio::time::timeout(Duration::from_secs(5), receiver.next()).await;
         let heard = heard.expect("a packet comes").expect("the track goes on");
         assert_eq!((heard.sequence, heard.payload.len()), (n, 100));
