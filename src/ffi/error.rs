@@ -9,7 +9,7 @@ use crate::credential::{CredentialError, TokenProviderError};
 use crate::diagnosis::{self, Diagnosis};
 use crate::media::WriteError;
 use crate::media::audio::AudioError;
-use crate::peer::{DataChannelError, PeerError, PeerOptionsError};
+use crate::peer::{DataChannelError, IceCandidateError, PeerError, PeerOptionsError};
 use crate::signalling::{ConnectError, OptionsError, RequestError};
 use crate::wire::{BuildError, JsonError};
 
@@ -196,6 +196,16 @@ pub enum SdkError {
         /// Code, message, cause and fix.
         details: ErrorDetails,
     },
+    /// A STUN or TURN server does not serve.
+    #[error("{details}")]
+    IceCandidateError {
+        /// Code, message, cause and fix.
+        details: ErrorDetails,
+        /// The server's URL; never its credentials.
+        url: String,
+        /// STUN error code 300 to 699, or 701 if the server could not be reached.
+        error_code: u16,
+    },
     /// The app sends faster than the network carries.
     #[error("{details}")]
     DataChannelOverflowError {
@@ -361,6 +371,14 @@ impl From<DataChannelError> for SdkError {
     }
 }
 
+impl From<IceCandidateError> for SdkError {
+    fn from(error: IceCandidateError) -> Self {
+        let IceCandidateError { url, code, error_code, reason, diagnosis } = error;
+        let details = ErrorDetails::new(code, reason, diagnosis);
+        Self::IceCandidateError { details, url, error_code }
+    }
+}
+
 impl From<WriteError> for SdkError {
     fn from(error: WriteError) -> Self {
         match error {
@@ -521,6 +539,22 @@ mod tests {
             assert_eq!(SdkError::from(PeerError::DataChannel(error)).class(), error.name());
         }
     }
+
+    #[test]
+    fn an_ice_server_that_does_not_serve_keeps_its_url_and_codes() {
+        let made = SdkError::from(IceCandidateError {
+            url: "turn:192.0.2.1".into(),
+            code: "turn_unreachable",
+            error_code: 701,
+            reason: "refused".into(),
+            diagnosis: Diagnosis::new("Nobody listens.", "Start it."),
+        });
+        assert_eq!(made.class(), "IceCandidateError");
+        assert_eq!(made.to_string(), "refused (turn_unreachable). Nobody listens. Fix: Start it.");
+        let SdkError::IceCandidateError { url, error_code, .. } = made else { panic!() };
+        assert_eq!((url.as_str(), error_code), ("turn:192.0.2.1", 701));
+    }
+
     #[test]
     fn errors_of_writes_are_arguments_but_for_a_failed_codec() {
         let (expected, found) = ("video/VP8", "video/H264");

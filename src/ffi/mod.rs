@@ -22,6 +22,7 @@
 #![allow(clippy::needless_pass_by_value)] // arguments from another language arrive owned
 #![allow(clippy::result_large_err)] // UniFFI takes errors by value and copies them once, at the boundary
 
+mod attempt;
 mod audio_mix;
 mod data_channel;
 mod error;
@@ -30,6 +31,7 @@ mod event;
 mod faults;
 #[cfg(feature = "ffi-test")]
 mod feeds;
+mod ice_probe;
 mod inbox;
 mod listener;
 mod local_track;
@@ -48,6 +50,7 @@ mod state;
 mod stats;
 mod token_provider;
 
+pub use attempt::{Attempt, AttemptClocks, AttemptStep};
 pub use audio_mix::AudioMix;
 pub use data_channel::DataChannel;
 pub use error::{CallbackError, ErrorDetails, SdkError, diagnose_close_code};
@@ -61,6 +64,7 @@ pub use faults::{panic_in_a_task, panic_inside, sleep};
 #[cfg(feature = "ffi-test")]
 #[doc(hidden)]
 pub use feeds::{FrameFeed, MessageFeed};
+pub use ice_probe::{IceServerAnswer, ask_ice_server};
 pub use listener::{
     AudioPacketListener, DataChannelListener, LocalTrackListener, PeerListener, RemoteListener,
     SignallingListener, VideoFrameListener,

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use super::attempt::{self, Attempt};
 use super::error::SdkError;
 use super::event::{SignallingEvent, Welcome};
 use super::inbox::Inbox;
@@ -192,6 +193,19 @@ impl SignallingClient {
     /// What came and led to nothing, since `connect`.
     pub fn counters(&self) -> Result<SignallingCounters, SdkError> {
         Ok(self.core.counters())
+    }
+
+    /// The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+    /// first.
+    pub fn last_attempt(&self) -> Result<Option<Attempt>, SdkError> {
+        Ok(self.core.last_attempt().map(Into::into))
+    }
+
+    /// Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+    /// connection, or if no answer came in time: then the connection is being replaced.
+    pub async fn round_trip_ms(&self) -> Result<Option<f64>, SdkError> {
+        let core = self.core.clone();
+        runtime::finish(async move { core.round_trip().await.map(attempt::ms) }).await
     }
 
     /// The platform reports another network.

@@ -20,6 +20,8 @@ use crate::wire::IceServer;
 const EARLY: Duration = Duration::from_secs(2);
 /// Later it is, but for what comes at the same time.
 const GRACE: Duration = Duration::from_millis(200);
+/// Instead of a limit that the clock cannot hold.
+const FAR: Duration = Duration::from_secs(86_400);
 /// What the farewell may take; the server forgets us without it.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// W3C WebRTC section 4.8.2: the server could not be reached.
@@ -126,7 +128,10 @@ async fn ask(
         }
     };
     let outcome = match gather(&*connection).await {
-        Ok(()) => hear(&mut events, wanted, began, began + limit).await,
+        Ok(()) => {
+            let until = began.checked_add(limit).unwrap_or(began + FAR);
+            hear(&mut events, wanted, began, until).await
+        }
         Err(reason) => Err(Some(failed(&url, reason))),
     };
     if timeout(CLOSE_LIMIT, connection.close(true)).await.is_err() {

@@ -479,6 +479,8 @@ def _uniffi_check_contract_api_version(lib):
         raise InternalError("UniFFI contract version mismatch: try cleaning and rebuilding your project")
 
 def _uniffi_check_api_checksums(lib):
+    if lib.uniffi_metered_realtime_checksum_func_ask_ice_server() != 33182:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_func_diagnose_close_code() != 4902:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_func_next_log_records() != 17512:
@@ -751,6 +753,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground() != 11290:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_signallingclient_last_attempt() != 27139:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_network_changed() != 7406:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_next_events() != 40745:
@@ -760,6 +764,8 @@ def _uniffi_check_api_checksums(lib):
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_publish() != 44451:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now() != 9565:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_signallingclient_round_trip_ms() != 10392:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_signallingclient_send() != 35722:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -1424,6 +1430,12 @@ _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener.ar
     ctypes.POINTER(_UniffiVTableCallbackInterfaceMeteredRealtimeVideoFrameListener),
 )
 _UniffiLib.uniffi_metered_realtime_fn_init_callback_vtable_videoframelistener.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_func_ask_ice_server.argtypes = (
+    _UniffiRustBuffer,
+    _UniffiRustBuffer,
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_func_ask_ice_server.restype = ctypes.c_uint64
 _UniffiLib.uniffi_metered_realtime_fn_func_diagnose_close_code.argtypes = (
     ctypes.c_uint16,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -2152,6 +2164,11 @@ _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_entered_foreground
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_entered_foreground.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_last_attempt.argtypes = (
+    ctypes.c_uint64,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_last_attempt.restype = _UniffiRustBuffer
 _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_network_changed.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -2178,6 +2195,10 @@ _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_reconnect_now.argt
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_reconnect_now.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms.argtypes = (
+    ctypes.c_uint64,
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms.restype = ctypes.c_uint64
 _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_send.argtypes = (
     ctypes.c_uint64,
     _UniffiRustBuffer,
@@ -2264,6 +2285,9 @@ _UniffiLib.uniffi_metered_realtime_fn_method_videoframes_shutdown.restype = ctyp
 _UniffiLib.ffi_metered_realtime_uniffi_contract_version.argtypes = (
 )
 _UniffiLib.ffi_metered_realtime_uniffi_contract_version.restype = ctypes.c_uint32
+_UniffiLib.uniffi_metered_realtime_checksum_func_ask_ice_server.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_func_ask_ice_server.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_func_diagnose_close_code.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_func_diagnose_close_code.restype = ctypes.c_uint16
@@ -2672,6 +2696,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_entered_back
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_last_attempt.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_last_attempt.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_network_changed.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_network_changed.restype = ctypes.c_uint16
@@ -2687,6 +2714,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_publish.rest
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_round_trip_ms.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_round_trip_ms.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_send.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_signallingclient_send.restype = ctypes.c_uint16
@@ -3063,6 +3093,366 @@ class _UniffiFfiConverterTypeAccessUnit(_UniffiConverterRustBuffer):
         _UniffiFfiConverterBoolean.write(value.key_frame, buf)
         _UniffiFfiConverterUInt16.write(value.rotation_degrees, buf)
 
+class _UniffiFfiConverterString:
+    @staticmethod
+    def check_lower(value):
+        if not isinstance(value, str):
+            raise TypeError("argument must be str, not {}".format(type(value).__name__))
+        return value
+
+    @staticmethod
+    def read(buf):
+        size = buf.read_i32()
+        if size < 0:
+            raise InternalError("Unexpected negative string length")
+        utf8_bytes = buf.read(size)
+        return utf8_bytes.decode("utf-8")
+
+    @staticmethod
+    def write(value, buf):
+        utf8_bytes = value.encode("utf-8")
+        buf.write_i32(len(utf8_bytes))
+        buf.write(utf8_bytes)
+
+    @staticmethod
+    def lift(buf):
+        with buf.consume_with_stream() as stream:
+            return stream.read(stream.remaining()).decode("utf-8")
+
+    @staticmethod
+    def lower(value):
+        with _UniffiRustBuffer.alloc_with_builder() as builder:
+            builder.write(value.encode("utf-8"))
+            return builder.finalize()
+
+class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterString.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterString.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterString.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterString.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterString.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterString.read(buf) for i in range(count)
+        ]
+
+
+
+
+
+
+class ConnectStep(enum.Enum):
+    """
+    A step on the way to an open WebSocket, in their order.
+"""
+
+    RESOLVING = 0
+    """
+    Looking up the name of the server, or of the proxy.
+"""
+
+    CONNECTING = 1
+    """
+    Connecting to one of its addresses.
+"""
+
+    PROXY = 2
+    """
+    Asking the proxy for a tunnel.
+"""
+
+    TLS = 3
+    """
+    Agreeing on encryption with the server.
+"""
+
+    UPGRADING = 4
+    """
+    Asking the server for a WebSocket.
+"""
+
+
+
+class _UniffiFfiConverterTypeConnectStep(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        variant = buf.read_i32()
+        if variant == 1:
+            return ConnectStep.RESOLVING
+        if variant == 2:
+            return ConnectStep.CONNECTING
+        if variant == 3:
+            return ConnectStep.PROXY
+        if variant == 4:
+            return ConnectStep.TLS
+        if variant == 5:
+            return ConnectStep.UPGRADING
+        raise InternalError("Raw enum value doesn't match any cases")
+
+    @staticmethod
+    def check_lower(value):
+        if value == ConnectStep.RESOLVING:
+            return
+        if value == ConnectStep.CONNECTING:
+            return
+        if value == ConnectStep.PROXY:
+            return
+        if value == ConnectStep.TLS:
+            return
+        if value == ConnectStep.UPGRADING:
+            return
+        raise ValueError(value)
+
+    @staticmethod
+    def write(value, buf):
+        if value == ConnectStep.RESOLVING:
+            buf.write_i32(1)
+        if value == ConnectStep.CONNECTING:
+            buf.write_i32(2)
+        if value == ConnectStep.PROXY:
+            buf.write_i32(3)
+        if value == ConnectStep.TLS:
+            buf.write_i32(4)
+        if value == ConnectStep.UPGRADING:
+            buf.write_i32(5)
+
+
+
+class _UniffiFfiConverterFloat64(_UniffiConverterPrimitiveFloat):
+    @staticmethod
+    def read(buf):
+        return buf.read_double()
+
+    @staticmethod
+    def write(value, buf):
+        buf.write_double(value)
+
+@dataclass
+class AttemptStep:
+    """
+    A step of an attempt and what became of it.
+"""
+    def __init__(self, *, step:ConnectStep, took_ms:float, done:bool):
+        self.step = step
+        self.took_ms = took_ms
+        self.done = done
+
+
+
+
+    def __str__(self):
+        return "AttemptStep(step={}, took_ms={}, done={})".format(self.step, self.took_ms, self.done)
+    def __eq__(self, other):
+        if self.step != other.step:
+            return False
+        if self.took_ms != other.took_ms:
+            return False
+        if self.done != other.done:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAttemptStep(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AttemptStep(
+            step=_UniffiFfiConverterTypeConnectStep.read(buf),
+            took_ms=_UniffiFfiConverterFloat64.read(buf),
+            done=_UniffiFfiConverterBoolean.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeConnectStep.check_lower(value.step)
+        _UniffiFfiConverterFloat64.check_lower(value.took_ms)
+        _UniffiFfiConverterBoolean.check_lower(value.done)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeConnectStep.write(value.step, buf)
+        _UniffiFfiConverterFloat64.write(value.took_ms, buf)
+        _UniffiFfiConverterBoolean.write(value.done, buf)
+
+class _UniffiFfiConverterSequenceTypeAttemptStep(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        for item in value:
+            _UniffiFfiConverterTypeAttemptStep.check_lower(item)
+
+    @classmethod
+    def write(cls, value, buf):
+        items = len(value)
+        buf.write_i32(items)
+        for item in value:
+            _UniffiFfiConverterTypeAttemptStep.write(item, buf)
+
+    @classmethod
+    def read(cls, buf):
+        count = buf.read_i32()
+        if count < 0:
+            raise InternalError("Unexpected negative sequence length")
+
+        return [
+            _UniffiFfiConverterTypeAttemptStep.read(buf) for i in range(count)
+        ]
+
+@dataclass
+class AttemptClocks:
+    """
+    Two clocks at one moment, in milliseconds since 1970.
+"""
+    def __init__(self, *, server_unix_ms:int, device_unix_ms:int):
+        self.server_unix_ms = server_unix_ms
+        self.device_unix_ms = device_unix_ms
+
+
+
+
+    def __str__(self):
+        return "AttemptClocks(server_unix_ms={}, device_unix_ms={})".format(self.server_unix_ms, self.device_unix_ms)
+    def __eq__(self, other):
+        if self.server_unix_ms != other.server_unix_ms:
+            return False
+        if self.device_unix_ms != other.device_unix_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAttemptClocks(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return AttemptClocks(
+            server_unix_ms=_UniffiFfiConverterUInt64.read(buf),
+            device_unix_ms=_UniffiFfiConverterUInt64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterUInt64.check_lower(value.server_unix_ms)
+        _UniffiFfiConverterUInt64.check_lower(value.device_unix_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterUInt64.write(value.server_unix_ms, buf)
+        _UniffiFfiConverterUInt64.write(value.device_unix_ms, buf)
+
+class _UniffiFfiConverterOptionalTypeAttemptClocks(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeAttemptClocks.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeAttemptClocks.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeAttemptClocks.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
+@dataclass
+class Attempt:
+    """
+    An attempt to connect, step by step. Without anything secret.
+"""
+    def __init__(self, *, proxy:typing.Optional[str], addresses:typing.List[str], address:typing.Optional[str], steps:typing.List[AttemptStep], clocks:typing.Optional[AttemptClocks]):
+        self.proxy = proxy
+        self.addresses = addresses
+        self.address = address
+        self.steps = steps
+        self.clocks = clocks
+
+
+
+
+    def __str__(self):
+        return "Attempt(proxy={}, addresses={}, address={}, steps={}, clocks={})".format(self.proxy, self.addresses, self.address, self.steps, self.clocks)
+    def __eq__(self, other):
+        if self.proxy != other.proxy:
+            return False
+        if self.addresses != other.addresses:
+            return False
+        if self.address != other.address:
+            return False
+        if self.steps != other.steps:
+            return False
+        if self.clocks != other.clocks:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeAttempt(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return Attempt(
+            proxy=_UniffiFfiConverterOptionalString.read(buf),
+            addresses=_UniffiFfiConverterSequenceString.read(buf),
+            address=_UniffiFfiConverterOptionalString.read(buf),
+            steps=_UniffiFfiConverterSequenceTypeAttemptStep.read(buf),
+            clocks=_UniffiFfiConverterOptionalTypeAttemptClocks.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterOptionalString.check_lower(value.proxy)
+        _UniffiFfiConverterSequenceString.check_lower(value.addresses)
+        _UniffiFfiConverterOptionalString.check_lower(value.address)
+        _UniffiFfiConverterSequenceTypeAttemptStep.check_lower(value.steps)
+        _UniffiFfiConverterOptionalTypeAttemptClocks.check_lower(value.clocks)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterOptionalString.write(value.proxy, buf)
+        _UniffiFfiConverterSequenceString.write(value.addresses, buf)
+        _UniffiFfiConverterOptionalString.write(value.address, buf)
+        _UniffiFfiConverterSequenceTypeAttemptStep.write(value.steps, buf)
+        _UniffiFfiConverterOptionalTypeAttemptClocks.write(value.clocks, buf)
+
 class _UniffiFfiConverterUInt32(_UniffiConverterPrimitiveInt):
     CLASS_NAME = "u32"
     VALUE_MIN = 0
@@ -3126,15 +3516,6 @@ class _UniffiFfiConverterTypeAudioPacket(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt32.write(value.timestamp, buf)
         _UniffiFfiConverterBoolean.write(value.begins, buf)
         _UniffiFfiConverterBytes.write(value.payload, buf)
-
-class _UniffiFfiConverterFloat64(_UniffiConverterPrimitiveFloat):
-    @staticmethod
-    def read(buf):
-        return buf.read_double()
-
-    @staticmethod
-    def write(value, buf):
-        buf.write_double(value)
 
 @dataclass
 class AudioStats:
@@ -3275,63 +3656,6 @@ class _UniffiFfiConverterTypeCandidateType(_UniffiConverterRustBuffer):
             buf.write_i32(4)
 
 
-
-class _UniffiFfiConverterString:
-    @staticmethod
-    def check_lower(value):
-        if not isinstance(value, str):
-            raise TypeError("argument must be str, not {}".format(type(value).__name__))
-        return value
-
-    @staticmethod
-    def read(buf):
-        size = buf.read_i32()
-        if size < 0:
-            raise InternalError("Unexpected negative string length")
-        utf8_bytes = buf.read(size)
-        return utf8_bytes.decode("utf-8")
-
-    @staticmethod
-    def write(value, buf):
-        utf8_bytes = value.encode("utf-8")
-        buf.write_i32(len(utf8_bytes))
-        buf.write(utf8_bytes)
-
-    @staticmethod
-    def lift(buf):
-        with buf.consume_with_stream() as stream:
-            return stream.read(stream.remaining()).decode("utf-8")
-
-    @staticmethod
-    def lower(value):
-        with _UniffiRustBuffer.alloc_with_builder() as builder:
-            builder.write(value.encode("utf-8"))
-            return builder.finalize()
-
-class _UniffiFfiConverterOptionalString(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        if value is not None:
-            _UniffiFfiConverterString.check_lower(value)
-
-    @classmethod
-    def write(cls, value, buf):
-        if value is None:
-            buf.write_u8(0)
-            return
-
-        buf.write_u8(1)
-        _UniffiFfiConverterString.write(value, buf)
-
-    @classmethod
-    def read(cls, buf):
-        flag = buf.read_u8()
-        if flag == 0:
-            return None
-        elif flag == 1:
-            return _UniffiFfiConverterString.read(buf)
-        else:
-            raise InternalError("Unexpected flag byte for optional type")
 
 @dataclass
 class CandidateStats:
@@ -4083,29 +4407,6 @@ class _UniffiFfiConverterTypeIceFailure(_UniffiConverterRustBuffer):
         _UniffiFfiConverterUInt16.write(value.error_code, buf)
         _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
 
-class _UniffiFfiConverterSequenceString(_UniffiConverterRustBuffer):
-    @classmethod
-    def check_lower(cls, value):
-        for item in value:
-            _UniffiFfiConverterString.check_lower(item)
-
-    @classmethod
-    def write(cls, value, buf):
-        items = len(value)
-        buf.write_i32(items)
-        for item in value:
-            _UniffiFfiConverterString.write(item, buf)
-
-    @classmethod
-    def read(cls, buf):
-        count = buf.read_i32()
-        if count < 0:
-            raise InternalError("Unexpected negative sequence length")
-
-        return [
-            _UniffiFfiConverterString.read(buf) for i in range(count)
-        ]
-
 @dataclass
 class IceServer:
     """
@@ -4150,6 +4451,51 @@ class _UniffiFfiConverterTypeIceServer(_UniffiConverterRustBuffer):
         _UniffiFfiConverterSequenceString.write(value.urls, buf)
         _UniffiFfiConverterOptionalString.write(value.username, buf)
         _UniffiFfiConverterOptionalString.write(value.credential, buf)
+
+@dataclass
+class IceServerAnswer:
+    """
+    What a STUN or TURN server answered.
+"""
+    def __init__(self, *, candidate_type:CandidateType, address:typing.Optional[str], took_ms:float):
+        self.candidate_type = candidate_type
+        self.address = address
+        self.took_ms = took_ms
+
+
+
+
+    def __str__(self):
+        return "IceServerAnswer(candidate_type={}, address={}, took_ms={})".format(self.candidate_type, self.address, self.took_ms)
+    def __eq__(self, other):
+        if self.candidate_type != other.candidate_type:
+            return False
+        if self.address != other.address:
+            return False
+        if self.took_ms != other.took_ms:
+            return False
+        return True
+
+class _UniffiFfiConverterTypeIceServerAnswer(_UniffiConverterRustBuffer):
+    @staticmethod
+    def read(buf):
+        return IceServerAnswer(
+            candidate_type=_UniffiFfiConverterTypeCandidateType.read(buf),
+            address=_UniffiFfiConverterOptionalString.read(buf),
+            took_ms=_UniffiFfiConverterFloat64.read(buf),
+        )
+
+    @staticmethod
+    def check_lower(value):
+        _UniffiFfiConverterTypeCandidateType.check_lower(value.candidate_type)
+        _UniffiFfiConverterOptionalString.check_lower(value.address)
+        _UniffiFfiConverterFloat64.check_lower(value.took_ms)
+
+    @staticmethod
+    def write(value, buf):
+        _UniffiFfiConverterTypeCandidateType.write(value.candidate_type, buf)
+        _UniffiFfiConverterOptionalString.write(value.address, buf)
+        _UniffiFfiConverterFloat64.write(value.took_ms, buf)
 
 @dataclass
 class JitterBounds:
@@ -4698,6 +5044,24 @@ class SdkError:  # type: ignore
         def __repr__(self):
             return "SdkError.EngineError({})".format(str(self))
     _UniffiTempSdkError.EngineError = EngineError # type: ignore
+    class IceCandidateError(_UniffiTempSdkError):
+        """
+        A STUN or TURN server does not serve.
+"""
+
+        def __init__(self, details, url, error_code):
+            super().__init__(", ".join([
+                "details={!r}".format(details),
+                "url={!r}".format(url),
+                "error_code={!r}".format(error_code),
+            ]))
+            self.details = details
+            self.url = url
+            self.error_code = error_code
+
+        def __repr__(self):
+            return "SdkError.IceCandidateError({})".format(str(self))
+    _UniffiTempSdkError.IceCandidateError = IceCandidateError # type: ignore
     class DataChannelOverflowError(_UniffiTempSdkError):
         """
         The app sends faster than the network carries.
@@ -4819,6 +5183,12 @@ class _UniffiFfiConverterTypeSdkError(_UniffiConverterRustBuffer):
                 _UniffiFfiConverterTypeErrorDetails.read(buf),
             )
         if variant == 19:
+            return SdkError.IceCandidateError(
+                _UniffiFfiConverterTypeErrorDetails.read(buf),
+                _UniffiFfiConverterString.read(buf),
+                _UniffiFfiConverterUInt16.read(buf),
+            )
+        if variant == 20:
             return SdkError.DataChannelOverflowError(
                 _UniffiFfiConverterTypeErrorDetails.read(buf),
                 _UniffiFfiConverterOptionalUInt64.read(buf),
@@ -4903,6 +5273,11 @@ class _UniffiFfiConverterTypeSdkError(_UniffiConverterRustBuffer):
         if isinstance(value, SdkError.EngineError):
             _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
             return
+        if isinstance(value, SdkError.IceCandidateError):
+            _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
+            _UniffiFfiConverterString.check_lower(value.url)
+            _UniffiFfiConverterUInt16.check_lower(value.error_code)
+            return
         if isinstance(value, SdkError.DataChannelOverflowError):
             _UniffiFfiConverterTypeErrorDetails.check_lower(value.details)
             _UniffiFfiConverterOptionalUInt64.check_lower(value.queued)
@@ -4986,8 +5361,13 @@ class _UniffiFfiConverterTypeSdkError(_UniffiConverterRustBuffer):
         if isinstance(value, SdkError.EngineError):
             buf.write_i32(18)
             _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
-        if isinstance(value, SdkError.DataChannelOverflowError):
+        if isinstance(value, SdkError.IceCandidateError):
             buf.write_i32(19)
+            _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
+            _UniffiFfiConverterString.write(value.url, buf)
+            _UniffiFfiConverterUInt16.write(value.error_code, buf)
+        if isinstance(value, SdkError.DataChannelOverflowError):
+            buf.write_i32(20)
             _UniffiFfiConverterTypeErrorDetails.write(value.details, buf)
             _UniffiFfiConverterOptionalUInt64.write(value.queued, buf)
             _UniffiFfiConverterOptionalUInt64.write(value.cap, buf)
@@ -14485,6 +14865,31 @@ class _UniffiFfiConverterTypeSocketBinder:
     def write(cls, value: SocketBinder, buf: _UniffiRustBuffer):
         buf.write_u64(cls.lower(value))
 
+class _UniffiFfiConverterOptionalTypeAttempt(_UniffiConverterRustBuffer):
+    @classmethod
+    def check_lower(cls, value):
+        if value is not None:
+            _UniffiFfiConverterTypeAttempt.check_lower(value)
+
+    @classmethod
+    def write(cls, value, buf):
+        if value is None:
+            buf.write_u8(0)
+            return
+
+        buf.write_u8(1)
+        _UniffiFfiConverterTypeAttempt.write(value, buf)
+
+    @classmethod
+    def read(cls, buf):
+        flag = buf.read_u8()
+        if flag == 0:
+            return None
+        elif flag == 1:
+            return _UniffiFfiConverterTypeAttempt.read(buf)
+        else:
+            raise InternalError("Unexpected flag byte for optional type")
+
 class _UniffiFfiConverterSequenceTypeSignallingEvent(_UniffiConverterRustBuffer):
     @classmethod
     def check_lower(cls, value):
@@ -14732,6 +15137,12 @@ class SignallingClientProtocol(typing.Protocol):
         The app came to the foreground.
 """
         raise NotImplementedError
+    def last_attempt(self, ) -> typing.Optional[Attempt]:
+        """
+        The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+        first.
+"""
+        raise NotImplementedError
     def network_changed(self, ) -> None:
         """
         The platform reports another network.
@@ -14756,6 +15167,12 @@ class SignallingClientProtocol(typing.Protocol):
     def reconnect_now(self, ) -> None:
         """
         The user asks for a connection now.
+"""
+        raise NotImplementedError
+    async def round_trip_ms(self, ) -> typing.Optional[float]:
+        """
+        Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+        connection, or if no answer came in time: then the connection is being replaced.
 """
         raise NotImplementedError
     async def send(self, peer_id: str,data_json: str,priority: SendPriority) -> None:
@@ -14969,6 +15386,22 @@ class SignallingClient(SignallingClientProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    def last_attempt(self, ) -> typing.Optional[Attempt]:
+        """
+        The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+        first.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalTypeAttempt.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_last_attempt,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
     def network_changed(self, ) -> None:
         """
         The platform reports another network.
@@ -15058,6 +15491,24 @@ class SignallingClient(SignallingClientProtocol):
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)
+    async def round_trip_ms(self, ) -> typing.Optional[float]:
+        """
+        Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+        connection, or if no answer came in time: then the connection is being replaced.
+"""
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+        )
+        _uniffi_lift_return = _UniffiFfiConverterOptionalFloat64.lift
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        return await _uniffi_rust_call_async(
+            _UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms(*_uniffi_lowered_args),
+            _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+            _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+            _uniffi_lift_return,
+            _uniffi_error_converter,
+        )
     async def send(self, peer_id: str,data_json: str,priority: SendPriority) -> None:
         """
         Hands JSON to one peer; done at the server's ack.
@@ -16257,6 +16708,33 @@ class _UniffiFfiConverterSequenceTypeLogRecord(_UniffiConverterRustBuffer):
         return [
             _UniffiFfiConverterTypeLogRecord.read(buf) for i in range(count)
         ]
+async def ask_ice_server(options: PeerOptions,server: IceServer,limit_ms: int) -> IceServerAnswer:
+    """
+    Asks the first URL of a server for an address, over the network and with the TLS options of a peer. Takes
+    `limit_ms` at most; a server over UDP that does not answer is known after 5 s, one over TLS after 20 s at
+    the latest. Fails with `IceCandidateError`.
+"""
+
+    _UniffiFfiConverterTypePeerOptions.check_lower(options)
+
+    _UniffiFfiConverterTypeIceServer.check_lower(server)
+
+    _UniffiFfiConverterUInt64.check_lower(limit_ms)
+    _uniffi_lowered_args = (
+        _UniffiFfiConverterTypePeerOptions.lower(options),
+        _UniffiFfiConverterTypeIceServer.lower(server),
+        _UniffiFfiConverterUInt64.lower(limit_ms),
+    )
+    _uniffi_lift_return = _UniffiFfiConverterTypeIceServerAnswer.lift
+    _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+    return await _uniffi_rust_call_async(
+        _UniffiLib.uniffi_metered_realtime_fn_func_ask_ice_server(*_uniffi_lowered_args),
+        _UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer,
+        _UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer,
+        _UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer,
+        _uniffi_lift_return,
+        _uniffi_error_converter,
+    )
 def diagnose_close_code(close_code: int) -> ErrorDetails:
     """
     Cause and fix of a close code, for apps that show them.
@@ -16333,6 +16811,7 @@ def start_logging(level: LogLevel) -> None:
 __all__ = [
     "InternalError",
     "VideoCodec",
+    "ConnectStep",
     "CandidateType",
     "LogLevel",
     "SdkError",
@@ -16357,6 +16836,9 @@ __all__ = [
     "SignallingState",
     "SignallingEvent",
     "AccessUnit",
+    "AttemptStep",
+    "AttemptClocks",
+    "Attempt",
     "AudioPacket",
     "AudioStats",
     "CandidateStats",
@@ -16369,6 +16851,7 @@ __all__ = [
     "Header",
     "IceFailure",
     "IceServer",
+    "IceServerAnswer",
     "JitterBounds",
     "Level",
     "LogRecord",
@@ -16393,6 +16876,7 @@ __all__ = [
     "RemoteTrack",
     "SignallingCounters",
     "Welcome",
+    "ask_ice_server",
     "diagnose_close_code",
     "next_log_records",
     "shutdown_all",

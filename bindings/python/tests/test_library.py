@@ -34,6 +34,29 @@ async def test_a_panic_is_an_error():
     await within(sdk.sleep(1))
 
 
+async def test_what_keeps_a_client_from_its_server_is_told(server):
+    key = sdk.Credential.API_KEY("pk_live_dev")
+    options = sdk.SignallingOptions(url="ws://127.0.0.1:9", reconnect=sdk.ReconnectOptions(enabled=False))
+    client = sdk.SignallingClient(key, options)
+    assert client.last_attempt() is None
+    with pytest.raises(sdk.SdkError.SignallingConnectError):
+        await within(client.connect())
+    steps = [(step.step.name, step.done) for step in client.last_attempt().steps]
+    assert steps == [("RESOLVING", True), ("CONNECTING", False)]
+    assert await within(client.round_trip_ms()) is None
+    await within(client.shutdown())
+    alice = await server.client("alice")
+    await within(alice.connect())
+    assert await within(alice.round_trip_ms()) > 0
+    await within(alice.shutdown())
+    relay = sdk.IceServer(urls=["turn:127.0.0.1:9?transport=tcp"], username="user", credential="hidden")
+    for limit_ms in (10_000, 2**64 - 1):
+        with pytest.raises(sdk.SdkError.IceCandidateError) as caught:
+            await within(sdk.ask_ice_server(sdk.PeerOptions(signalling=options), relay, limit_ms))
+        assert (caught.value.details.code, caught.value.error_code) == ("turn_unreachable", 701)
+        assert caught.value.details.fix
+
+
 async def test_a_call_that_is_given_up_ends():
     task = asyncio.create_task(sdk.sleep(60_000))
     await asyncio.sleep(0.01)

@@ -5245,6 +5245,12 @@ public protocol SignallingClientProtocol: AnyObject, Sendable {
     func enteredForeground() throws
 
     /**
+     * The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+     * first.
+     */
+    func lastAttempt() throws  -> Attempt?
+
+    /**
      * The platform reports another network.
      */
     func networkChanged() throws
@@ -5269,6 +5275,12 @@ public protocol SignallingClientProtocol: AnyObject, Sendable {
      * The user asks for a connection now.
      */
     func reconnectNow() throws
+
+    /**
+     * Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+     * connection, or if no answer came in time: then the connection is being replaced.
+     */
+    func roundTripMs() async throws  -> Double?
 
     /**
      * Hands JSON to one peer; done at the server's ack.
@@ -5480,6 +5492,18 @@ open func enteredForeground()throws   {try rustCallWithError(FfiConverterTypeSdk
 }
 
     /**
+     * The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+     * first.
+     */
+open func lastAttempt()throws  -> Attempt?  {
+    return try  FfiConverterOptionTypeAttempt.lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_signallingclient_last_attempt(
+            self.uniffiCloneHandle(),$0
+    )
+})
+}
+
+    /**
      * The platform reports another network.
      */
 open func networkChanged()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
@@ -5551,6 +5575,28 @@ open func reconnectNow()throws   {try rustCallWithError(FfiConverterTypeSdkError
             self.uniffiCloneHandle(),$0
     )
 }
+}
+
+    /**
+     * Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+     * connection, or if no answer came in time: then the connection is being replaced.
+     */
+open func roundTripMs()async throws  -> Double?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms(
+                    self.uniffiCloneHandle()
+
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionDouble.lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
 }
 
     /**
@@ -6960,6 +7006,255 @@ public func FfiConverterTypeAccessUnit_lower(_ value: AccessUnit) -> RustBuffer 
 
 
 /**
+ * An attempt to connect, step by step. Without anything secret.
+ */
+public struct Attempt: Equatable, Hashable {
+    /**
+     * `host:port` of the proxy, if there is one: then it is its name that is looked up and its address that
+     * is connected to.
+     */
+    public let proxy: String?
+    /**
+     * What the name stands for, each as `address:port`.
+     */
+    public let addresses: [String]
+    /**
+     * The address that the connection goes to, as `address:port`.
+     */
+    public let address: String?
+    /**
+     * The steps that were begun.
+     */
+    public let steps: [AttemptStep]
+    /**
+     * The clocks at the answer to the upgrade, if it had a `Date`.
+     */
+    public let clocks: AttemptClocks?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * `host:port` of the proxy, if there is one: then it is its name that is looked up and its address that
+         * is connected to.
+         */proxy: String?,
+        /**
+         * What the name stands for, each as `address:port`.
+         */addresses: [String],
+        /**
+         * The address that the connection goes to, as `address:port`.
+         */address: String?,
+        /**
+         * The steps that were begun.
+         */steps: [AttemptStep],
+        /**
+         * The clocks at the answer to the upgrade, if it had a `Date`.
+         */clocks: AttemptClocks?) {
+        self.proxy = proxy
+        self.addresses = addresses
+        self.address = address
+        self.steps = steps
+        self.clocks = clocks
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Attempt: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAttempt: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Attempt {
+        return
+            try Attempt(
+                proxy: FfiConverterOptionString.read(from: &buf),
+                addresses: FfiConverterSequenceString.read(from: &buf),
+                address: FfiConverterOptionString.read(from: &buf),
+                steps: FfiConverterSequenceTypeAttemptStep.read(from: &buf),
+                clocks: FfiConverterOptionTypeAttemptClocks.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Attempt, into buf: inout [UInt8]) {
+        FfiConverterOptionString.write(value.proxy, into: &buf)
+        FfiConverterSequenceString.write(value.addresses, into: &buf)
+        FfiConverterOptionString.write(value.address, into: &buf)
+        FfiConverterSequenceTypeAttemptStep.write(value.steps, into: &buf)
+        FfiConverterOptionTypeAttemptClocks.write(value.clocks, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttempt_lift(_ buf: RustBuffer) throws -> Attempt {
+    return try FfiConverterTypeAttempt.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttempt_lower(_ value: Attempt) -> RustBuffer {
+    return FfiConverterTypeAttempt.lower(value)
+}
+
+
+/**
+ * Two clocks at one moment, in milliseconds since 1970.
+ */
+public struct AttemptClocks: Equatable, Hashable {
+    /**
+     * The clock of whoever answered the upgrade, in whole seconds.
+     */
+    public let serverUnixMs: UInt64
+    /**
+     * The device's clock.
+     */
+    public let deviceUnixMs: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The clock of whoever answered the upgrade, in whole seconds.
+         */serverUnixMs: UInt64,
+        /**
+         * The device's clock.
+         */deviceUnixMs: UInt64) {
+        self.serverUnixMs = serverUnixMs
+        self.deviceUnixMs = deviceUnixMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension AttemptClocks: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAttemptClocks: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AttemptClocks {
+        return
+            try AttemptClocks(
+                serverUnixMs: FfiConverterUInt64.read(from: &buf),
+                deviceUnixMs: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AttemptClocks, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.serverUnixMs, into: &buf)
+        FfiConverterUInt64.write(value.deviceUnixMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttemptClocks_lift(_ buf: RustBuffer) throws -> AttemptClocks {
+    return try FfiConverterTypeAttemptClocks.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttemptClocks_lower(_ value: AttemptClocks) -> RustBuffer {
+    return FfiConverterTypeAttemptClocks.lower(value)
+}
+
+
+/**
+ * A step of an attempt and what became of it.
+ */
+public struct AttemptStep: Equatable, Hashable {
+    /**
+     * Which.
+     */
+    public let step: ConnectStep
+    /**
+     * How long it took, or has taken so far.
+     */
+    public let tookMs: Double
+    /**
+     * Whether it succeeded. The last step of an attempt that failed did not.
+     */
+    public let done: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Which.
+         */step: ConnectStep,
+        /**
+         * How long it took, or has taken so far.
+         */tookMs: Double,
+        /**
+         * Whether it succeeded. The last step of an attempt that failed did not.
+         */done: Bool) {
+        self.step = step
+        self.tookMs = tookMs
+        self.done = done
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension AttemptStep: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeAttemptStep: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> AttemptStep {
+        return
+            try AttemptStep(
+                step: FfiConverterTypeConnectStep.read(from: &buf),
+                tookMs: FfiConverterDouble.read(from: &buf),
+                done: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: AttemptStep, into buf: inout [UInt8]) {
+        FfiConverterTypeConnectStep.write(value.step, into: &buf)
+        FfiConverterDouble.write(value.tookMs, into: &buf)
+        FfiConverterBool.write(value.done, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttemptStep_lift(_ buf: RustBuffer) throws -> AttemptStep {
+    return try FfiConverterTypeAttemptStep.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeAttemptStep_lower(_ value: AttemptStep) -> RustBuffer {
+    return FfiConverterTypeAttemptStep.lower(value)
+}
+
+
+/**
  * An Opus packet.
  */
 public struct AudioPacket: Equatable, Hashable {
@@ -8047,6 +8342,87 @@ public func FfiConverterTypeIceServer_lift(_ buf: RustBuffer) throws -> IceServe
 #endif
 public func FfiConverterTypeIceServer_lower(_ value: IceServer) -> RustBuffer {
     return FfiConverterTypeIceServer.lower(value)
+}
+
+
+/**
+ * What a STUN or TURN server answered.
+ */
+public struct IceServerAnswer: Equatable, Hashable {
+    /**
+     * What it gave: `Srflx` is our address as a STUN server sees it, `Relay` an address of a TURN server that
+     * it relays for us.
+     */
+    public let candidateType: CandidateType
+    /**
+     * That address, as `address:port`; none if it is the one that the device has itself.
+     */
+    public let address: String?
+    /**
+     * From the beginning to the answer: name, connection, encryption and credentials included.
+     */
+    public let tookMs: Double
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What it gave: `Srflx` is our address as a STUN server sees it, `Relay` an address of a TURN server that
+         * it relays for us.
+         */candidateType: CandidateType,
+        /**
+         * That address, as `address:port`; none if it is the one that the device has itself.
+         */address: String?,
+        /**
+         * From the beginning to the answer: name, connection, encryption and credentials included.
+         */tookMs: Double) {
+        self.candidateType = candidateType
+        self.address = address
+        self.tookMs = tookMs
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension IceServerAnswer: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeIceServerAnswer: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> IceServerAnswer {
+        return
+            try IceServerAnswer(
+                candidateType: FfiConverterTypeCandidateType.read(from: &buf),
+                address: FfiConverterOptionString.read(from: &buf),
+                tookMs: FfiConverterDouble.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: IceServerAnswer, into buf: inout [UInt8]) {
+        FfiConverterTypeCandidateType.write(value.candidateType, into: &buf)
+        FfiConverterOptionString.write(value.address, into: &buf)
+        FfiConverterDouble.write(value.tookMs, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeIceServerAnswer_lift(_ buf: RustBuffer) throws -> IceServerAnswer {
+    return try FfiConverterTypeIceServerAnswer.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeIceServerAnswer_lower(_ value: IceServerAnswer) -> RustBuffer {
+    return FfiConverterTypeIceServerAnswer.lower(value)
 }
 
 
@@ -10765,6 +11141,112 @@ public func FfiConverterTypeCandidateType_lower(_ value: CandidateType) -> RustB
 // Note that we don't yet support `indirect` for enums.
 // See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
 /**
+ * A step on the way to an open WebSocket, in their order.
+ */
+
+public enum ConnectStep: Equatable, Hashable {
+
+    /**
+     * Looking up the name of the server, or of the proxy.
+     */
+    case resolving
+    /**
+     * Connecting to one of its addresses.
+     */
+    case connecting
+    /**
+     * Asking the proxy for a tunnel.
+     */
+    case proxy
+    /**
+     * Agreeing on encryption with the server.
+     */
+    case tls
+    /**
+     * Asking the server for a WebSocket.
+     */
+    case upgrading
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ConnectStep: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeConnectStep: FfiConverterRustBuffer {
+    typealias SwiftType = ConnectStep
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ConnectStep {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .resolving
+
+        case 2: return .connecting
+
+        case 3: return .proxy
+
+        case 4: return .tls
+
+        case 5: return .upgrading
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ConnectStep, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .resolving:
+            writeInt(&buf, Int32(1))
+
+
+        case .connecting:
+            writeInt(&buf, Int32(2))
+
+
+        case .proxy:
+            writeInt(&buf, Int32(3))
+
+
+        case .tls:
+            writeInt(&buf, Int32(4))
+
+
+        case .upgrading:
+            writeInt(&buf, Int32(5))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConnectStep_lift(_ buf: RustBuffer) throws -> ConnectStep {
+    return try FfiConverterTypeConnectStep.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeConnectStep_lower(_ value: ConnectStep) -> RustBuffer {
+    return FfiConverterTypeConnectStep.lower(value)
+}
+
+
+// Note that we don't yet support `indirect` for enums.
+// See https://github.com/mozilla/uniffi-rs/issues/396 for further discussion.
+/**
  * How a client proves who it is. A provider of tokens is given to a constructor of its own.
  */
 
@@ -12815,6 +13297,20 @@ public enum SdkError: Swift.Error, Equatable, Hashable, Foundation.LocalizedErro
          */details: ErrorDetails
     )
     /**
+     * A STUN or TURN server does not serve.
+     */
+    case IceCandidateError(
+        /**
+         * Code, message, cause and fix.
+         */details: ErrorDetails,
+        /**
+         * The server's URL; never its credentials.
+         */url: String,
+        /**
+         * STUN error code 300 to 699, or 701 if the server could not be reached.
+         */errorCode: UInt16
+    )
+    /**
      * The app sends faster than the network carries.
      */
     case DataChannelOverflowError(
@@ -12932,7 +13428,12 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
         case 18: return .EngineError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf)
             )
-        case 19: return .DataChannelOverflowError(
+        case 19: return .IceCandidateError(
+            details: try FfiConverterTypeErrorDetails.read(from: &buf),
+            url: try FfiConverterString.read(from: &buf),
+            errorCode: try FfiConverterUInt16.read(from: &buf)
+            )
+        case 20: return .DataChannelOverflowError(
             details: try FfiConverterTypeErrorDetails.read(from: &buf),
             queued: try FfiConverterOptionUInt64.read(from: &buf),
             cap: try FfiConverterOptionUInt64.read(from: &buf)
@@ -13060,8 +13561,15 @@ public struct FfiConverterTypeSdkError: FfiConverterRustBuffer {
             FfiConverterTypeErrorDetails.write(details, into: &buf)
 
 
-        case let .DataChannelOverflowError(details,queued,cap):
+        case let .IceCandidateError(details,url,errorCode):
             writeInt(&buf, Int32(19))
+            FfiConverterTypeErrorDetails.write(details, into: &buf)
+            FfiConverterString.write(url, into: &buf)
+            FfiConverterUInt16.write(errorCode, into: &buf)
+
+
+        case let .DataChannelOverflowError(details,queued,cap):
+            writeInt(&buf, Int32(20))
             FfiConverterTypeErrorDetails.write(details, into: &buf)
             FfiConverterOptionUInt64.write(queued, into: &buf)
             FfiConverterOptionUInt64.write(cap, into: &buf)
@@ -13926,6 +14434,54 @@ fileprivate struct FfiConverterOptionTypeRemotePeer: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeAttempt: FfiConverterRustBuffer {
+    typealias SwiftType = Attempt?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeAttempt.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeAttempt.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeAttemptClocks: FfiConverterRustBuffer {
+    typealias SwiftType = AttemptClocks?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeAttemptClocks.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeAttemptClocks.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeCandidatePairStats: FfiConverterRustBuffer {
     typealias SwiftType = CandidatePairStats?
 
@@ -14280,6 +14836,31 @@ fileprivate struct FfiConverterSequenceTypeRemotePeer: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeRemotePeer.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeAttemptStep: FfiConverterRustBuffer {
+    typealias SwiftType = [AttemptStep]
+
+    public static func write(_ value: [AttemptStep], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeAttemptStep.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [AttemptStep] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [AttemptStep]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeAttemptStep.read(from: &buf))
         }
         return seq
     }
@@ -14893,6 +15474,26 @@ public func diagnoseCloseCode(closeCode: UInt16)throws  -> ErrorDetails  {
 })
 }
 /**
+ * Asks the first URL of a server for an address, over the network and with the TLS options of a peer. Takes
+ * `limit_ms` at most; a server over UDP that does not answer is known after 5 s, one over TLS after 20 s at
+ * the latest. Fails with `IceCandidateError`.
+ */
+public func askIceServer(options: PeerOptions, server: IceServer, limitMs: UInt64)async throws  -> IceServerAnswer  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_metered_realtime_fn_func_ask_ice_server(FfiConverterTypePeerOptions_lower(options),FfiConverterTypeIceServer_lower(server),FfiConverterUInt64.lower(limitMs)
+                )
+            },
+            pollFunc: ffi_metered_realtime_rust_future_poll_rust_buffer,
+            cancelFunc: ffi_metered_realtime_rust_future_cancel_rust_buffer,
+            completeFunc: ffi_metered_realtime_rust_future_complete_rust_buffer,
+            freeFunc: ffi_metered_realtime_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeIceServerAnswer_lift,
+            errorHandler: FfiConverterTypeSdkError_lift
+        )
+}
+/**
  * Up to `max` lines of the log, at least one.
  */
 public func nextLogRecords(max: UInt32)async throws  -> [LogRecord]  {
@@ -14957,6 +15558,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.contractVersionMismatch
     }
     if (uniffi_metered_realtime_checksum_func_diagnose_close_code() != 4902) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_func_ask_ice_server() != 33182) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_func_next_log_records() != 17512) {
@@ -15361,6 +15965,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground() != 11290) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_metered_realtime_checksum_method_signallingclient_last_attempt() != 27139) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_metered_realtime_checksum_method_signallingclient_network_changed() != 7406) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -15374,6 +15981,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now() != 9565) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_signallingclient_round_trip_ms() != 10392) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_signallingclient_send() != 35722) {

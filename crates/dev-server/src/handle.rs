@@ -495,6 +495,7 @@ impl DevServerHandle {
     /// };
     /// assert!(there.joined.iter().any(|peer| peer.peer_id == "carol"));
     /// client.close().await;
+    /// # server.shutdown().await;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # }).unwrap();
     /// ```

@@ -11,6 +11,7 @@ use metered_realtime::wire::{
     ClientFrame, Direct, ErrorCode, ErrorFrame, Json, Message, Presence, PresencePeer,
     ReceivedClientFrame, ServerFrame,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     pub(crate) log: WireLog,
     pub(crate) usage: Usage,
     pub(crate) tasks: TaskTracker,
+    /// Where tasks run that somebody outside the server's runtime may ask for.
+    runtime: Handle,
     /// Stops accepting.
     pub(crate) stop: CancellationToken,
     /// Ends whatever still runs.
@@ -94,6 +97,7 @@ pub(crate) struct Asker<'a> {
 }
 
 impl State {
+    /// Must be called in a tokio runtime.
     pub(crate) fn new(config: Config, log: WireLog) -> Self {
         Self {
             config,
@@ -104,6 +108,7 @@ impl State {
             log,
             usage: Usage::default(),
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             next_connection: AtomicU64::new(1),
@@ -416,15 +421,16 @@ impl State {
             ghost
         };
         let state = Arc::clone(self);
-        self.tasks.spawn(async move {
+        let haunting = async move {
             tokio::select! {
                 () = tokio::time::sleep(life) => {}
-                () = state.kill.cancelled() => {}
+                () = state.stop.cancelled() => return,
             }
             let mut hub = state.hub();
             if let Some(change) = hub.exorcise(&channel, ghost) {
                 state.tell(&hub, &change);
             }
-        });
+        };
+        self.tasks.spawn_on(haunting, &self.runtime);
     }
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use metered_dev_server::{Action, DevServer, SecretConfig};
 use serde_json::json;
 use support::{Raw, http};
@@ -140,6 +142,24 @@ async fn faults_are_injected_over_http() {
     let log = http(&server, "GET", "/_dev/log", None, "").await.1;
     assert!(log.as_str().unwrap().lines().count() > 10);
     server.shutdown().await;
+}
+
+/// In virtual time: what waits for nothing takes none.
+#[tokio::test(start_paused = true)]
+async fn a_ghost_ends_with_the_server() {
+    let server = DevServer::builder().start().await.unwrap();
+    server.ghost("room", "carol", Duration::from_secs(40));
+    let began = tokio::time::Instant::now();
+    server.shutdown().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn a_ghost_may_be_asked_for_outside_a_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(DevServer::builder().start()).unwrap();
+    server.ghost("room", "carol", Duration::from_secs(40));
+    runtime.block_on(server.shutdown());
 }
 
 #[tokio::test]

@@ -56,6 +56,9 @@ public struct MeteredError: Error, Equatable, Sendable {
         case remotePeerClosed
         /// The WebRTC engine refused.
         case engine
+        /// A STUN or TURN server does not serve: its URL, and the STUN error code 300 to 699, or 701 if it could
+        /// not be reached.
+        case iceCandidate(url: String, errorCode: Int)
         /// The app sends faster than the network carries. If the queue was full: how many sends wait, and
         /// how many may.
         case dataChannelOverflow(queued: Int?, cap: Int?)
@@ -137,6 +140,8 @@ extension MeteredError {
             self.init(.remotePeerClosed, "RemotePeerClosedError", details)
         case .EngineError(let details):
             self.init(.engine, "EngineError", details)
+        case .IceCandidateError(let details, let url, let errorCode):
+            self.init(.iceCandidate(url: url, errorCode: Int(errorCode)), "IceCandidateError", details)
         case .DataChannelOverflowError(let details, let queued, let cap):
             let kind = Kind.dataChannelOverflow(
                 queued: queued.map { Int(clamping: $0) }, cap: cap.map { Int(clamping: $0) })

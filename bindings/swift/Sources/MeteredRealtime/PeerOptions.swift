@@ -21,41 +21,9 @@ public struct PeerOptions: Equatable, Sendable {
     var native: MeteredRealtimeFFI.PeerOptions {
         MeteredRealtimeFFI.PeerOptions(
             signalling: signalling.native,
-            iceServers: iceServers.map {
-                MeteredRealtimeFFI.IceServer(urls: $0.urls, username: $0.username, credential: $0.credential)
-            },
+            iceServers: iceServers.map(\.native),
             iceTransportPolicy: relayOnly ? .relay : .all,
             rtc: rtc,
             localAddresses: localAddresses)
     }
-}
-
-/// A STUN or TURN server (W3C `RTCIceServer`). Printing one shows its URLs alone.
-public struct IceServer: Equatable, Sendable {
-    /// `stun:`, `stuns:`, `turn:` or `turns:` URLs.
-    public var urls: [String]
-    /// For TURN.
-    public var username: String?
-    /// For TURN; secret.
-    public var credential: String?
-
-    /// A server.
-    public init(urls: [String], username: String? = nil, credential: String? = nil) {
-        self.urls = urls
-        self.username = username
-        self.credential = credential
-    }
-
-    init(_ server: MeteredRealtimeFFI.IceServer) {
-        self.init(urls: server.urls, username: server.username, credential: server.credential)
-    }
-}
-
-extension IceServer: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// Its URLs.
-    public var description: String { "IceServer(\(urls))" }
-    /// Its URLs.
-    public var debugDescription: String { description }
-    /// Its URLs.
-    public var customMirror: Mirror { Mirror(self, children: ["urls": urls]) }
 }

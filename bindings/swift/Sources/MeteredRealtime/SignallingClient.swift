@@ -88,6 +88,17 @@ public final class SignallingClient: Sendable {
         reading(or: SignallingCounters()) { SignallingCounters(try inner.counters()) }
     }
 
+    /// The last attempt to connect: how long each step took, and at which it failed; `nil` before the first.
+    public var lastAttempt: Attempt? {
+        reading(or: nil) { try inner.lastAttempt().map(Attempt.init) }
+    }
+
+    /// Asks the service for a sign of life and tells how long the answer took, in milliseconds. `nil` without a
+    /// connection, or if none came in time: then the connection is being replaced.
+    public func roundTripMs() async throws -> Double? {
+        try await nativeCall { try await inner.roundTripMs() }
+    }
+
     /// Connects; done at the server's welcome. The first attempt is not repeated, every later drop is mended.
     /// Cancelled, the attempt is ended and the client can connect again.
     public func connect() async throws {

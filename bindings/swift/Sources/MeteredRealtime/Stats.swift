@@ -60,6 +60,16 @@ public enum CandidateType: Equatable, Sendable {
     case prflx
     /// A relay.
     case relay
+
+    init(_ type: MeteredRealtimeFFI.CandidateType) {
+        self =
+            switch type {
+            case .host: .host
+            case .srflx: .srflx
+            case .prflx: .prflx
+            case .relay: .relay
+            }
+    }
 }
 
 /// One end of the selected pair.
@@ -76,13 +86,7 @@ public struct CandidateStats: Equatable, Sendable {
     public let relayURL: String?
 
     init(_ candidate: MeteredRealtimeFFI.CandidateStats) {
-        candidateType =
-            switch candidate.candidateType {
-            case .host: .host
-            case .srflx: .srflx
-            case .prflx: .prflx
-            case .relay: .relay
-            }
+        candidateType = CandidateType(candidate.candidateType)
         address = candidate.address
         port = Int(candidate.port)
         `protocol` = candidate.protocol

@@ -60,6 +60,10 @@ import Testing
             (.RemotePeerClosedError(details: details), "RemotePeerClosedError", .remotePeerClosed),
             (.EngineError(details: details), "EngineError", .engine),
             (
+                .IceCandidateError(details: details, url: "u", errorCode: 701), "IceCandidateError",
+                .iceCandidate(url: "u", errorCode: 701)
+            ),
+            (
                 .DataChannelOverflowError(details: details, queued: 2, cap: nil), "DataChannelOverflowError",
                 .dataChannelOverflow(queued: 2, cap: nil)
             ),

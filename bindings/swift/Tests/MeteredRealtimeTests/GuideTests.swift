@@ -13,7 +13,7 @@ private struct Greeting: Codable, Equatable { let text: String }
         let call = here.deletingLastPathComponent().appendingPathComponent("CallGuideTests.swift")
         let source = try [here, call].map { Self.flat(try String(contentsOf: $0, encoding: .utf8)) }.joined()
         let parts = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "```swift\n").dropFirst()
-        #expect(parts.count == 14)
+        #expect(parts.count == 15)
         for part in parts {
             let snippet = part.components(separatedBy: "```")[0]
             #expect(source.contains(Self.flat(snippet)), "\(snippet)")
@@ -76,6 +76,27 @@ private struct Greeting: Codable, Equatable { let text: String }
             case .serverRequest: print("refused:", error.code)
             default: print(error.message, error.cause, error.fix)
             }
+        }
+    }
+
+    @Test func aDiagnosis() async throws {
+        let server = try Server()
+        let client = try await server.client("alice")
+        try await within { try await client.connect() }
+        let relay = IceServer(urls: ["turn:127.0.0.1:9?transport=tcp"], username: "user", credential: "password")
+        try await within { try await diagnose(client, relay) }
+        try await within { try await client.shutdown() }
+    }
+
+    private func diagnose(_ client: SignallingClient, _ relay: IceServer) async throws {
+        for step in client.lastAttempt?.steps ?? [] {
+            print(step.step, step.tookMs, "ms, done:", step.done)
+        }
+        if let roundTripMs = try await client.roundTripMs() { print("to the service and back:", roundTripMs, "ms") }
+        do {
+            print("the relay gave", try await relay.ask().address ?? "no other address")
+        } catch let error as MeteredError {
+            print(error.message, error.cause, error.fix)
         }
     }
 

@@ -173,6 +173,46 @@ final class SignallingClientTests: XCTestCase {
         XCTAssertFalse(diagnosis.cause.isEmpty || diagnosis.fix.isEmpty)
     }
 
+    func testAnAttemptTellsItsStepsAndAConnectionItsRoundTrip() async throws {
+        let server = try Server()
+        let client = try await server.client("alice")
+        XCTAssertNil(client.lastAttempt)
+        let none = try await within { try await client.roundTripMs() }
+        XCTAssertNil(none)
+        try await within { try await client.connect() }
+        let attempt = try XCTUnwrap(client.lastAttempt)
+        XCTAssertEqual(attempt.steps.map(\.step), [.resolving, .connecting, .upgrading])
+        XCTAssert(attempt.steps.allSatisfy { $0.done && $0.tookMs >= 0 })
+        XCTAssertEqual("ws://" + (attempt.address ?? ""), server.options.url)
+        XCTAssertEqual(attempt.addresses, attempt.address.map { [$0] })
+        XCTAssertNil(attempt.proxy)
+        let roundTrip = try await within { try await client.roundTripMs() }
+        XCTAssertGreaterThan(try XCTUnwrap(roundTrip), 0)
+        try await within { try await client.shutdown() }
+    }
+
+    func testAnAttemptToAPortWhereNobodyListensEndsWhileConnecting() async throws {
+        var options = SignallingOptions(url: "ws://127.0.0.1:9")
+        options.reconnect = nil
+        let client = try SignallingClient(.apiKey("pk_live_dev"), options: options)
+        let error = try await failure { try await client.connect() }
+        XCTAssertEqual(error.name, "SignallingConnectError")
+        let attempt = try XCTUnwrap(client.lastAttempt)
+        XCTAssertEqual(attempt.steps.map(\.step), [.resolving, .connecting])
+        XCTAssertEqual(attempt.steps.map(\.done), [true, false])
+        XCTAssertNil(attempt.clocks)
+        try await within { try await client.shutdown() }
+    }
+
+    func testAnIceServerWhereNobodyListensSaysSo() async throws {
+        let server = IceServer(urls: ["turn:127.0.0.1:9?transport=tcp"], username: "user", credential: "hidden")
+        let error = try await failure { _ = try await server.ask() }
+        XCTAssertEqual(error.kind, .iceCandidate(url: server.urls[0], errorCode: 701))
+        XCTAssertEqual(error.code, "turn_unreachable")
+        XCTAssertFalse(error.cause.isEmpty || error.fix.isEmpty)
+        XCTAssertFalse("\(error)".contains("hidden"))
+    }
+
     func testTheLogTellsNoToken() async throws {
         let server = try Server()
         let token = try await server.token("alice")

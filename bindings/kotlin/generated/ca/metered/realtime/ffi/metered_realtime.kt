@@ -843,6 +843,8 @@ internal object IntegrityCheckingUniffiLib {
     }
     external fun uniffi_metered_realtime_checksum_func_diagnose_close_code(
 ): Int
+external fun uniffi_metered_realtime_checksum_func_ask_ice_server(
+): Int
 external fun uniffi_metered_realtime_checksum_func_next_log_records(
 ): Int
 external fun uniffi_metered_realtime_checksum_func_start_logging(
@@ -1111,6 +1113,8 @@ external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_ba
 ): Int
 external fun uniffi_metered_realtime_checksum_method_signallingclient_entered_foreground(
 ): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_last_attempt(
+): Int
 external fun uniffi_metered_realtime_checksum_method_signallingclient_network_changed(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_signallingclient_next_events(
@@ -1120,6 +1124,8 @@ external fun uniffi_metered_realtime_checksum_method_signallingclient_pacing(
 external fun uniffi_metered_realtime_checksum_method_signallingclient_publish(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_signallingclient_reconnect_now(
+): Int
+external fun uniffi_metered_realtime_checksum_method_signallingclient_round_trip_ms(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_signallingclient_send(
 ): Int
@@ -1548,6 +1554,8 @@ external fun uniffi_metered_realtime_fn_method_signallingclient_entered_backgrou
 ): Unit
 external fun uniffi_metered_realtime_fn_method_signallingclient_entered_foreground(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
+external fun uniffi_metered_realtime_fn_method_signallingclient_last_attempt(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): RustBuffer.ByValue
 external fun uniffi_metered_realtime_fn_method_signallingclient_network_changed(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_signallingclient_next_events(`ptr`: Long,`max`: Int,
@@ -1558,6 +1566,8 @@ external fun uniffi_metered_realtime_fn_method_signallingclient_publish(`ptr`: L
 ): Long
 external fun uniffi_metered_realtime_fn_method_signallingclient_reconnect_now(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
+external fun uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms(`ptr`: Long,
+): Long
 external fun uniffi_metered_realtime_fn_method_signallingclient_send(`ptr`: Long,`peerId`: RustBuffer.ByValue,`dataJson`: RustBuffer.ByValue,`priority`: RustBuffer.ByValue,
 ): Long
 external fun uniffi_metered_realtime_fn_method_signallingclient_set_listener(`ptr`: Long,`listener`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1592,6 +1602,8 @@ external fun uniffi_metered_realtime_fn_method_tokenprovider_token(`ptr`: Long,
 ): Long
 external fun uniffi_metered_realtime_fn_func_diagnose_close_code(`closeCode`: Short,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
+external fun uniffi_metered_realtime_fn_func_ask_ice_server(`options`: RustBuffer.ByValue,`server`: RustBuffer.ByValue,`limitMs`: Long,
+): Long
 external fun uniffi_metered_realtime_fn_func_next_log_records(`max`: Int,
 ): Long
 external fun uniffi_metered_realtime_fn_func_start_logging(`level`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -9415,6 +9427,12 @@ public interface SignallingClientInterface {
     fun `enteredForeground`()
 
     /**
+     * The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+     * first.
+     */
+    fun `lastAttempt`(): Attempt?
+
+    /**
      * The platform reports another network.
      */
     fun `networkChanged`()
@@ -9439,6 +9457,12 @@ public interface SignallingClientInterface {
      * The user asks for a connection now.
      */
     fun `reconnectNow`()
+
+    /**
+     * Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+     * connection, or if no answer came in time: then the connection is being replaced.
+     */
+    suspend fun `roundTripMs`(): kotlin.Double?
 
     /**
      * Hands JSON to one peer; done at the server's ack.
@@ -9715,6 +9739,24 @@ open class SignallingClient: Disposable, AutoCloseable, SignallingClientInterfac
 
 
     /**
+     * The last attempt to connect, step by step: how long each took, and at which it failed. None before the
+     * first.
+     */
+    @Throws(SdkException::class)override fun `lastAttempt`(): Attempt? {
+            return FfiConverterOptionalTypeAttempt.lift(
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_last_attempt(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * The platform reports another network.
      */
     @Throws(SdkException::class)override fun `networkChanged`()
@@ -9811,6 +9853,31 @@ open class SignallingClient: Disposable, AutoCloseable, SignallingClientInterfac
     }
 
 
+
+
+    /**
+     * Asks the service for a sign of life and tells how long the answer took, in milliseconds. None without a
+     * connection, or if no answer came in time: then the connection is being replaced.
+     */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `roundTripMs`() : kotlin.Double? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_metered_realtime_fn_method_signallingclient_round_trip_ms(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalDouble.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
 
 
     /**
@@ -11825,6 +11892,180 @@ public object FfiConverterTypeAccessUnit: FfiConverterRustBuffer<AccessUnit> {
 
 
 /**
+ * An attempt to connect, step by step. Without anything secret.
+ */
+data class Attempt (
+    /**
+     * `host:port` of the proxy, if there is one: then it is its name that is looked up and its address that
+     * is connected to.
+     */
+    val `proxy`: kotlin.String?
+    ,
+    /**
+     * What the name stands for, each as `address:port`.
+     */
+    val `addresses`: List<kotlin.String>
+    ,
+    /**
+     * The address that the connection goes to, as `address:port`.
+     */
+    val `address`: kotlin.String?
+    ,
+    /**
+     * The steps that were begun.
+     */
+    val `steps`: List<AttemptStep>
+    ,
+    /**
+     * The clocks at the answer to the upgrade, if it had a `Date`.
+     */
+    val `clocks`: AttemptClocks?
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAttempt: FfiConverterRustBuffer<Attempt> {
+    override fun read(buf: ByteBuffer): Attempt {
+        return Attempt(
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceTypeAttemptStep.read(buf),
+            FfiConverterOptionalTypeAttemptClocks.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Attempt) = (
+            FfiConverterOptionalString.allocationSize(value.`proxy`) +
+            FfiConverterSequenceString.allocationSize(value.`addresses`) +
+            FfiConverterOptionalString.allocationSize(value.`address`) +
+            FfiConverterSequenceTypeAttemptStep.allocationSize(value.`steps`) +
+            FfiConverterOptionalTypeAttemptClocks.allocationSize(value.`clocks`)
+    )
+
+    override fun write(value: Attempt, buf: ByteBuffer) {
+            FfiConverterOptionalString.write(value.`proxy`, buf)
+            FfiConverterSequenceString.write(value.`addresses`, buf)
+            FfiConverterOptionalString.write(value.`address`, buf)
+            FfiConverterSequenceTypeAttemptStep.write(value.`steps`, buf)
+            FfiConverterOptionalTypeAttemptClocks.write(value.`clocks`, buf)
+    }
+}
+
+
+
+/**
+ * Two clocks at one moment, in milliseconds since 1970.
+ */
+data class AttemptClocks (
+    /**
+     * The clock of whoever answered the upgrade, in whole seconds.
+     */
+    val `serverUnixMs`: kotlin.ULong
+    ,
+    /**
+     * The device's clock.
+     */
+    val `deviceUnixMs`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAttemptClocks: FfiConverterRustBuffer<AttemptClocks> {
+    override fun read(buf: ByteBuffer): AttemptClocks {
+        return AttemptClocks(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AttemptClocks) = (
+            FfiConverterULong.allocationSize(value.`serverUnixMs`) +
+            FfiConverterULong.allocationSize(value.`deviceUnixMs`)
+    )
+
+    override fun write(value: AttemptClocks, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`serverUnixMs`, buf)
+            FfiConverterULong.write(value.`deviceUnixMs`, buf)
+    }
+}
+
+
+
+/**
+ * A step of an attempt and what became of it.
+ */
+data class AttemptStep (
+    /**
+     * Which.
+     */
+    val `step`: ConnectStep
+    ,
+    /**
+     * How long it took, or has taken so far.
+     */
+    val `tookMs`: kotlin.Double
+    ,
+    /**
+     * Whether it succeeded. The last step of an attempt that failed did not.
+     */
+    val `done`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeAttemptStep: FfiConverterRustBuffer<AttemptStep> {
+    override fun read(buf: ByteBuffer): AttemptStep {
+        return AttemptStep(
+            FfiConverterTypeConnectStep.read(buf),
+            FfiConverterDouble.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: AttemptStep) = (
+            FfiConverterTypeConnectStep.allocationSize(value.`step`) +
+            FfiConverterDouble.allocationSize(value.`tookMs`) +
+            FfiConverterBoolean.allocationSize(value.`done`)
+    )
+
+    override fun write(value: AttemptStep, buf: ByteBuffer) {
+            FfiConverterTypeConnectStep.write(value.`step`, buf)
+            FfiConverterDouble.write(value.`tookMs`, buf)
+            FfiConverterBoolean.write(value.`done`, buf)
+    }
+}
+
+
+
+/**
  * An Opus packet.
  */
 data class AudioPacket (
@@ -12601,6 +12842,62 @@ public object FfiConverterTypeIceServer: FfiConverterRustBuffer<IceServer> {
             FfiConverterSequenceString.write(value.`urls`, buf)
             FfiConverterOptionalString.write(value.`username`, buf)
             FfiConverterOptionalString.write(value.`credential`, buf)
+    }
+}
+
+
+
+/**
+ * What a STUN or TURN server answered.
+ */
+data class IceServerAnswer (
+    /**
+     * What it gave: `Srflx` is our address as a STUN server sees it, `Relay` an address of a TURN server that
+     * it relays for us.
+     */
+    val `candidateType`: CandidateType
+    ,
+    /**
+     * That address, as `address:port`; none if it is the one that the device has itself.
+     */
+    val `address`: kotlin.String?
+    ,
+    /**
+     * From the beginning to the answer: name, connection, encryption and credentials included.
+     */
+    val `tookMs`: kotlin.Double
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeIceServerAnswer: FfiConverterRustBuffer<IceServerAnswer> {
+    override fun read(buf: ByteBuffer): IceServerAnswer {
+        return IceServerAnswer(
+            FfiConverterTypeCandidateType.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterDouble.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: IceServerAnswer) = (
+            FfiConverterTypeCandidateType.allocationSize(value.`candidateType`) +
+            FfiConverterOptionalString.allocationSize(value.`address`) +
+            FfiConverterDouble.allocationSize(value.`tookMs`)
+    )
+
+    override fun write(value: IceServerAnswer, buf: ByteBuffer) {
+            FfiConverterTypeCandidateType.write(value.`candidateType`, buf)
+            FfiConverterOptionalString.write(value.`address`, buf)
+            FfiConverterDouble.write(value.`tookMs`, buf)
     }
 }
 
@@ -14580,6 +14877,63 @@ public object FfiConverterTypeCandidateType: FfiConverterRustBuffer<CandidateTyp
     override fun allocationSize(value: CandidateType) = 4UL
 
     override fun write(value: CandidateType, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * A step on the way to an open WebSocket, in their order.
+ */
+
+enum class ConnectStep {
+
+    /**
+     * Looking up the name of the server, or of the proxy.
+     */
+    RESOLVING,
+    /**
+     * Connecting to one of its addresses.
+     */
+    CONNECTING,
+    /**
+     * Asking the proxy for a tunnel.
+     */
+    PROXY,
+    /**
+     * Agreeing on encryption with the server.
+     */
+    TLS,
+    /**
+     * Asking the server for a WebSocket.
+     */
+    UPGRADING;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeConnectStep: FfiConverterRustBuffer<ConnectStep> {
+    override fun read(buf: ByteBuffer) = try {
+
+        ConnectStep.entries[buf.getInt() - 1]
+
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: ConnectStep) = 4UL
+
+    override fun write(value: ConnectStep, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -17122,6 +17476,30 @@ sealed class SdkException: kotlin.Exception() {
     }
 
     /**
+     * A STUN or TURN server does not serve.
+     */
+    class IceCandidateException(
+
+        /**
+         * Code, message, cause and fix.
+         */
+        val `details`: ErrorDetails,
+
+        /**
+         * The server's URL; never its credentials.
+         */
+        val `url`: kotlin.String,
+
+        /**
+         * STUN error code 300 to 699, or 701 if the server could not be reached.
+         */
+        val `errorCode`: kotlin.UShort
+        ) : SdkException() {
+        override val message
+            get() = "details=${ `details` }, url=${ `url` }, errorCode=${ `errorCode` }"
+    }
+
+    /**
      * The app sends faster than the network carries.
      */
     class DataChannelOverflowException(
@@ -17239,7 +17617,12 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
             18 -> SdkException.EngineException(
                 FfiConverterTypeErrorDetails.read(buf),
                 )
-            19 -> SdkException.DataChannelOverflowException(
+            19 -> SdkException.IceCandidateException(
+                FfiConverterTypeErrorDetails.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterUShort.read(buf),
+                )
+            20 -> SdkException.DataChannelOverflowException(
                 FfiConverterTypeErrorDetails.read(buf),
                 FfiConverterOptionalULong.read(buf),
                 FfiConverterOptionalULong.read(buf),
@@ -17360,6 +17743,13 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
                 4UL
                 + FfiConverterTypeErrorDetails.allocationSize(value.`details`)
+            )
+            is SdkException.IceCandidateException -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterTypeErrorDetails.allocationSize(value.`details`)
+                + FfiConverterString.allocationSize(value.`url`)
+                + FfiConverterUShort.allocationSize(value.`errorCode`)
             )
             is SdkException.DataChannelOverflowException -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
@@ -17484,8 +17874,15 @@ public object FfiConverterTypeSdkError : FfiConverterRustBuffer<SdkException> {
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
                 Unit
             }
-            is SdkException.DataChannelOverflowException -> {
+            is SdkException.IceCandidateException -> {
                 buf.putInt(19)
+                FfiConverterTypeErrorDetails.write(value.`details`, buf)
+                FfiConverterString.write(value.`url`, buf)
+                FfiConverterUShort.write(value.`errorCode`, buf)
+                Unit
+            }
+            is SdkException.DataChannelOverflowException -> {
+                buf.putInt(20)
                 FfiConverterTypeErrorDetails.write(value.`details`, buf)
                 FfiConverterOptionalULong.write(value.`queued`, buf)
                 FfiConverterOptionalULong.write(value.`cap`, buf)
@@ -18414,6 +18811,70 @@ public object FfiConverterOptionalTypeRemotePeer: FfiConverterRustBuffer<RemoteP
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeAttempt: FfiConverterRustBuffer<Attempt?> {
+    override fun read(buf: ByteBuffer): Attempt? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeAttempt.read(buf)
+    }
+
+    override fun allocationSize(value: Attempt?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeAttempt.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Attempt?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeAttempt.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeAttemptClocks: FfiConverterRustBuffer<AttemptClocks?> {
+    override fun read(buf: ByteBuffer): AttemptClocks? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeAttemptClocks.read(buf)
+    }
+
+    override fun allocationSize(value: AttemptClocks?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeAttemptClocks.allocationSize(value)
+        }
+    }
+
+    override fun write(value: AttemptClocks?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeAttemptClocks.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeCandidatePairStats: FfiConverterRustBuffer<CandidatePairStats?> {
     override fun read(buf: ByteBuffer): CandidatePairStats? {
         if (buf.get().toInt() == 0) {
@@ -18876,6 +19337,34 @@ public object FfiConverterSequenceTypeRemotePeer: FfiConverterRustBuffer<List<Re
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeRemotePeer.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeAttemptStep: FfiConverterRustBuffer<List<AttemptStep>> {
+    override fun read(buf: ByteBuffer): List<AttemptStep> {
+        val len = buf.getInt()
+        return List<AttemptStep>(len) {
+            FfiConverterTypeAttemptStep.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<AttemptStep>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeAttemptStep.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<AttemptStep>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeAttemptStep.write(it, buf)
         }
     }
 }
@@ -19376,6 +19865,26 @@ public object FfiConverterSequenceTypeSignallingEvent: FfiConverterRustBuffer<Li
     )
     }
 
+
+        /**
+         * Asks the first URL of a server for an address, over the network and with the TLS options of a peer. Takes
+         * `limit_ms` at most; a server over UDP that does not answer is known after 5 s, one over TLS after 20 s at
+         * the latest. Fails with `IceCandidateError`.
+         */
+    @Throws(SdkException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+     suspend fun `askIceServer`(`options`: PeerOptions, `server`: IceServer, `limitMs`: kotlin.ULong) : IceServerAnswer {
+        return uniffiRustCallAsync(
+        UniffiLib.uniffi_metered_realtime_fn_func_ask_ice_server(FfiConverterTypePeerOptions.lower(`options`),FfiConverterTypeIceServer.lower(`server`),FfiConverterULong.lower(`limitMs`),),
+        { future, callback, continuation -> UniffiLib.ffi_metered_realtime_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_metered_realtime_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_metered_realtime_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeIceServerAnswer.lift(it) },
+        // Error FFI converter
+        SdkException.ErrorHandler,
+    )
+    }
 
         /**
          * Up to `max` lines of the log, at least one.

@@ -191,6 +191,18 @@ public class RemotePeerClosedException internal constructor(details: ErrorDetail
 public class EngineException internal constructor(details: ErrorDetails) : MeteredException(details)
 
 /**
+ * A STUN or TURN server does not serve.
+ *
+ * @property url the server's URL; never its credentials
+ * @property errorCode STUN error code 300 to 699, or 701 if the server could not be reached
+ */
+public class IceCandidateException internal constructor(
+    details: ErrorDetails,
+    public val url: String,
+    public val errorCode: Int,
+) : MeteredException(details)
+
+/**
  * The app sends faster than the network carries.
  *
  * @property queued sends that wait, if the queue was full
@@ -225,6 +237,7 @@ internal fun Native.toPublic(): MeteredException = when (this) {
         MeteredPeerReplaceTrackException(details, succeeded, failed)
     is Native.RemotePeerClosedException -> RemotePeerClosedException(details)
     is Native.EngineException -> EngineException(details)
+    is Native.IceCandidateException -> IceCandidateException(details, url, errorCode.toInt())
     is Native.DataChannelOverflowException ->
         DataChannelOverflowException(details, queued?.toLong(), cap?.toLong())
 }

@@ -1,6 +1,5 @@
 package ca.metered.realtime
 
-import ca.metered.realtime.ffi.IceServer as NativeIceServer
 import ca.metered.realtime.ffi.IceTransportPolicy
 import ca.metered.realtime.ffi.MeteredPeer as Native
 import ca.metered.realtime.ffi.PeerOptions as NativePeerOptions
@@ -44,21 +43,6 @@ internal fun NativePeerState.toPublic() = PeerState.entries[ordinal]
 private fun PeerState.toNative() = NativePeerState.entries[ordinal]
 
 /**
- * A STUN or TURN server (W3C `RTCIceServer`).
- *
- * @property urls `stun:`, `stuns:`, `turn:` or `turns:` URLs
- * @property username for TURN
- * @property credential for TURN; secret
- */
-public class IceServer(
-    public val urls: List<String>,
-    public val username: String? = null,
-    public val credential: String? = null,
-) {
-    override fun toString(): String = "IceServer($urls)"
-}
-
-/**
  * Options of a [MeteredPeer].
  *
  * @property signalling those of its signalling client
@@ -75,9 +59,9 @@ public data class PeerOptions(
     val localAddresses: List<String>? = null,
 )
 
-private fun PeerOptions.toNative() = NativePeerOptions(
+internal fun PeerOptions.toNative() = NativePeerOptions(
     signalling = signalling.toNative(),
-    iceServers = iceServers.map { NativeIceServer(it.urls, it.username, it.credential) },
+    iceServers = iceServers.map { it.toNative() },
     iceTransportPolicy = if (relayOnly) IceTransportPolicy.RELAY else IceTransportPolicy.ALL,
     rtc = rtc,
     localAddresses = localAddresses,

@@ -142,6 +142,15 @@ public class SignallingClient internal constructor(private val native: Native) :
     /** What came and led to nothing, since [connect]. */
     public val counters: SignallingCounters get() = native { native.counters() }.toPublic()
 
+    /** The last attempt to connect: how long each step took, and at which it failed; `null` before the first. */
+    public val lastAttempt: Attempt? get() = native { native.lastAttempt() }?.toPublic()
+
+    /**
+     * Asks the service for a sign of life and tells how long the answer took. `null` without a connection, or if
+     * none came in time: then the connection is being replaced.
+     */
+    public suspend fun roundTripMs(): Double? = native { native.roundTripMs() }
+
     /**
      * Connects; done at the server's welcome. The first attempt is not repeated, every later drop is mended.
      * Cancelled, the attempt is ended and the client can connect again.

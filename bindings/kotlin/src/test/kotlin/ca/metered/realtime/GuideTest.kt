@@ -46,7 +46,7 @@ class GuideTest {
     fun `the page has these snippets`() {
         val source = flat(File("src/test/kotlin/ca/metered/realtime/GuideTest.kt").readText())
         val parts = File("../../docs/kotlin.md").readText().split("```kotlin\n").drop(1)
-        assertEquals(13, parts.size)
+        assertEquals(14, parts.size)
         for (part in parts) part.substringBefore("```").let { assertTrue(flat(it) in source, it) }
     }
 
@@ -92,6 +92,25 @@ class GuideTest {
                 is ServerRequestException -> println("refused: ${error.code}")
                 else -> println("${error.message} ${error.diagnosis.cause} ${error.diagnosis.fix}")
             }
+        }
+    }
+
+    @Test
+    fun `the diagnosis of the page`() = test { server ->
+        val relay = IceServer(listOf("turn:127.0.0.1:9?transport=tcp"), "user", "password")
+        val client = server.client("alice")
+        within { client.connect() }
+        within { diagnose(client, relay) }
+        within { client.shutdown() }
+    }
+
+    private suspend fun diagnose(client: SignallingClient, relay: IceServer) {
+        client.lastAttempt?.steps?.forEach { println("${it.step}: ${it.tookMs} ms, done: ${it.done}") }
+        println("to the service and back: ${client.roundTripMs()} ms")
+        try {
+            println("the relay gave ${relay.ask().address}")
+        } catch (error: IceCandidateException) {
+            println("${error.url}: ${error.message} ${error.diagnosis.fix}")
         }
     }
 

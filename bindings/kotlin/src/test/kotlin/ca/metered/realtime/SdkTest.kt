@@ -65,6 +65,15 @@ class SdkTest {
     }
 
     @Test
+    fun `an ice server where nobody listens says so, and what mends it`() = test {
+        val server = IceServer(listOf("turn:127.0.0.1:9?transport=tcp"), "user", "hidden")
+        val error = assertThrows<IceCandidateException> { runBlocking { within { server.ask() } } }
+        assertEquals(listOf("turn_unreachable", server.urls[0], 701), listOf(error.code, error.url, error.errorCode))
+        assertTrue(error.diagnosis.cause.isNotEmpty() && error.diagnosis.fix.isNotEmpty())
+        assertFalse("hidden" in "$server $error")
+    }
+
+    @Test
     fun `histories, counters and the client below tell what a peer went through`() = test { server ->
         val pair = pair(server)
         assertTrue(pair.alice.stateHistory.isEmpty())

@@ -13,6 +13,7 @@ import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.serialization.json.JsonPrimitive
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
@@ -143,6 +144,35 @@ class SignallingClientTest {
             assertEquals(0, client.counters.malformedFrames + client.counters.lateAnswers)
             within { client.shutdown() }
         }
+    }
+
+    @Test
+    fun `an attempt tells its steps, and a connection its round trip`() = test { server ->
+        val client = server.client("alice")
+        assertNull(client.lastAttempt)
+        assertNull(within { client.roundTripMs() })
+        within { client.connect() }
+        val attempt = client.lastAttempt!!
+        val steps = listOf(ConnectStep.RESOLVING, ConnectStep.CONNECTING, ConnectStep.UPGRADING)
+        assertEquals(steps, attempt.steps.map { it.step })
+        assertTrue(attempt.steps.all { it.done && it.tookMs >= 0 })
+        assertEquals(server.url.removePrefix("ws://"), attempt.address)
+        assertTrue(attempt.address in attempt.addresses)
+        assertNull(attempt.proxy)
+        assertTrue(within { client.roundTripMs() }!! > 0)
+        client.shutdown()
+    }
+
+    @Test
+    fun `an attempt to a port where nobody listens ends while connecting`() = test {
+        val options = SignallingOptions("ws://127.0.0.1:9", reconnect = null)
+        val client = SignallingClient(Credential.ApiKey("pk_live_dev"), options)
+        assertThrows<SignallingConnectException> { runBlocking { within { client.connect() } } }
+        val attempt = client.lastAttempt!!
+        val steps = listOf(ConnectStep.RESOLVING to true, ConnectStep.CONNECTING to false)
+        assertEquals(steps, attempt.steps.map { it.step to it.done })
+        assertNull(attempt.clocks)
+        client.shutdown()
     }
 
     @Test
