@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cpu_time::ProcessTime;
 use metered_realtime::media::{
-    FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, VideoCodec,
+    FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, PacketEvent, VideoCodec,
 };
 use metered_realtime::peer::RemoteTrack;
 use serde_json::{Value, json};
@@ -13,13 +13,27 @@ use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::call::{Pair, track};
-use crate::encoder::{CHUNK_SAMPLES, FORMAT, encode, sound_clock, speak};
+use crate::encoder::{CHUNK_SAMPLES, FORMAT, encode, sound_clock, speak, speak_packets};
 
 const SETTLE: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_secs(20);
 
-/// Takes what comes, as a player would.
-fn consume(track: &Arc<RemoteTrack>, tasks: &mut JoinSet<Outcome<()>>) -> Outcome<()> {
+/// What is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sound {
+    Silence,
+    /// PCM in and out, Opus between.
+    Pcm,
+    /// Ready packets of Opus in and out.
+    Packets,
+}
+
+/// Takes what comes, as a player would, or a recorder.
+fn consume(
+    track: &Arc<RemoteTrack>,
+    sound: Sound,
+    tasks: &mut JoinSet<Outcome<()>>,
+) -> Outcome<()> {
     if let Some(video) = track.video() {
         let mut frames = video.frames();
         tasks.spawn(async move {
@@ -31,7 +45,17 @@ fn consume(track: &Arc<RemoteTrack>, tasks: &mut JoinSet<Outcome<()>>) -> Outcom
             Ok(())
         });
     }
-    if let Some(audio) = track.audio() {
+    if let Some(audio) = track.audio().filter(|_| sound == Sound::Packets) {
+        let mut packets = audio.packets();
+        tasks.spawn(async move {
+            while let Some(event) = packets.next().await {
+                if let PacketEvent::Lagged { missed } = event {
+                    return Err(format!("the recorder missed {missed}").into());
+                }
+            }
+            Ok(())
+        });
+    } else if let Some(audio) = track.audio() {
         let mut output = audio.playout(FORMAT)?;
         tasks.spawn(async move {
             let (mut clock, mut pcm) = (sound_clock(), [0.0; CHUNK_SAMPLES]);
@@ -46,7 +70,8 @@ fn consume(track: &Arc<RemoteTrack>, tasks: &mut JoinSet<Outcome<()>>) -> Outcom
 }
 
 /// Percent of a core for one end.
-async fn call(url: &str, room: &str, pictures: bool, sounds: bool) -> Outcome<f64> {
+async fn call(url: &str, room: &str, pictures: bool, sound: Sound) -> Outcome<f64> {
+    let sounds = sound != Sound::Silence;
     let mut tasks = JoinSet::new();
     let streams: Vec<_> = (0..2)
         .map(|_| {
@@ -59,7 +84,11 @@ async fn call(url: &str, room: &str, pictures: bool, sounds: bool) -> Outcome<f6
             if sounds {
                 let audio = LocalAudioTrack::default();
                 stream = stream.with_track(&audio);
-                tasks.spawn(speak(audio, None));
+                if sound == Sound::Packets {
+                    tasks.spawn(speak_packets(audio));
+                } else {
+                    tasks.spawn(speak(audio, None));
+                }
             }
             stream
         })
@@ -67,7 +96,7 @@ async fn call(url: &str, room: &str, pictures: bool, sounds: bool) -> Outcome<f6
     let mut pair = Pair::joined(url, room, [streams.first(), streams.get(1)]).await?;
     for remote in &mut pair.remotes {
         for _ in 0..usize::from(pictures) + usize::from(sounds) {
-            consume(&track(remote).await?, &mut tasks)?;
+            consume(&track(remote).await?, sound, &mut tasks)?;
         }
     }
     tokio::time::sleep(SETTLE).await;
@@ -84,8 +113,9 @@ async fn call(url: &str, room: &str, pictures: bool, sounds: bool) -> Outcome<f6
 
 pub(crate) async fn cpu(url: &str) -> Outcome<Value> {
     Ok(json!({
-        "cpuSound": call(url, "cpu-sound", false, true).await?,
-        "cpuPicture": call(url, "cpu-picture", true, false).await?,
-        "cpuBoth": call(url, "cpu-both", true, true).await?,
+        "cpuSound": call(url, "cpu-sound", false, Sound::Pcm).await?,
+        "cpuPicture": call(url, "cpu-picture", true, Sound::Silence).await?,
+        "cpuPackets": call(url, "cpu-packets", true, Sound::Packets).await?,
+        "cpuBoth": call(url, "cpu-both", true, Sound::Pcm).await?,
     }))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use metered_realtime::media::audio::PcmFormat;
+use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
 use metered_realtime::media::{
     AccessUnit, LocalAudioTrack, LocalTrackEvent, LocalVideoTrack, VideoCodec,
 };
@@ -140,4 +140,18 @@ pub(crate) async fn speak(track: LocalAudioTrack, written: Option<Written>) -> O
         }
         track.write_pcm(FORMAT, &pcm)?;
     }
+}
+
+/// Writes ready packets of the voice at their pace, until it is aborted: the encoder has done its work before.
+pub(crate) async fn speak_packets(track: LocalAudioTrack) -> Outcome<()> {
+    const PACKET: Duration = Duration::from_millis(20);
+    let mut pcm = vec![0.0; 4 * PERIOD];
+    Voice::default().fill(&mut pcm);
+    let packets = OpusEncoder::new(FORMAT, OpusOptions::default())?.push(&pcm)?;
+    let mut clock = tokio::time::interval(PACKET);
+    for (n, packet) in (0_u64..).zip(packets.iter().cycle()) {
+        clock.tick().await;
+        track.write(packet.clone(), n * PACKET.as_micros() as u64, n == 0)?;
+    }
+    Ok(())
 }
