@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metered_realtime::peer::{
-    CandidatePairStats, DataChannelOptions, MeteredPeer, PeerEvent, PeerOptions, RemotePeer,
-    RemoteState,
+    CandidatePairStats, DataChannelOptions, MeteredPeer, PeerError, PeerEvent, PeerOptions,
+    RemotePeer, RemoteState,
 };
 use tokio::task::JoinSet;
 
@@ -89,7 +89,8 @@ async fn leave(peer: &MeteredPeer) -> Result<(), Failure> {
 #[derive(Default)]
 struct Met {
     peers: BTreeMap<String, Other>,
-    opening: JoinSet<()>,
+    /// Whose channel could not be opened, and why.
+    opening: JoinSet<Option<(String, PeerError)>>,
 }
 
 struct Other {
@@ -98,6 +99,8 @@ struct Other {
     path: Option<CandidatePairStats>,
     asked: bool,
     left: bool,
+    /// Why no channel could be opened to it.
+    refused: Option<Problem>,
 }
 
 impl Met {
@@ -108,12 +111,13 @@ impl Met {
                 if asked {
                     let to = remote.clone();
                     self.opening.spawn(async move {
-                        // A failure shows in the remote's state and errors.
-                        drop(to.open_data_channel(LABEL, DataChannelOptions::default()).await);
+                        let opened = to.open_data_channel(LABEL, DataChannelOptions::default());
+                        opened.await.err().map(|error| (to.id().to_owned(), error))
                     });
                 }
                 let id = remote.id().to_owned();
-                self.peers.insert(id, Other { remote, path: None, asked, left: false });
+                let other = Other { remote, path: None, asked, left: false, refused: None };
+                self.peers.insert(id, other);
             }
             PeerEvent::PeerLeft(remote) => {
                 if let Some(other) = self.peers.get_mut(remote.id()) {
@@ -124,8 +128,16 @@ impl Met {
         }
     }
 
-    /// Notes the paths of now.
+    /// Notes the paths of now, and what could not be opened.
     async fn look(&mut self) {
+        while let Some(opened) = self.opening.try_join_next() {
+            let refused = opened.ok().flatten();
+            if let Some((id, error)) = refused
+                && let Some(other) = self.peers.get_mut(&id)
+            {
+                other.refused = Some(error.into());
+            }
+        }
         let connected = |other: &&mut Other| other.remote.state() == RemoteState::Connected;
         for other in self.peers.values_mut().filter(connected) {
             let stats = tokio::time::timeout(STATS_LIMIT, other.remote.stats()).await;
@@ -136,7 +148,7 @@ impl Met {
 }
 
 fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Failure> {
-    let Other { remote, path, asked, left } = other;
+    let Other { remote, path, asked, left, refused } = other;
     let state = remote.state();
     let told = Told::default()
         .of(remote.id())
@@ -177,5 +189,5 @@ fn of_peer(report: &mut Report, other: &Other, stay: Duration) -> Result<(), Fai
             "Run metered doctor on its device too, at the same time and with the same --room; give a longer --stay. If relay is ok on both sides, look at the other app: it must be a peer of an SDK, not a signalling client.",
         )
     };
-    report.fail(id::PEER, told, negotiation.unwrap_or_else(unknown))
+    report.fail(id::PEER, told, negotiation.or_else(|| refused.clone()).unwrap_or_else(unknown))
 }
