@@ -141,14 +141,7 @@ async fn ask(
 }
 
 async fn gather(connection: &dyn Connection) -> Result<(), String> {
-    let init = ChannelInit {
-        label: String::new(),
-        ordered: true,
-        max_retransmits: None,
-        max_packet_life_time_ms: None,
-        protocol: String::new(),
-        negotiated_id: None,
-    };
+    let init = ChannelInit::reliable("");
     connection.open_channel(&init).await.map_err(|error| error.to_string())?;
     connection.offer(false).await.map(drop).map_err(|error| error.to_string())
 }

@@ -329,6 +329,20 @@ pub(crate) struct ChannelInit {
     pub(crate) negotiated_id: Option<u16>,
 }
 
+impl ChannelInit {
+    /// In order and without limits.
+    pub(crate) fn reliable(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            ordered: true,
+            max_retransmits: None,
+            max_packet_life_time_ms: None,
+            protocol: String::new(),
+            negotiated_id: None,
+        }
+    }
+}
+
 /// A message on a data channel.
 ///
 /// ```

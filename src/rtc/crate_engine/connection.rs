@@ -101,14 +101,8 @@ impl CrateConnection {
             return Ok(());
         }
         let make = async || {
-            let init = ChannelInit {
-                label: String::new(),
-                ordered: true,
-                max_retransmits: None,
-                max_packet_life_time_ms: None,
-                protocol: String::new(),
-                negotiated_id: Some(UNUSED_STREAM),
-            };
+            let init =
+                ChannelInit { negotiated_id: Some(UNUSED_STREAM), ..ChannelInit::reliable("") };
             let unused = channel::open(&*self.connection, &init).await?;
             self.handler.ignore_channel(unused.id());
             Ok(())

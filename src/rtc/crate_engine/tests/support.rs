@@ -81,14 +81,7 @@ impl Side {
 }
 
 pub(super) fn reliable(label: &str) -> ChannelInit {
-    ChannelInit {
-        label: label.into(),
-        ordered: true,
-        max_retransmits: None,
-        max_packet_life_time_ms: None,
-        protocol: String::new(),
-        negotiated_id: None,
-    }
+    ChannelInit::reliable(label)
 }
 
 /// Offer and answer with all candidates inside.

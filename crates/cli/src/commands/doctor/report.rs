@@ -190,8 +190,7 @@ impl Report {
         told: Told,
         problem: Problem,
     ) -> Result<(), Failure> {
-        let detail = problem.message.clone();
-        self.add(id, told, Status::Warning, &detail, Some(problem), None)
+        self.wrong(id, told, Status::Warning, problem)
     }
 
     pub(super) fn fail(
@@ -200,8 +199,18 @@ impl Report {
         told: Told,
         problem: Problem,
     ) -> Result<(), Failure> {
+        self.wrong(id, told, Status::Failed, problem)
+    }
+
+    fn wrong(
+        &mut self,
+        id: &'static str,
+        told: Told,
+        status: Status,
+        problem: Problem,
+    ) -> Result<(), Failure> {
         let detail = problem.message.clone();
-        self.add(id, told, Status::Failed, &detail, Some(problem), None)
+        self.add(id, told, status, &detail, Some(problem), None)
     }
 
     /// Cannot be run because of what `because` found.
