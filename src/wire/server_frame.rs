@@ -502,8 +502,8 @@ fn time(fields: &ServerFields<'_>, name: &str, dropped: &mut u32) -> Option<Unix
 fn retry_after(fields: &ServerFields<'_>) -> u64 {
     match fields.get::<f64>("retryAfterMs") {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        // positive; `as` saturates
-        Some(ms) if ms > 0.0 => ms as u64,
+        // Positive, and never rounded to "no wait"; `as` saturates.
+        Some(ms) if ms > 0.0 => ms.ceil() as u64,
         _ => DEFAULT_RETRY_AFTER_MS,
     }
 }
@@ -634,5 +634,12 @@ mod tests {
         ] {
             assert_eq!(decode(text).frame, ServerFrame::GoingAway { retry_after_ms: 1000 });
         }
+    }
+
+    #[test]
+    fn a_retry_hint_below_a_millisecond_is_one() {
+        let hint = decode(r#"{"type":"going_away","retryAfterMs":1e-14}"#).frame;
+        assert_eq!(hint, ServerFrame::GoingAway { retry_after_ms: 1 });
+        assert_eq!(decode(&hint.encode()).frame, hint);
     }
 }
