@@ -103,6 +103,10 @@ class Player:
     def add_stream(self, peer, actor, stream_id, video, audio, hertz):
         """Adds a picture and a sound that go on until the scenario ends."""
         camera, microphone = sdk.LocalVideoTrack(sdk.VideoCodec.VP8), sdk.LocalAudioTrack()
+        # DTX takes a steady tone for silence.
+        encoding = microphone.encoding()
+        encoding.dtx = False
+        microphone.set_encoding(encoding)
         self.objects[(actor, "local", video)] = camera
         self.objects[(actor, "local", audio)] = microphone
         tracks = [sdk.LocalTrack.VIDEO(camera), sdk.LocalTrack.AUDIO(microphone)]

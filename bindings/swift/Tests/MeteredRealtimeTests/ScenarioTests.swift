@@ -196,6 +196,7 @@ private actor Player {
     /// Adds a picture and a sound that go on until the scenario ends.
     private func addStream(_ peer: MeteredPeer, _ actor: String, _ given: JSONValue) throws {
         let (video, audio) = (try LocalVideoTrack(.vp8), try LocalAudioTrack())
+        try audio.setEncoding(OpusEncoding(dtx: false))  // takes a steady tone for silence
         objects[[actor, "local", try given.text("video")]] = .local(video)
         objects[[actor, "local", try given.text("audio")]] = .local(audio)
         try peer.addStream(MediaStream([video, audio], id: try given.text("streamId")))

@@ -153,6 +153,7 @@ private class Player(private val server: Server) {
     /** Adds a picture and a sound that go on until the scenario ends. */
     private fun addStream(peer: MeteredPeer, actor: String, given: JsonObject) {
         val (video, audio) = LocalVideoTrack(VideoCodec.VP8) to LocalAudioTrack()
+        audio.encoding = OpusEncoding(dtx = false) // takes a steady tone for silence
         keep(listOf(actor, "local", given.text("video")), video)
         keep(listOf(actor, "local", given.text("audio")), audio)
         peer.addStream(MediaStream(listOf(video, audio), given.text("streamId")))
