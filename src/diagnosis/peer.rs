@@ -15,6 +15,14 @@ pub fn of_ice_server_error(code: &str, error_code: u16) -> Diagnosis {
             "The TURN server refused the username and credential: wrong, or expired.",
             "Use the credentials of the last welcome or fetch new ones; do not keep them longer than they live. Check that both belong to this server.",
         ),
+        ("turn_address_refused", _) => (
+            "The TURN server does not relay to one of the remote's addresses: its rules forbid it, or it is of another family (IPv4, IPv6). Most relays refuse private addresses.",
+            "Nothing, if the call connects: it goes by another address. If both sides are to meet at this relay, its rules must allow its own relayed addresses (coturn: allowed-peer-ip, denied-peer-ip).",
+        ),
+        ("turn_refused", 403) => (
+            "The TURN server knows the credentials and refuses by its rules.",
+            "Ask whoever runs it: an address, a quota or a plan may not be allowed.",
+        ),
         ("turn_refused", 486) => (
             "The TURN server has no further allocation for this username.",
             "Close connections that are not needed, or raise the plan's limit.",

@@ -25,6 +25,11 @@ struct Turn {
 
 impl Turn {
     fn start() -> Self {
+        Self::with("allow-loopback-peers")
+    }
+
+    /// With one more line in its configuration.
+    fn with(line: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -32,7 +37,7 @@ impl Turn {
         };
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
-            "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nrealm=example.org\nuserdb={}\npidfile={}\nlog-file={}\nuser=user:{PASSWORD}\nlt-cred-mech\nsimple-log\nno-cli\nno-tls\nno-dtls\nfingerprint\nallow-loopback-peers\nno-rfc5780\n",
+            "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nrealm=example.org\nuserdb={}\npidfile={}\nlog-file={}\nuser=user:{PASSWORD}\nlt-cred-mech\nsimple-log\nno-cli\nno-tls\nno-dtls\nfingerprint\nno-rfc5780\n{line}\n",
             at("turndb"),
             at("pid"),
             at("log"),
@@ -179,5 +184,18 @@ fn a_url_that_nobody_listens_at_and_one_that_is_none() {
         seen.names(server(&seen, &closed), "turn_unreachable", "host and port");
         seen.names(server(&seen, "turn:127.0.0.1:80"), "ice_url_unusable", "turn:host:port");
         assert_eq!(seen.exit_code, 3);
+    });
+}
+
+#[test]
+fn a_relay_that_lets_nothing_through() {
+    let turn = Turn::with("denied-peer-ip=127.0.0.1");
+    let url = turn.url("turn", "");
+    with_server(config(vec![url.clone()], PASSWORD), |dev| {
+        let seen = examine(&dev.url(), PASSWORD, &[]);
+        assert_eq!(server(&seen, &url)["status"], "ok");
+        seen.fails("relay", "turn_address_refused", "allowed-peer-ip");
+        // Not by the relay, so.
+        assert_eq!(seen.is("picture", "ok")["data"]["by"], "direct");
     });
 }

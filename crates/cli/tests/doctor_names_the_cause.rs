@@ -357,3 +357,19 @@ fn somebody_in_the_room_who_does_not_answer() {
         seen.names(casper, "peer_not_reached", "--stay");
     });
 }
+
+#[test]
+fn a_service_that_answers_late_and_one_that_answers_no_more() {
+    with_server(config(), |server| {
+        server.delay_frames(Duration::from_millis(1_200));
+        let seen = with_key(&server.url(), &[]);
+        let check = seen.is("round-trip", "warning");
+        seen.names(check, "slow_round_trip", "another network");
+        assert!(check["data"]["roundTripsMs"][0].as_f64().unwrap() >= 1_200.0, "{check}");
+        // Longer than a ping waits for its answer, and less than connecting has.
+        server.delay_frames(Duration::from_millis(3_500));
+        let seen = with_key(&server.url(), &[]);
+        seen.is("welcome", "ok");
+        seen.fails("round-trip", "no_answer", "status page");
+    });
+}

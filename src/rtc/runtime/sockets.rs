@@ -392,10 +392,7 @@ pub(super) fn expect_answer(servers: &Arc<Servers>, link: Arc<Link>) {
 pub(super) fn examine(servers: &Servers, link: &Link, datagram: &[u8]) {
     let answer = link.lock().watch.received(datagram);
     if let Answer::Refused(refusal) = answer {
-        let code = match refusal.code {
-            401 | 403 | 441 => "turn_unauthorized",
-            _ => "turn_refused",
-        };
+        let code = refusal.stable_code();
         servers.report(link.server.url(), code, refusal.code, &refusal.reason);
     }
 }

@@ -18,6 +18,11 @@ const ATTRIBUTE_DATA: u16 = 0x0013;
 const CHANNEL_DATA_HEADER: usize = 4;
 const UNAUTHORIZED: u16 = 401;
 const STALE_NONCE: u16 = 438;
+const WRONG_CREDENTIALS: u16 = 441;
+/// Methods that ask for one address of a remote (RFC 8656 section 17).
+const CREATE_PERMISSION: u16 = 0x0008;
+const CHANNEL_BIND: u16 = 0x0009;
+const CLASS_BITS: u16 = 0x0110;
 pub(super) const MAX_REASON_CHARS: usize = 128;
 
 /// A refusal of a server.
@@ -27,6 +32,19 @@ pub(super) struct Refusal {
     pub(super) code: u16,
     /// The server's words, printable and bounded.
     pub(super) reason: String,
+    /// It will not relay to one address; to others it may.
+    pub(super) of_address: bool,
+}
+
+impl Refusal {
+    /// What apps know it by.
+    pub(super) const fn stable_code(&self) -> &'static str {
+        match self.code {
+            UNAUTHORIZED | WRONG_CREDENTIALS => "turn_unauthorized",
+            _ if self.of_address => "turn_address_refused",
+            _ => "turn_refused",
+        }
+    }
 }
 
 /// What an answer means.
@@ -49,6 +67,8 @@ pub(super) struct Watch {
     heard: bool,
     /// A refusal was told, and nothing succeeded since.
     told: bool,
+    /// That an address was refused was told. Most relays refuse private ones, of which a remote may have many.
+    told_of_address: bool,
 }
 
 impl Watch {
@@ -83,6 +103,12 @@ impl Watch {
             // The first request has no credentials: being asked for them is how it begins.
             Some(Refusal { code: UNAUTHORIZED, .. }) if !signed => Answer::Fine,
             Some(Refusal { code: STALE_NONCE, .. }) => Answer::Fine,
+            Some(refusal) if refusal.stable_code() == "turn_address_refused" => {
+                match std::mem::replace(&mut self.told_of_address, true) {
+                    true => Answer::Fine,
+                    false => Answer::Refused(refusal),
+                }
+            }
             Some(_) if std::mem::replace(&mut self.told, true) => Answer::Fine,
             Some(refusal) => Answer::Refused(refusal),
         }
@@ -157,8 +183,10 @@ fn refusal(datagram: &[u8]) -> Option<Refusal> {
     let (_, value) = attributes(datagram).find(|(kind, _)| *kind == ATTRIBUTE_ERROR_CODE)?;
     let (class, number) = (value.get(2)? & 7, value.get(3)?);
     let reason = String::from_utf8_lossy(value.get(4..)?);
+    let method = u16::from_be_bytes([*datagram.first()?, *datagram.get(1)?]) & !CLASS_BITS;
     Some(Refusal {
         code: u16::from(class) * 100 + u16::from(*number),
+        of_address: matches!(method, CREATE_PERMISSION | CHANNEL_BIND),
         reason: reason.chars().filter(|c| !c.is_control()).take(MAX_REASON_CHARS).collect(),
     })
 }
@@ -206,7 +234,7 @@ pub(super) mod tests {
         for (id, wanted) in [(2, true), (3, false)] {
             assert!(!watch.sent(&message(ALLOCATE, id, SIGNED)));
             let answer = watch.received(&error(id, 401, "Un\u{7}authorized"));
-            let refusal = Refusal { code: 401, reason: "Unauthorized".into() };
+            let refusal = Refusal { code: 401, reason: "Unauthorized".into(), of_address: false };
             assert_eq!(answer == Answer::Refused(refusal), wanted);
         }
     }
@@ -222,6 +250,27 @@ pub(super) mod tests {
         assert_eq!(watch.received(&message(0x0103, 3, &[])), Answer::Fine);
         watch.sent(&message(ALLOCATE, 4, SIGNED));
         assert!(matches!(watch.received(&error(4, 486, "Quota")), Answer::Refused(_)));
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_no_fault_of_the_credentials_and_told_once() {
+        let mut watch = Watch::default();
+        let mut told = Vec::new();
+        for (id, code) in [(1, 403), (2, 443), (3, 403), (4, 441), (5, 441)] {
+            watch.sent(&message(CREATE_PERMISSION, id, SIGNED));
+            let mut answer = error(id, code, "Forbidden IP");
+            answer[1] = 0x18;
+            if let Answer::Refused(refusal) = watch.received(&answer) {
+                told.push((refusal.code, refusal.stable_code()));
+            }
+        }
+        assert_eq!(told, [(403, "turn_address_refused"), (441, "turn_unauthorized")]);
+        let mut watch = Watch::default();
+        watch.sent(&message(ALLOCATE, 1, SIGNED));
+        let Answer::Refused(refusal) = watch.received(&error(1, 403, "Forbidden")) else {
+            panic!("told");
+        };
+        assert_eq!((refusal.stable_code(), refusal.of_address), ("turn_refused", false));
     }
 
     #[test]

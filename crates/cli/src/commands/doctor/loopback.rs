@@ -209,10 +209,13 @@ impl Pair {
     /// What the peers know of a connection that did not come about.
     fn why(&self) -> Option<Problem> {
         let both = [&self.there, &self.here];
-        let server = both.iter().find_map(|remote| remote.ice_errors().first().cloned());
+        let errors: Vec<_> = both.iter().flat_map(|remote| remote.ice_errors()).collect();
+        // A relay that refuses one address may pass on to another: only if nothing else is wrong.
+        let of_all = errors.iter().find(|error| error.code != "turn_address_refused");
+        let server = of_all.or(errors.first());
         let negotiation = both.iter().find_map(|remote| remote.last_error());
         let negotiation = negotiation.map(|error| Problem::of_negotiation(&error));
-        server.map(|error| Problem::of_ice(&error)).or(negotiation)
+        server.map(|error| Problem::of_ice(error)).or(negotiation)
     }
 
     async fn close(self) {
