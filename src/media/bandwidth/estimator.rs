@@ -40,6 +40,9 @@ const DRAINED: f64 = 0.85;
 const DRAINS: Duration = Duration::from_secs(10);
 /// The queue is not falling for so long, whatever is sent: the way itself became longer.
 const LONGER_WAY: Duration = Duration::from_secs(3);
+/// It may be within these parts of what it was; jitter in order lets it swing, so that its mean of so much time counts.
+const AS_IT_WAS: (f64, f64) = (0.75, 1.33);
+const MEAN_OF: f64 = 0.5;
 /// Between two steps down: what one does must be seen before the next.
 const STEP: Duration = Duration::from_millis(250);
 /// Growth in a second before the path has shown a limit.
@@ -91,6 +94,33 @@ struct Drain {
     last: f64,
 }
 
+/// A queue that does not fall.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    since: Duration,
+    /// How long it was then, in milliseconds.
+    was: f64,
+    /// Its mean, and when that was taken.
+    mean: f64,
+    at: Duration,
+}
+
+impl Stuck {
+    const fn new(now: Duration, queue: f64) -> Self {
+        Self { since: now, was: queue, mean: queue, at: now }
+    }
+
+    fn add(&mut self, now: Duration, queue: f64) {
+        let since = now.saturating_sub(self.at).as_secs_f64();
+        self.mean += (queue - self.mean) * (1.0 - (-since / MEAN_OF).exp());
+        self.at = now;
+        let (least, most) = AS_IT_WAS;
+        if self.mean < self.was * least || self.mean > self.was * most {
+            (self.since, self.was) = (now, self.mean);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Estimator {
     target: f64,
@@ -106,8 +136,7 @@ pub(crate) struct Estimator {
     /// Growth in a second since a known limit was passed.
     least_growth: f64,
     grown: Option<Duration>,
-    /// A queue that does not fall: since when, and how long it was, in milliseconds.
-    stuck: Option<(Duration, f64)>,
+    stuck: Option<Stuck>,
     round_trip: Duration,
     last_packets: Option<Duration>,
     /// The remote's own estimate.
@@ -175,6 +204,10 @@ impl Estimator {
         self.loss.add(now, lost, fates.len());
         let (queue, jitter) = (self.observed.queue_ms(), self.observed.jitter_ms());
         let held_up = self.observed.leap_ms();
+        if self.is_longer(now, queue) {
+            self.grown = Some(now);
+            return;
+        }
         let fall = self.observed.fall(now, STANDING_MS + held_up + FALL_JITTER * jitter);
         if let Some(fall) = fall.filter(|fall| fall.rate < self.target * FALLEN) {
             self.fallen(now, fall);
@@ -183,7 +216,6 @@ impl Estimator {
         {
             self.queued(now, queue.unwrap_or_default());
         } else {
-            self.stuck = None;
             let empty =
                 queue.is_none_or(|queue| queue < HOLDING_MS + held_up + HOLDING_JITTER * jitter);
             let told = self.last_down.is_some_and(|last| self.observed.is_since(last));
@@ -208,23 +240,30 @@ impl Estimator {
         self.least_growth = 0.0;
     }
 
+    /// Whether the way itself became longer, as it is if less is sent and the queue does not fall.
+    fn is_longer(&mut self, now: Duration, queue: Option<f64>) -> bool {
+        let Some(queue) = queue else { return false };
+        if queue < HOLDING_MS {
+            self.stuck = None;
+            return false;
+        }
+        let stuck = self.stuck.get_or_insert(Stuck::new(now, queue));
+        stuck.add(now, queue);
+        let (since, longer) = (stuck.since, stuck.mean);
+        let Some(drain) = self.drain.filter(|_| now.saturating_sub(since) >= LONGER_WAY) else {
+            return false;
+        };
+        (self.stuck, self.drain) = (None, None);
+        self.drained(now, drain, drain.first);
+        self.observed.longer_way(longer);
+        true
+    }
+
     /// A queue stands.
     fn queued(&mut self, now: Duration, queue: f64) {
         self.calm_down();
         // What is lost now is lost to the queue.
         self.loss.explained(now);
-        match self.stuck {
-            Some((since, was)) if queue > was * 0.8 && queue < was * 1.25 => {
-                if now.saturating_sub(since) >= LONGER_WAY {
-                    self.stuck = None;
-                    if let Some(drain) = self.drain.take() {
-                        self.drained(now, drain, drain.first);
-                    }
-                    return self.observed.longer_way(queue);
-                }
-            }
-            _ => self.stuck = Some((now, queue)),
-        }
         let step = self.round_trip.clamp(STEP, STEP * 4);
         if self.last_down.is_some_and(|last| now.saturating_sub(last) < step) {
             return;

@@ -391,3 +391,25 @@ fn any_reports_leave_it_within_its_bounds() {
         }
     }
 }
+
+#[test]
+fn jitter_that_begins_is_taken_for_a_queue_for_seconds_at_most() {
+    for (jitter, in_order, seeds) in
+        [(50.0, true, 1..3), (100.0, true, 1..8), (200.0, true, 1..20), (200.0, false, 1..3)]
+    {
+        for seed in seeds {
+            let mut call = Call::over(Path { rate: 1e7, ..WIDE }, seed);
+            call.most = 2e6;
+            call.run(20.0);
+            (call.path.jitter, call.path.in_order) = (jitter, in_order);
+            let mut used = 0.0;
+            for _ in 0..200 {
+                call.run(0.1);
+                used += call.target().min(call.most) / 200.0;
+            }
+            let about = format!("{jitter} ms, in order: {in_order}, seed {seed}");
+            assert!(call.target() > call.most, "{} after 20 s, {about}", call.target());
+            assert!(used > call.most * 0.45, "{used} on average, {about}");
+        }
+    }
+}
