@@ -80,7 +80,9 @@ impl Call {
             ConnectionEvent::Track(receiver) => Some(receiver),
             _ => None,
         });
-        let Inbound::Video(remote, work) = receive(receiver.await) else { panic!("no video") };
+        let Inbound::Video(remote, work) = receive(receiver.await, &Sounds::default()) else {
+            panic!("no video")
+        };
         tasks.push(tokio::spawn(work));
         two.connection.answer().await.unwrap();
         two.until(gathered).await;
