@@ -42,6 +42,8 @@ mod sounds;
 mod sync;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
