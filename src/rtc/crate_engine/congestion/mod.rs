@@ -194,7 +194,7 @@ impl Congestion {
     fn as_recorded(&self, now: Instant, report: &SenderReport) -> SenderReport {
         let rate = self.streams.get(&report.ssrc).map_or(0, |stream| stream.clock_rate);
         let (ntp_time, rtp) = lock(&self.feedback.clocks).report(now, report.ssrc, rate);
-        let rtp_time = rtp.unwrap_or(report.rtp_time);
+        let rtp_time = rtp.filter(|_| rate > 0).unwrap_or(report.rtp_time);
         SenderReport { ntp_time, rtp_time, ..report.clone() }
     }
 
