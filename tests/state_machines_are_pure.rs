@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "src/media/files/ogg.rs",
     "src/media/files/ogg_opus.rs",
     "src/media/files/wav.rs",
+    "src/media/sync",
     "src/signalling/backoff.rs",
     "src/signalling/pacing.rs",
     "src/signalling/requests.rs",

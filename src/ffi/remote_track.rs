@@ -115,6 +115,12 @@ impl RemoteVideoTrack {
         Ok(Arc::new(VideoFrames { inbox: Inbox::new(Some(core.frames())), core }))
     }
 
+    /// Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+    pub fn set_lip_sync(&self, on: bool) -> Result<(), SdkError> {
+        self.core.set_lip_sync(on);
+        Ok(())
+    }
+
     /// Asks the sender for a key frame, at most one per 300 ms.
     pub fn request_key_frame(&self) -> Result<(), SdkError> {
         self.core.request_key_frame();

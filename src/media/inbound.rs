@@ -1,9 +1,11 @@
 //! Tracks that come from a remote, and the pictures among them, whole, for any number of sinks.
 //!
-//! Each track has one task that owns its receiver and, for video, its jitter buffer. A sink that is too slow
-//! loses the oldest and is told; a sink of pictures goes on with the next key frame, which is asked for.
+//! Each track has one task that owns its receiver and, for video, its jitter buffer, and what is held until its
+//! sound is heard. A sink that is too slow loses the oldest and is told; a sink of pictures goes on with the next
+//! key frame, which is asked for.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::remote_audio::RemoteAudioTrack;
+use super::sounds::{Sounds, report_since};
+use super::sync::{Held, LipSync};
 use super::video::{AccessUnit, Output, Rotation, RtpVideoPacket, VideoCodec, VideoJitterBuffer};
 use crate::events::{Event, Events, Hub};
 use crate::rtc::engine::{IncomingPacket, MediaKind, TrackReceiver};
@@ -27,16 +31,17 @@ pub(crate) enum Inbound {
     Audio(RemoteAudioTrack, Work),
 }
 
-/// Makes the track of a receiver.
-pub(crate) fn receive(receiver: Arc<dyn TrackReceiver>) -> Inbound {
+/// Makes the track of a receiver, one of a remote's, whose sounds are known.
+pub(crate) fn receive(receiver: Arc<dyn TrackReceiver>, sounds: &Sounds) -> Inbound {
     match receiver.info().kind {
         MediaKind::Video => {
             let shared = Arc::new(VideoShared::default());
             let track = RemoteVideoTrack { shared: Arc::clone(&shared) };
-            Inbound::Video(track, Box::pin(read_video(receiver, shared)))
+            Inbound::Video(track, Box::pin(read_video(receiver, shared, sounds.clone())))
         }
         MediaKind::Audio => {
-            let track = RemoteAudioTrack::new();
+            let track = RemoteAudioTrack::new(sounds.epoch());
+            sounds.add(&receiver.info().stream_ids, &track);
             let work = track.read(receiver);
             Inbound::Audio(track, Box::pin(work))
         }
@@ -48,6 +53,8 @@ struct VideoShared {
     hub: Hub<FrameEvent>,
     stats: Mutex<VideoStats>,
     key_frame_wanted: Notify,
+    /// Whether pictures do not wait for their sound.
+    apart: AtomicBool,
 }
 
 /// What a track of pictures has to say.
@@ -230,6 +237,58 @@ impl RemoteVideoTrack {
         VideoFrames { events, shared: Arc::clone(&self.shared), waits_for_key_frame: true }
     }
 
+    /// Whether pictures wait for the sound of their stream; they do unless told otherwise. Then a picture is at most
+    /// 35 ms ahead of the sound that an [`AudioOutput`](super::AudioOutput) or mix plays, and held for half a second
+    /// at most. Sound never waits. Without, each picture comes as soon as it is whole: for a game, or for a screen
+    /// that somebody controls.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+    /// # bob.add_track(&camera, None, None)?;
+    /// # let source = camera.clone();
+    /// # let filming = tokio::spawn(async move {
+    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+    /// #     for n in 0.. {
+    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+    /// #         source.write(&unit).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let video = track.video().ok_or("sound")?.clone();
+    /// // What is seen answers to what the hand does: it must not wait for the sound.
+    /// video.set_lip_sync(false);
+    /// # filming.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn set_lip_sync(&self, on: bool) {
+        self.shared.apart.store(!on, Ordering::Relaxed);
+    }
+
     /// Asks the sender for a key frame, at most one per 300 ms.
     ///
     /// ```
@@ -393,16 +452,47 @@ impl Drop for Ending {
     }
 }
 
-async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>) {
+/// What a task of pictures owns.
+struct Reader {
+    receiver: Arc<dyn TrackReceiver>,
+    shared: Arc<VideoShared>,
+    sounds: Sounds,
+    buffer: VideoJitterBuffer,
+    ssrc: Option<u32>,
+    sync: LipSync,
+    held: Held<FrameEvent>,
+    requested: Option<Instant>,
+    request_due: Option<Instant>,
+}
+
+async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>, sounds: Sounds) {
     let ending = Ending(Arc::clone(&shared));
-    let epoch = Instant::now();
-    let mut buffer = VideoJitterBuffer::new();
-    let mut ssrc = None;
-    let mut requested: Option<Instant> = None;
-    let mut request_due: Option<Instant> = None;
-    loop {
-        let deadline = buffer.next_deadline().map(|after| epoch + after);
-        let wake = [deadline, request_due].into_iter().flatten().min();
+    let mut reader = Reader {
+        receiver,
+        shared,
+        sounds,
+        buffer: VideoJitterBuffer::new(),
+        ssrc: None,
+        sync: LipSync::new(),
+        held: Held::default(),
+        requested: None,
+        request_due: None,
+    };
+    while reader.turn().await {}
+    reader.held.drain().for_each(|event| reader.shared.hub.publish(&event));
+    drop(ending);
+}
+
+impl Reader {
+    fn now(&self) -> Duration {
+        self.sounds.epoch().elapsed()
+    }
+
+    /// Whether the track goes on.
+    async fn turn(&mut self) -> bool {
+        let deadlines = [self.buffer.next_deadline(), self.held.next_deadline()];
+        let deadlines = deadlines.map(|after| after.map(|after| self.sounds.epoch() + after));
+        let wake = deadlines.into_iter().chain([self.request_due]).flatten().min();
         let timer = async {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake).await,
@@ -410,48 +500,83 @@ async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>) 
             }
         };
         tokio::select! {
-            packet = receiver.next() => {
-                let Some(packet) = packet else { break };
-                if ssrc.replace(packet.ssrc).is_some_and(|before| before != packet.ssrc) {
-                    buffer.stream_changed();
-                }
-                if let Some(packet) = video_packet(packet) {
-                    buffer.packet(epoch.elapsed(), packet);
-                }
+            packet = self.receiver.next() => match packet {
+                Some(packet) => self.take(packet),
+                None => return false,
+            },
+            () = self.shared.key_frame_wanted.notified() => {
+                self.request_due.get_or_insert_with(Instant::now);
             }
-            () = shared.key_frame_wanted.notified() => {
-                request_due.get_or_insert_with(Instant::now);
+            () = timer => {
+                let now = self.now();
+                self.buffer.timeout(now);
             }
-            () = timer => buffer.timeout(epoch.elapsed()),
         }
-        while let Some(output) = buffer.poll_output() {
+        self.hand_on();
+        self.request().await;
+        let figures = figures(&self.buffer);
+        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+        true
+    }
+
+    fn take(&mut self, packet: IncomingPacket) {
+        if self.ssrc.replace(packet.ssrc).is_some_and(|before| before != packet.ssrc) {
+            self.buffer.stream_changed();
+            self.sync.stream_changed();
+        }
+        let now = self.now();
+        if let Some(packet) = video_packet(packet) {
+            self.buffer.packet(now, packet);
+        }
+    }
+
+    /// What the buffer gives, to the sinks when it is due.
+    fn hand_on(&mut self) {
+        let now = self.now();
+        while let Some(output) = self.buffer.poll_output() {
             match output {
-                Output::Frame(unit) => {
+                Output::Frame(unit, rtp) => {
                     if unit.key_frame {
-                        request_due = None;
+                        self.request_due = None;
                     }
-                    shared.hub.publish(&FrameEvent::Frame(Arc::new(unit)));
+                    let due = self.due(now, rtp);
+                    self.held.push(due, unit.data.len(), FrameEvent::Frame(Arc::new(unit)));
                 }
                 Output::KeyFrameWanted => {
-                    request_due.get_or_insert_with(Instant::now);
+                    self.request_due.get_or_insert_with(Instant::now);
                 }
-                Output::Frozen => shared.hub.publish(&FrameEvent::Frozen),
-                Output::Resumed => shared.hub.publish(&FrameEvent::Resumed),
+                Output::Frozen => self.held.push(now, 0, FrameEvent::Frozen),
+                Output::Resumed => self.held.push(now, 0, FrameEvent::Resumed),
             }
         }
-        let now = Instant::now();
-        if let Some(due) = request_due {
-            let due = requested.map_or(due, |before| due.max(before + REQUEST_PAUSE));
-            request_due = Some(due);
-            if now >= due {
-                request_due = None;
-                requested = Some(now);
-                receiver.request_key_frame().await;
-            }
+        while let Some(event) = self.held.pop(now) {
+            self.shared.hub.publish(&event);
         }
-        *shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = figures(&buffer);
     }
-    drop(ending);
+
+    fn due(&mut self, now: Duration, rtp: u32) -> Duration {
+        if self.shared.apart.load(Ordering::Relaxed) {
+            self.sync.let_go();
+            return self.sync.due(now, rtp, None);
+        }
+        let report = self.ssrc.and_then(|ssrc| self.receiver.sender_report(ssrc));
+        if let Some(report) = report {
+            self.sync.reported(report_since(self.sounds.epoch(), report));
+        }
+        self.sync.due(now, rtp, self.sounds.of(&self.receiver.info().stream_ids))
+    }
+
+    async fn request(&mut self) {
+        let Some(due) = self.request_due else { return };
+        let due = self.requested.map_or(due, |before| due.max(before + REQUEST_PAUSE));
+        self.request_due = Some(due);
+        let now = Instant::now();
+        if now >= due {
+            self.request_due = None;
+            self.requested = Some(now);
+            self.receiver.request_key_frame().await;
+        }
+    }
 }
 
 fn figures(buffer: &VideoJitterBuffer) -> VideoStats {

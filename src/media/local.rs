@@ -208,6 +208,8 @@ impl WriteError {
 pub(crate) struct Parcel {
     pub(crate) payloads: Vec<Bytes>,
     pub(crate) timestamp_us: u64,
+    /// What has that time was recorded then, or earlier.
+    pub(crate) captured: Instant,
     pub(crate) key_frame: bool,
     /// Of pictures.
     pub(crate) rotation: Option<Rotation>,
@@ -417,6 +419,7 @@ impl LocalVideoTrack {
         self.shared.write(Parcel {
             payloads,
             timestamp_us: unit.timestamp_us,
+            captured: Instant::now(),
             key_frame: unit.key_frame,
             rotation: Some(unit.rotation),
             marker: true,

@@ -7,7 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::audio::{Capture, Captured, Level, MAX_PACKET_BYTES, OpusOptions, PcmFormat, from_i16};
+use super::audio::{
+    Capture, Captured, Level, MAX_PACKET_BYTES, OPUS_CLOCK_HZ, OpusOptions, OpusPacketInfo,
+    PcmFormat, from_i16,
+};
 use super::local::{LocalTrackEvents, Parcel, Shared, WriteError, lock, random_id, set_muted};
 use crate::rtc::engine::MediaKind;
 
@@ -161,9 +164,14 @@ impl LocalAudioTrack {
     }
 
     fn send(&self, packet: Bytes, timestamp_us: u64, begins: bool) {
+        // Its time is that of its first sample, and it is there when the last one is.
+        let samples = OpusPacketInfo::of(&packet).map_or(0, |info| info.samples);
+        let lasts = Duration::from_secs(samples.into()) / OPUS_CLOCK_HZ;
+        let now = Instant::now();
         self.shared.write(Parcel {
             payloads: vec![packet],
             timestamp_us,
+            captured: now.checked_sub(lasts).unwrap_or(now),
             key_frame: true,
             rotation: None,
             marker: begins,

@@ -38,8 +38,12 @@ mod local;
 mod local_audio;
 mod outbound;
 mod remote_audio;
+mod sounds;
+mod sync;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;
@@ -56,6 +60,7 @@ pub(crate) use outbound::{Outbound, Refusal};
 pub use remote_audio::{
     AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
 };
+pub(crate) use sounds::Sounds;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
 
 /// Feeds a jitter buffer and the depacketisers behind it with what the bytes stand for, for the fuzzer.

@@ -4,12 +4,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::bandwidth::{Bandwidth, Membership};
 use super::local::{Attachment, LocalTrackEvent, Parcel, Shared, lock};
+use super::sync::CaptureClock;
 use super::video::Rotation;
 use crate::rtc::engine::{
     Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender,
@@ -169,6 +171,9 @@ struct Clock {
     base: u32,
     origin: Option<u64>,
     last: Option<(u32, Instant)>,
+    /// Our clock begins here.
+    began: Instant,
+    capture: CaptureClock,
 }
 
 impl Clock {
@@ -181,6 +186,8 @@ impl Clock {
             base: fastrand::u32(..),
             origin: None,
             last: None,
+            began: Instant::now(),
+            capture: CaptureClock::default(),
         }
     }
 
@@ -191,6 +198,7 @@ impl Clock {
             self.base = timestamp.wrapping_add(self.ticks(elapsed).max(1));
         }
         self.origin = None;
+        self.capture = CaptureClock::default();
     }
 
     /// Wraps, as the wire's does.
@@ -204,6 +212,19 @@ impl Clock {
         let timestamp = self.base.wrapping_add(since);
         self.last = Some((timestamp, now));
         timestamp
+    }
+
+    /// When what has a time of the source was recorded, as far as what came lately tells.
+    fn captured(&mut self, at: Instant, us: u64) -> Instant {
+        let after = at.saturating_duration_since(self.began).as_micros() as i64;
+        let before = self.began.saturating_duration_since(at).as_micros() as i64;
+        let captured = self.capture.captured_us(after - before, us);
+        let span = Duration::from_micros(captured.unsigned_abs());
+        let recorded = match captured < 0 {
+            true => self.began.checked_sub(span),
+            false => self.began.checked_add(span),
+        };
+        recorded.unwrap_or(at)
     }
 
     fn next_sequence(&mut self) -> u16 {
@@ -360,6 +381,8 @@ impl Task {
             self.retry = None;
         }
         let timestamp = self.clock.timestamp(Instant::now(), parcel.timestamp_us);
+        let captured = self.clock.captured(parcel.captured, parcel.timestamp_us);
+        self.sender.captured(timestamp, captured);
         // With each picture that is turned, as libwebrtc has it: without a word a browser takes it for upright.
         let says = |rotation: &Rotation| {
             parcel.key_frame || *rotation != Rotation::None || *rotation != self.rotation
@@ -431,7 +454,6 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     use async_trait::async_trait;
 
@@ -480,6 +502,8 @@ mod tests {
             }
             Ok(())
         }
+
+        fn captured(&self, _: u32, _: Instant) {}
 
         async fn next(&self) -> Option<SenderFeedback> {
             std::future::pending().await

@@ -16,8 +16,10 @@ use super::audio::{
     PlayoutStats,
 };
 use super::local::lock;
+use super::sounds::report_since;
+use super::sync::{Heard as Played, Report, Sound};
 use crate::events::{Event, Events, Hub};
-use crate::rtc::engine::{IncomingPacket, TrackReceiver};
+use crate::rtc::engine::{IncomingPacket, SenderReport, TrackReceiver};
 
 /// After so long without a pull nobody listens.
 const UNHEARD: Duration = Duration::from_millis(500);
@@ -271,16 +273,21 @@ pub struct RemoteAudioTrack {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     epoch: Instant,
     hub: Hub<PacketEvent>,
     ended: AtomicBool,
     heard: Mutex<Heard>,
+    /// The number of the output that is heard, and what it played last.
+    played: Mutex<Option<(u64, Played)>>,
 }
 
 #[derive(Debug, Default)]
 struct Heard {
     counter: PacketCounter,
+    /// Whose packets came last, and the last report of their sender.
+    stream: Option<(u32, Option<Report>)>,
+    outputs_made: u64,
     outputs: Vec<Weak<Mutex<Output>>>,
     /// Before the first output: when they came, and what.
     early: VecDeque<(Duration, Arc<AudioPacket>)>,
@@ -294,14 +301,20 @@ struct Output {
 }
 
 impl RemoteAudioTrack {
-    pub(super) fn new() -> Self {
+    /// Times count from the epoch.
+    pub(super) fn new(epoch: Instant) -> Self {
         let shared = Shared {
-            epoch: Instant::now(),
+            epoch,
             hub: Hub::default(),
             ended: AtomicBool::new(false),
             heard: Mutex::default(),
+            played: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
     }
 
     /// The Opus packets from now on, as they come.
@@ -443,8 +456,10 @@ impl RemoteAudioTrack {
         }
         let output = Arc::new(Mutex::new(output));
         heard.outputs.push(Arc::downgrade(&output));
+        heard.outputs_made += 1;
+        let number = heard.outputs_made;
         drop(heard);
-        Ok(AudioOutput { shared: Arc::clone(&self.shared), output, format })
+        Ok(AudioOutput { shared: Arc::clone(&self.shared), output, number, format })
     }
 
     /// How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
@@ -582,7 +597,8 @@ impl RemoteAudioTrack {
                 if packet.payload.is_empty() || !packet.codec.eq_ignore_ascii_case("audio/opus") {
                     continue;
                 }
-                shared.heard(packet);
+                let report = receiver.sender_report(packet.ssrc);
+                shared.heard(packet, report);
             }
             drop(ending);
         }
@@ -608,13 +624,33 @@ impl Shared {
         lock(&self.heard).outputs.iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn heard(&self, packet: IncomingPacket) {
+    /// For the pictures beside it.
+    pub(super) fn sound(&self) -> Option<Sound> {
+        let (ssrc, report) = lock(&self.heard).stream?;
+        let heard = lock(&self.played).map(|(_, played)| played);
+        Some(Sound { ssrc, report, heard })
+    }
+
+    /// An output played. Of several the one that was made last is heard, as long as it is.
+    fn played(&self, number: u64, now: Duration, heard: Option<(Duration, u32)>) {
+        let Some((at, rtp)) = heard else { return };
+        let mut played = lock(&self.played);
+        if played.is_none_or(|(known, played)| {
+            known <= number || now.saturating_sub(played.at) > UNHEARD
+        }) {
+            *played = Some((number, Played { at, rtp }));
+        }
+    }
+
+    fn heard(&self, packet: IncomingPacket, report: Option<SenderReport>) {
         let now = self.now();
-        let IncomingPacket { sequence, timestamp, marker, payload, .. } = packet;
+        let IncomingPacket { ssrc, sequence, timestamp, marker, payload, .. } = packet;
+        let report = report.map(|report| report_since(self.epoch, report));
         let packet = Arc::new(AudioPacket { sequence, timestamp, marker, payload });
         let outputs = {
             let mut heard = lock(&self.heard);
             heard.counter.note(now, sequence, timestamp, packet.payload.len());
+            heard.stream = Some((ssrc, report));
             let known = heard.outputs.len();
             heard.outputs.retain(|output| output.strong_count() > 0);
             if known == 0 {
@@ -714,6 +750,7 @@ impl Output {
 pub struct AudioOutput {
     shared: Arc<Shared>,
     output: Arc<Mutex<Output>>,
+    number: u64,
     format: PcmFormat,
 }
 
@@ -726,7 +763,13 @@ impl AudioOutput {
     /// Fills a chunk of any size with interleaved PCM whose first moment is heard now. Never waits; after the
     /// track's end it fills in silence.
     pub fn pull(&mut self, pcm: &mut [f32]) {
-        lock(&self.output).pull(self.shared.now(), pcm);
+        let now = self.shared.now();
+        let heard = {
+            let mut output = lock(&self.output);
+            output.pull(now, pcm);
+            output.playout.heard()
+        };
+        self.shared.played(self.number, now, heard);
     }
 
     /// How loud the last 100 ms were; silence if nothing was pulled for half a second.
@@ -772,6 +815,9 @@ mod tests {
         async fn next(&self) -> Option<IncomingPacket> {
             self.packets.lock().await.recv().await
         }
+        fn sender_report(&self, _: u32) -> Option<SenderReport> {
+            None
+        }
         async fn request_key_frame(&self) {}
     }
 
@@ -785,7 +831,7 @@ mod tests {
             kind: MediaKind::Audio,
             codec: "audio/opus".into(),
         };
-        let track = RemoteAudioTrack::new();
+        let track = RemoteAudioTrack::new(Instant::now());
         let line = Line { info, packets: tokio::sync::Mutex::new(packets) };
         tokio::spawn(track.read(Arc::new(line)));
         (track, sender)

@@ -17,13 +17,13 @@ use crate::rtc::runtime::{AddressSource, NetworkContext};
 const FRAME: Duration = Duration::from_micros(33_333);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Side {
-    connection: Arc<dyn Connection>,
+pub(super) struct Side {
+    pub(super) connection: Arc<dyn Connection>,
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
 }
 
 impl Side {
-    async fn new(network: &Arc<SimulatedNetwork>, last: u8) -> Self {
+    pub(super) async fn new(network: &Arc<SimulatedNetwork>, last: u8) -> Self {
         let context = NetworkContext {
             addresses: AddressSource::Given(Arc::new(move || vec![[127, 0, 0, last].into()])),
             simulation: Some(Arc::clone(network)),
@@ -35,7 +35,10 @@ impl Side {
         Self { connection, events }
     }
 
-    async fn until<T>(&mut self, mut fits: impl FnMut(ConnectionEvent) -> Option<T>) -> T {
+    pub(super) async fn until<T>(
+        &mut self,
+        mut fits: impl FnMut(ConnectionEvent) -> Option<T>,
+    ) -> T {
         let search = async {
             loop {
                 if let Some(found) = fits(self.events.recv().await.expect("events go on")) {
@@ -80,7 +83,9 @@ impl Call {
             ConnectionEvent::Track(receiver) => Some(receiver),
             _ => None,
         });
-        let Inbound::Video(remote, work) = receive(receiver.await) else { panic!("no video") };
+        let Inbound::Video(remote, work) = receive(receiver.await, &Sounds::default()) else {
+            panic!("no video")
+        };
         tasks.push(tokio::spawn(work));
         two.connection.answer().await.unwrap();
         two.until(gathered).await;
@@ -103,7 +108,7 @@ impl Call {
 }
 
 /// A picture with its number in it: a key frame of 24 packets or a delta frame of 4.
-fn picture(codec: VideoCodec, n: u64, key: bool) -> AccessUnit {
+pub(super) fn picture(codec: VideoCodec, n: u64, key: bool) -> AccessUnit {
     let size = if key { 26_000 } else { 4_000 };
     let mut noise: Vec<u8> = n.to_be_bytes().iter().map(|byte| byte | 0x80).collect();
     noise.extend((0..size).map(|at| (at as u64 * 31 + n * 7) as u8 | 2));

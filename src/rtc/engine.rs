@@ -275,6 +275,8 @@ pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     async fn agreement(&self) -> Agreement;
     /// Hands packets to the transport, in their order. Many at once cost less than one by one.
     async fn send(&self, packets: Vec<OutgoingPacket>) -> Result<(), RtcError>;
+    /// What has this RTP timestamp was recorded then: what the remote is told of our clock.
+    fn captured(&self, timestamp: u32, at: Instant);
     /// The next word of the remote; `None` after the last.
     async fn next(&self) -> Option<SenderFeedback>;
 }
@@ -307,12 +309,24 @@ pub(crate) struct IncomingPacket {
     pub(crate) orientation: Option<u8>,
 }
 
+/// What a sender said of a stream's clock (RFC 3550 section 6.4.1); it may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SenderReport {
+    pub(crate) received: Instant,
+    /// 32 bits of seconds, 32 of their fraction.
+    pub(crate) ntp: u64,
+    /// The stream's time at that moment.
+    pub(crate) rtp: u32,
+}
+
 /// A track that comes from the remote. Packets beyond what may wait are dropped, as a network drops them.
 #[async_trait]
 pub(crate) trait TrackReceiver: Send + Sync + fmt::Debug + 'static {
     fn info(&self) -> &RemoteTrackInfo;
     /// The next packet; `None` when the track has ended. One reader at a time.
     async fn next(&self) -> Option<IncomingPacket>;
+    /// The last report of a stream of packets.
+    fn sender_report(&self, ssrc: u32) -> Option<SenderReport>;
     /// Asks the remote for a key frame (PLI).
     async fn request_key_frame(&self);
 }

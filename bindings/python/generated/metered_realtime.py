@@ -735,6 +735,8 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_set_lip_sync() != 59490:
+        raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats() != 59224:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_constructor_signallingclient_new() != 53815:
@@ -2117,6 +2119,12 @@ _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame.
     ctypes.POINTER(_UniffiRustCallStatus),
 )
 _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame.restype = None
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync.argtypes = (
+    ctypes.c_uint64,
+    ctypes.c_int8,
+    ctypes.POINTER(_UniffiRustCallStatus),
+)
+_UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync.restype = None
 _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_stats.argtypes = (
     ctypes.c_uint64,
     ctypes.POINTER(_UniffiRustCallStatus),
@@ -2669,6 +2677,9 @@ _UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames.resty
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame.restype = ctypes.c_uint16
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_set_lip_sync.argtypes = (
+)
+_UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_set_lip_sync.restype = ctypes.c_uint16
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats.argtypes = (
 )
 _UniffiLib.uniffi_metered_realtime_checksum_method_remotevideotrack_stats.restype = ctypes.c_uint16
@@ -9202,6 +9213,11 @@ class RemoteVideoTrackProtocol(typing.Protocol):
         Asks the sender for a key frame, at most one per 300 ms.
 """
         raise NotImplementedError
+    def set_lip_sync(self, on: bool) -> None:
+        """
+        Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+"""
+        raise NotImplementedError
     def stats(self, ) -> VideoStats:
         """
         Figures since the track came.
@@ -9262,6 +9278,24 @@ class RemoteVideoTrack(RemoteVideoTrackProtocol):
         _uniffi_ffi_result = _uniffi_rust_call_with_error(
             _uniffi_error_converter,
             _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame,
+            *_uniffi_lowered_args,
+        )
+        return _uniffi_lift_return(_uniffi_ffi_result)
+    def set_lip_sync(self, on: bool) -> None:
+        """
+        Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+"""
+
+        _UniffiFfiConverterBoolean.check_lower(on)
+        _uniffi_lowered_args = (
+            self._uniffi_clone_handle(),
+            _UniffiFfiConverterBoolean.lower(on),
+        )
+        _uniffi_lift_return = lambda val: None
+        _uniffi_error_converter = _UniffiFfiConverterTypeSdkError
+        _uniffi_ffi_result = _uniffi_rust_call_with_error(
+            _uniffi_error_converter,
+            _UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync,
             *_uniffi_lowered_args,
         )
         return _uniffi_lift_return(_uniffi_ffi_result)

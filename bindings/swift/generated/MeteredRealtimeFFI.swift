@@ -5063,6 +5063,11 @@ public protocol RemoteVideoTrackProtocol: AnyObject, Sendable {
     func requestKeyFrame() throws
 
     /**
+     * Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+     */
+    func setLipSync(on: Bool) throws
+
+    /**
      * Figures since the track came.
      */
     func stats() throws  -> VideoStats
@@ -5141,6 +5146,17 @@ open func frames()throws  -> VideoFrames  {
 open func requestKeyFrame()throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
     uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(
             self.uniffiCloneHandle(),$0
+    )
+}
+}
+
+    /**
+     * Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+     */
+open func setLipSync(on: Bool)throws   {try rustCallWithError(FfiConverterTypeSdkError_lift) {
+    uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync(
+            self.uniffiCloneHandle(),
+        FfiConverterBool.lower(on),$0
     )
 }
 }
@@ -15930,6 +15946,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_metered_realtime_checksum_method_remotevideotrack_set_lip_sync() != 59490) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remotevideotrack_stats() != 59224) {

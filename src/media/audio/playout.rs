@@ -71,6 +71,8 @@ pub struct AudioPlayout {
     resampled: Vec<f32>,
     /// In the sink's format, not yet asked for.
     ready: VecDeque<f32>,
+    /// When the first sample of the last packet was heard, and its time.
+    heard: Option<(Duration, u32)>,
     hurried: u64,
     waited: u64,
     broken: u64,
@@ -98,6 +100,7 @@ impl AudioPlayout {
             frame: Vec::new(),
             resampled: Vec::new(),
             ready: VecDeque::new(),
+            heard: None,
             hurried: 0,
             waited: 0,
             broken: 0,
@@ -152,6 +155,11 @@ impl AudioPlayout {
         }
     }
 
+    /// When the first sample of the last packet was heard, and its RTP timestamp.
+    pub(crate) const fn heard(&self) -> Option<(Duration, u32)> {
+        self.heard
+    }
+
     /// Packets and samples that wait.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (usize, usize) {
@@ -182,7 +190,8 @@ impl AudioPlayout {
         }
         // A frame has its time, whatever the codec made of it.
         self.frame.resize(frame.samples() as usize * channels, 0.0);
-        if let Frame::Packet { tempo, .. } = frame {
+        if let Frame::Packet { tempo, timestamp, .. } = frame {
+            self.heard = Some((now, timestamp));
             match tempo {
                 Tempo::Keep => {}
                 Tempo::Hurry => self.hurried += shorten(&mut self.frame, channels) as u64,

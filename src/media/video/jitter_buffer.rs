@@ -48,7 +48,8 @@ pub(crate) struct RtpVideoPacket {
 /// What the buffer wants or gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    Frame(AccessUnit),
+    /// A picture and its RTP timestamp.
+    Frame(AccessUnit, u32),
     /// Ask the sender for a key frame.
     KeyFrameWanted,
     /// No picture came for a second.
@@ -379,10 +380,10 @@ impl VideoJitterBuffer {
     }
 
     fn deliver(&mut self, now: Duration, start: i64, end: i64) {
-        let unit = self.take(start, end);
+        let taken = self.take(start, end);
         self.gap = None;
         self.drop_below(end);
-        let Some(unit) = unit else {
+        let Some((unit, timestamp)) = taken else {
             self.stats.malformed += 1;
             self.next = None;
             return;
@@ -394,10 +395,10 @@ impl VideoJitterBuffer {
         if std::mem::take(&mut self.frozen) {
             self.outputs.push_back(Output::Resumed);
         }
-        self.outputs.push_back(Output::Frame(unit));
+        self.outputs.push_back(Output::Frame(unit, timestamp));
     }
 
-    fn take(&mut self, start: i64, end: i64) -> Option<AccessUnit> {
+    fn take(&mut self, start: i64, end: i64) -> Option<(AccessUnit, u32)> {
         let packets = || self.packets.range(start..end).map(|(_, packet)| packet);
         let mut filled = packets().filter(|packet| !packet.payload.is_empty());
         let first = filled.next()?;
@@ -412,12 +413,9 @@ impl VideoJitterBuffer {
         let elapsed = timestamp - *self.first_timestamp.get_or_insert(timestamp);
         let timestamp_us = self.base_us + elapsed.max(0).unsigned_abs() * 100 / 9;
         self.last_us = timestamp_us;
-        Some(AccessUnit {
-            codec,
-            key_frame: is_key_frame(codec, &data),
-            data,
-            timestamp_us,
-            rotation: self.rotation,
-        })
+        let key_frame = is_key_frame(codec, &data);
+        let unit = AccessUnit { codec, key_frame, data, timestamp_us, rotation: self.rotation };
+        // Unwrapped it has the wire's bits at its end.
+        Some((unit, timestamp as u32))
     }
 }

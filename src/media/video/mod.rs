@@ -203,7 +203,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
             .packet(now, RtpVideoPacket { codec, sequence, timestamp, marker, payload, rotation });
         buffer.timeout(now);
         while let Some(output) = buffer.poll_output() {
-            if let Output::Frame(unit) = output {
+            if let Output::Frame(unit, _) = output {
                 // Whether it is a bitstream is the sender's affair.
                 drop(packetiser.packetise(&unit));
             }

@@ -68,7 +68,7 @@ struct Heard {
 fn drain(buffer: &mut VideoJitterBuffer, now: Duration, heard: &mut Heard) {
     while let Some(output) = buffer.poll_output() {
         match output {
-            Output::Frame(unit) => heard.frames.push(unit),
+            Output::Frame(unit, _) => heard.frames.push(unit),
             Output::KeyFrameWanted => heard.asked.push(now),
             Output::Frozen => heard.frozen.push(now),
             Output::Resumed => {}

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::event::{RemoteEvent, RemoteMedia, RemoteTrack};
 use crate::events::Hub;
-use crate::media::{self, Inbound};
+use crate::media::{self, Inbound, Sounds};
 use crate::peer::track_metadata::TrackMetadataCache;
 use crate::rtc::engine::TrackReceiver;
 use crate::rtc::stats::ConnectionStats;
@@ -19,6 +19,7 @@ pub(super) struct Streams {
     /// In the order in which they came.
     tracks: Vec<(String, Arc<RemoteTrack>)>,
     readers: JoinSet<()>,
+    sounds: Sounds,
 }
 
 impl Streams {
@@ -45,7 +46,7 @@ impl Streams {
             let stream_id = stream_id.clone();
             hub.publish(&RemoteEvent::StreamAdded { stream_id, metadata });
         }
-        let (media, work) = match media::receive(receiver) {
+        let (media, work) = match media::receive(receiver, &self.sounds) {
             Inbound::Video(track, work) => (RemoteMedia::Video(track), work),
             Inbound::Audio(track, work) => (RemoteMedia::Audio(track), work),
         };

@@ -253,7 +253,8 @@ impl Connection for CrateConnection {
 
     async fn add_sender(&self, init: &SenderInit) -> Result<Arc<dyn TrackSender>, RtcError> {
         let described = self.has_described(init.kind);
-        let sender = CrateSender::add(&*self.connection, init, described, &self.convoys).await;
+        let parts = (&self.convoys, &self.feedback);
+        let sender = CrateSender::add(&*self.connection, init, described, parts).await;
         let sender = sender.map_err(|error| match error {
             CrateError::ErrRTPTransceiverCodecUnsupported => {
                 RtcError::of("add_sender", NO_SUCH_CODEC)

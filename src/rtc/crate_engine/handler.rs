@@ -14,6 +14,7 @@ use webrtc::peer_connection::{
 
 use super::association::Association;
 use super::channel::CrateChannel;
+use super::congestion::Feedback;
 use super::tracks::Tracks;
 use crate::rtc::engine::{ConnectionEvent, IceState};
 use crate::rtc::runtime::Selection;
@@ -33,8 +34,9 @@ impl Handler {
     pub(super) fn new(
         events: mpsc::UnboundedSender<ConnectionEvent>,
         selection: Arc<Selection>,
+        feedback: Arc<Feedback>,
     ) -> Self {
-        let tracks = Arc::new(Tracks::new(events.clone()));
+        let tracks = Arc::new(Tracks::new(events.clone(), feedback));
         let association = Arc::new(Association::new(events.clone()));
         Self { events, association, selection, tracks, ignored: OnceLock::new() }
     }

@@ -94,7 +94,9 @@ impl Engine for CrateEngine {
         if relay_only && servers.is_empty() {
             return Err(RtcError::of(OPERATION, "NoTurnServer"));
         }
-        let handler = Arc::new(Handler::new(events, Arc::clone(runtime.selection())));
+        let feedback = congestion::Feedback::new();
+        let selection = Arc::clone(runtime.selection());
+        let handler = Arc::new(Handler::new(events, selection, Arc::clone(&feedback)));
         {
             let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
             paths.retain(|path| path.strong_count() > 0);
@@ -102,7 +104,6 @@ impl Engine for CrateEngine {
         }
         let path = Arc::clone(&handler.association.path);
         runtime.when_heard(move || path.heard());
-        let feedback = congestion::Feedback::new();
         let convoys = Arc::<Convoys>::default();
         let (media, registry) = codecs::media(&feedback, &convoys).map_err(fail)?;
         let building = PeerConnectionBuilder::new()

@@ -13,12 +13,14 @@ use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverId};
+use tokio::time::Instant;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::peer_connection::PeerConnection;
 use webrtc::rtp_transceiver::{RtpSender, RtpTransceiver};
 
 use super::codecs::{ORIENTATION_URI, preferring};
+use super::congestion::Feedback;
 use super::convoys::Convoys;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{
@@ -35,6 +37,7 @@ pub(super) struct CrateSender {
     sender: Arc<dyn RtpSender>,
     transceiver: Arc<dyn RtpTransceiver>,
     convoys: Arc<Convoys>,
+    feedback: Arc<Feedback>,
 }
 
 impl fmt::Debug for CrateSender {
@@ -49,7 +52,7 @@ impl CrateSender {
         connection: &dyn PeerConnection,
         init: &SenderInit,
         agreed: bool,
-        convoys: &Arc<Convoys>,
+        (convoys, feedback): (&Arc<Convoys>, &Arc<Feedback>),
     ) -> Result<Self, CrateError> {
         let kind = match init.kind {
             MediaKind::Audio => RtpCodecKind::Audio,
@@ -89,8 +92,8 @@ impl CrateSender {
             transceiver.set_codec_preferences(preferences).await?;
         }
         let (track_id, mime_type) = (init.track_id.clone(), init.mime_type);
-        let convoys = Arc::clone(convoys);
-        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver, convoys })
+        let (convoys, feedback) = (Arc::clone(convoys), Arc::clone(feedback));
+        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver, convoys, feedback })
     }
 
     fn packet(&self, packet: OutgoingPacket) -> Result<rtp::Packet, RtcError> {
@@ -180,6 +183,10 @@ impl TrackSender for CrateSender {
         self.convoys.follow(&first, packets);
         let sent = self.track.write_rtp(first).await;
         sent.map_err(|error| RtcError::new("send", &error))
+    }
+
+    fn captured(&self, timestamp: u32, at: Instant) {
+        self.feedback.captured(self.ssrc, timestamp, at.into());
     }
 
     async fn next(&self) -> Option<SenderFeedback> {

@@ -16,7 +16,10 @@ use webrtc::peer_connection::PeerConnection;
 use webrtc::rtp_transceiver::RtpReceiver;
 
 use super::codecs::ORIENTATION_URI;
-use crate::rtc::engine::{ConnectionEvent, IncomingPacket, RemoteTrackInfo, TrackReceiver};
+use super::congestion::Feedback;
+use crate::rtc::engine::{
+    ConnectionEvent, IncomingPacket, RemoteTrackInfo, SenderReport, TrackReceiver,
+};
 use crate::rtc::sdp::MediaSection;
 
 /// Tracks of one remote that are read.
@@ -26,6 +29,7 @@ const MAX_WAITING: usize = 1_024;
 
 pub(super) struct Tracks {
     events: mpsc::UnboundedSender<ConnectionEvent>,
+    feedback: Arc<Feedback>,
     connection: OnceLock<Weak<dyn PeerConnection>>,
     /// Held while the connection is compared with the description; never across a call into the app.
     known: Arc<tokio::sync::Mutex<Known>>,
@@ -79,9 +83,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Tracks {
-    pub(super) fn new(events: mpsc::UnboundedSender<ConnectionEvent>) -> Self {
+    pub(super) fn new(
+        events: mpsc::UnboundedSender<ConnectionEvent>,
+        feedback: Arc<Feedback>,
+    ) -> Self {
         Self {
             events,
+            feedback,
             connection: OnceLock::new(),
             known: Arc::default(),
             tasks: Mutex::new(JoinSet::new()),
@@ -98,7 +106,7 @@ impl Tracks {
         let mut known = self.known.lock().await;
         known.sections = sections;
         let Some(connection) = self.connection.get().and_then(Weak::upgrade) else { return };
-        for source in known.compare(&*connection, &self.events).await {
+        for source in known.compare(&*connection, self).await {
             self.read(source);
         }
     }
@@ -110,7 +118,7 @@ impl Tracks {
             let Some(this) = this.upgrade() else { return };
             let mut known = this.known.lock().await;
             let Some(connection) = this.connection.get().and_then(Weak::upgrade) else { return };
-            for source in known.compare(&*connection, &this.events).await {
+            for source in known.compare(&*connection, &this).await {
                 this.read(source);
             }
         });
@@ -140,7 +148,7 @@ impl Known {
     async fn compare(
         &mut self,
         connection: &dyn PeerConnection,
-        events: &mpsc::UnboundedSender<ConnectionEvent>,
+        Tracks { events, feedback, .. }: &Tracks,
     ) -> Vec<Arc<Source>> {
         let mut receivers = HashMap::new();
         for transceiver in connection.get_transceivers().await {
@@ -154,7 +162,7 @@ impl Known {
         for section in &self.sections {
             let line = self.lines.entry(section.mid.clone()).or_default();
             // Without a reader of the queue the connection is being closed.
-            line.announce(section, |event| drop(events.send(event)));
+            line.announce(section, feedback, |event| drop(events.send(event)));
             let Some(receiver) = receivers.get(&section.mid) else { continue };
             fresh.extend(line.connect(receiver.track()));
             if let Some(source) = &line.source {
@@ -177,7 +185,12 @@ impl Line {
         self.source.insert(source).clone().into()
     }
 
-    fn announce(&mut self, section: &MediaSection, mut tell: impl FnMut(ConnectionEvent)) {
+    fn announce(
+        &mut self,
+        section: &MediaSection,
+        feedback: &Arc<Feedback>,
+        mut tell: impl FnMut(ConnectionEvent),
+    ) {
         let track_id = section.track.as_ref().unwrap_or(&section.mid);
         let same = self
             .announced
@@ -202,7 +215,9 @@ impl Line {
             let (sender, packets) = mpsc::channel(MAX_WAITING);
             *lock(&self.pipe.sink) = Some(sender);
             let (packets, pipe) = (tokio::sync::Mutex::new(packets), Arc::clone(&self.pipe));
-            tell(ConnectionEvent::Track(Arc::new(CrateReceiver { info, pipe, packets })));
+            let feedback = Arc::clone(feedback);
+            let receiver = CrateReceiver { info, pipe, feedback, packets };
+            tell(ConnectionEvent::Track(Arc::new(receiver)));
         }
     }
 }
@@ -254,6 +269,7 @@ impl Source {
 struct CrateReceiver {
     info: RemoteTrackInfo,
     pipe: Arc<Pipe>,
+    feedback: Arc<Feedback>,
     packets: tokio::sync::Mutex<mpsc::Receiver<IncomingPacket>>,
 }
 
@@ -271,6 +287,10 @@ impl TrackReceiver for CrateReceiver {
 
     async fn next(&self) -> Option<IncomingPacket> {
         self.packets.lock().await.recv().await
+    }
+
+    fn sender_report(&self, ssrc: u32) -> Option<SenderReport> {
+        self.feedback.sender_report(ssrc)
     }
 
     async fn request_key_frame(&self) {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::media::{
     AccessUnit, Bandwidth, FrameEvent, Inbound, LocalAudioTrack, LocalTrack, LocalTrackEvent,
-    LocalVideoTrack, Outbound, RemoteVideoTrack, VideoCodec, receive,
+    LocalVideoTrack, Outbound, RemoteVideoTrack, Sounds, VideoCodec, receive,
 };
 use crate::rtc::crate_engine::CrateEngine;
 use crate::rtc::engine::*;
@@ -111,7 +111,7 @@ impl Call {
             let receiver = two.until(track).await;
             if receiver.info().kind == MediaKind::Audio {
                 tasks.push(tokio::spawn(listen(receiver, Arc::clone(&sound))));
-            } else if let Inbound::Video(track, work) = receive(receiver) {
+            } else if let Inbound::Video(track, work) = receive(receiver, &Sounds::default()) {
                 tasks.push(tokio::spawn(work));
                 remote = Some(track);
             }

@@ -1,11 +1,13 @@
 //! Nearest to the wire: numbers every packet that leaves, retransmissions included, and reads what the remote
-//! reports of them. Decides nothing: `media::bandwidth` does.
+//! reports of them. Decides nothing: `media::bandwidth` does. Sees to it that sender reports tell of the clock by
+//! which tracks were recorded, and keeps those of the remote.
 //!
 //! Not the crate's congestion control. Its history takes reordered packets for lost ones and never sees
 //! retransmissions on a stream of their own; its estimate grows by 8 % a second at most, whether the app uses
 //! it or not; and neither can be read from outside.
 
 mod again;
+mod clocks;
 mod history;
 mod reports;
 
@@ -28,10 +30,11 @@ use rtc::shared::marshal::MarshalSize;
 use tokio::sync::mpsc;
 
 use self::again::Again;
+use self::clocks::Clocks;
 use self::history::History;
 pub(super) use self::reports::StreamFigures;
 use self::reports::{Figures, SentReports};
-use crate::rtc::engine::TransportFeedback;
+use crate::rtc::engine::{self, TransportFeedback};
 
 /// The header extension of the transport-wide number (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 const NUMBER_URI: &str =
@@ -52,6 +55,7 @@ pub(super) struct Feedback {
     figures: Mutex<Figures>,
     /// The ids of the tracks behind streams.
     names: Mutex<HashMap<u32, String>>,
+    clocks: Mutex<Clocks>,
 }
 
 impl fmt::Debug for Feedback {
@@ -64,8 +68,8 @@ impl Feedback {
     pub(super) fn new() -> Arc<Self> {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
         let receiver = tokio::sync::Mutex::new(receiver);
-        let (figures, names) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { sender, receiver, figures, names })
+        let (figures, names, clocks) = Default::default();
+        Arc::new(Self { sender, receiver, figures, names, clocks })
     }
 
     /// The next feedback. Pending when there is none, for ever if the connection is closed.
@@ -93,6 +97,17 @@ impl Feedback {
 
     pub(super) fn forget(&self, ssrc: u32) {
         lock(&self.names).remove(&ssrc);
+        lock(&self.clocks).forget(ssrc);
+    }
+
+    /// When what has this time on a stream of ours was recorded.
+    pub(super) fn captured(&self, ssrc: u32, timestamp: u32, at: Instant) {
+        lock(&self.clocks).captured(ssrc, timestamp, at);
+    }
+
+    /// The last report of a stream of the remote.
+    pub(super) fn sender_report(&self, ssrc: u32) -> Option<engine::SenderReport> {
+        lock(&self.clocks).of(ssrc)
     }
 
     /// Empty if it is not known.
@@ -147,6 +162,9 @@ impl Congestion {
         } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
             self.reported(now, &report.reports);
         } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
+            let (received, ntp, rtp) = (now.into(), report.ntp_time, report.rtp_time);
+            let told = engine::SenderReport { received, ntp, rtp };
+            lock(&self.feedback.clocks).heard(report.ssrc, told);
             self.reported(now, &report.reports);
         } else if let Some(remb) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>()
             && remb.bitrate.is_finite()
@@ -170,6 +188,14 @@ impl Congestion {
                 round_trip: figures.round_trip,
             });
         }
+    }
+
+    /// A report of ours, with the clock by which the track was recorded.
+    fn as_recorded(&self, now: Instant, report: &SenderReport) -> SenderReport {
+        let rate = self.streams.get(&report.ssrc).map_or(0, |stream| stream.clock_rate);
+        let (ntp_time, rtp) = lock(&self.feedback.clocks).report(now, report.ssrc, rate);
+        let rtp_time = rtp.filter(|_| rate > 0).unwrap_or(report.rtp_time);
+        SenderReport { ntp_time, rtp_time, ..report.clone() }
     }
 
     /// Whether the packet leaves.
@@ -239,8 +265,10 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Congestion {
             Packet::Rtp(rtp) => self.send(packet.now, rtp, again),
             Packet::Rtcp(reports) => {
                 for report in reports {
-                    if let Some(report) = report.as_any().downcast_ref::<SenderReport>() {
-                        self.sent_reports.note(packet.now, report.ntp_time);
+                    let told = report.as_any().downcast_ref::<SenderReport>();
+                    if let Some(told) = told.map(|told| self.as_recorded(packet.now, told)) {
+                        self.sent_reports.note(packet.now, told.ntp_time);
+                        *report = Box::new(told);
                     }
                 }
                 true

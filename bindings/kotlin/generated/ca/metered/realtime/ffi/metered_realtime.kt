@@ -1091,6 +1091,8 @@ external fun uniffi_metered_realtime_checksum_method_remotevideotrack_frames(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame(
 ): Int
+external fun uniffi_metered_realtime_checksum_method_remotevideotrack_set_lip_sync(
+): Int
 external fun uniffi_metered_realtime_checksum_method_remotevideotrack_stats(
 ): Int
 external fun uniffi_metered_realtime_checksum_method_videoframes_clear_listener(
@@ -1519,6 +1521,8 @@ external fun uniffi_metered_realtime_fn_free_remotevideotrack(`handle`: Long,uni
 external fun uniffi_metered_realtime_fn_method_remotevideotrack_frames(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): Long
 external fun uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+): Unit
+external fun uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync(`ptr`: Long,`on`: Byte,uniffi_out_err: UniffiRustCallStatus,
 ): Unit
 external fun uniffi_metered_realtime_fn_method_remotevideotrack_stats(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
 ): RustBuffer.ByValue
@@ -9098,6 +9102,11 @@ public interface RemoteVideoTrackInterface {
     fun `requestKeyFrame`()
 
     /**
+     * Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+     */
+    fun `setLipSync`(`on`: kotlin.Boolean)
+
+    /**
      * Figures since the track came.
      */
     fun `stats`(): VideoStats
@@ -9232,6 +9241,22 @@ open class RemoteVideoTrack: Disposable, AutoCloseable, RemoteVideoTrackInterfac
     UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_request_key_frame(
         it,
         _status)
+}
+    }
+
+
+
+
+    /**
+     * Whether pictures wait for the sound of their stream, which they do unless told otherwise.
+     */
+    @Throws(SdkException::class)override fun `setLipSync`(`on`: kotlin.Boolean)
+        =
+    callWithHandle {
+    uniffiRustCallWithError(SdkException) { _status ->
+    UniffiLib.uniffi_metered_realtime_fn_method_remotevideotrack_set_lip_sync(
+        it,
+        FfiConverterBoolean.lower(`on`),_status)
 }
     }
 

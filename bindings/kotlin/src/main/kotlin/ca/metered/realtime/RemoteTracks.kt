@@ -104,6 +104,14 @@ public class RemoteVideoTrack internal constructor(private val native: NativeVid
 
     /** Asks the sender for a key frame, at most one per 300 ms. */
     public fun requestKeyFrame(): Unit = native { native.requestKeyFrame() }
+
+    /**
+     * Whether pictures wait for the sound of their stream; they do unless told otherwise. Then a picture is at most
+     * 35 ms ahead of the sound that an [AudioOutput] or [AudioMix] plays, and held for half a second at most. Sound
+     * never waits. Without, each picture comes as soon as it is whole: for a game, or for a screen that somebody
+     * controls.
+     */
+    public fun setLipSync(on: Boolean): Unit = native { native.setLipSync(on) }
 }
 
 /**
