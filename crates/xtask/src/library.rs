@@ -18,20 +18,32 @@ pub enum Kind {
     Test,
     /// What ships: optimised.
     Shipped,
+    /// The same without Opus, for apps that use the platform's codec.
+    ShippedWithoutOpus,
     /// What ships but for thin LTO: larger, and built in a fraction of the time.
     Thin,
+    /// The same without Opus.
+    ThinWithoutOpus,
     /// The same, with the functions that bench/ffi measures with.
     Measured,
 }
 
 impl Kind {
-    fn arguments(self) -> &'static [&'static str] {
+    fn features(self) -> &'static [&'static str] {
         match self {
-            Self::App => &["--features", "ffi"],
-            Self::Test => &["--features", "ffi-test"],
-            Self::Shipped => &["--features", "ffi", "--profile", "mobile"],
-            Self::Thin => &["--features", "ffi", "--profile", "mobile-thin"],
-            Self::Measured => &["--features", "ffi-test", "--profile", "mobile-thin"],
+            Self::App | Self::Shipped | Self::Thin => &["--features", "ffi"],
+            Self::Test | Self::Measured => &["--features", "ffi-test"],
+            Self::ShippedWithoutOpus | Self::ThinWithoutOpus => {
+                &["--no-default-features", "--features", "ffi"]
+            }
+        }
+    }
+
+    fn profile(self) -> &'static [&'static str] {
+        match self {
+            Self::App | Self::Test => &[],
+            Self::Shipped | Self::ShippedWithoutOpus => &["--profile", "mobile"],
+            Self::Thin | Self::ThinWithoutOpus | Self::Measured => &["--profile", "mobile-thin"],
         }
     }
 
@@ -41,7 +53,9 @@ impl Kind {
             Self::App => "app",
             Self::Test => "test",
             Self::Shipped => "shipped",
+            Self::ShippedWithoutOpus => "shipped-without-opus",
             Self::Thin => "thin",
+            Self::ThinWithoutOpus => "thin-without-opus",
             Self::Measured => "measured",
         }
     }
@@ -53,7 +67,8 @@ pub fn build(kind: Kind) -> Result<Utf8PathBuf, Error> {
     let output = Command::new(&cargo)
         .args(["rustc", "--quiet", "--package", "metered-realtime", "--lib"])
         .args(["--crate-type", "cdylib", "--message-format", "json-render-diagnostics"])
-        .args(kind.arguments())
+        .args(kind.features())
+        .args(kind.profile())
         .current_dir(root())
         .stderr(Stdio::inherit())
         .output()
