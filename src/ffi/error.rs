@@ -395,6 +395,9 @@ impl From<AudioError> for SdkError {
         let details = ErrorDetails::new(error.code(), error, error.diagnosis());
         match error {
             AudioError::Codec { .. } => Self::InternalError { details },
+            AudioError::NotBuilt => {
+                Self::InvalidStateError { details, current_state: None, method: None }
+            }
             _ => Self::InvalidArgumentError { details },
         }
     }
@@ -556,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_writes_are_arguments_but_for_a_failed_codec() {
+    fn errors_of_writes_are_arguments_but_for_the_codecs() {
         let (expected, found) = ("video/VP8", "video/H264");
         let codec = AudioError::Codec { what: "here" };
         for (error, class) in [
@@ -564,6 +567,7 @@ mod tests {
             (WriteError::NotOpus, "InvalidArgumentError"),
             (WriteError::Audio(AudioError::Bitrate { bps: 1 }), "InvalidArgumentError"),
             (WriteError::Audio(codec), "InternalError"),
+            (WriteError::Audio(AudioError::NotBuilt), "InvalidStateError"),
         ] {
             let made = SdkError::from(error);
             assert_eq!(made.class(), class);

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Sleep};
@@ -73,7 +74,7 @@ pub(super) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
     pub(super) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Result<Self, SdkError> {
-        Ok(Self(handle()?.spawn(work)))
+        Ok(Self(handle()?.spawn(work.boxed())))
     }
 }
 
@@ -97,13 +98,21 @@ pub(super) async fn run<T, E>(
 ) -> Result<T, SdkError>
 where
     T: Send + 'static,
-    E: Into<SdkError> + Send + 'static,
+    E: Into<SdkError>,
 {
+    run_boxed(async move { work.await.map_err(Into::into) }.boxed()).await
+}
+
+/// One for each kind of result instead of one for each call: with the task and its tables that is some
+/// kilobytes of the library every time.
+async fn run_boxed<T: Send + 'static>(
+    work: BoxFuture<'static, Result<T, SdkError>>,
+) -> Result<T, SdkError> {
     let handle = handle()?;
-    let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+    let mut work = AssertUnwindSafe(work).catch_unwind();
     let first = poll_fn(|cx| {
         let _context = handle.enter();
-        Poll::Ready(work.as_mut().poll(cx))
+        Poll::Ready(work.poll_unpin(cx))
     });
     let done = match first.await {
         Poll::Ready(done) => done,
@@ -112,10 +121,7 @@ where
             Err(_) => return Err(SdkError::internal("the SDK was shut down during the call")),
         },
     };
-    match done {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(SdkError::internal("the call panicked")),
-    }
+    done.unwrap_or_else(|_| Err(SdkError::internal("the call panicked")))
 }
 
 /// [`run`] for what cannot fail.

@@ -87,7 +87,7 @@ impl LocalAudioTrack {
     /// What is written while muted is dropped, and its time passes all the same.
     ///
     /// # Errors
-    /// [`WriteError::Audio`]: a chunk that ends in the middle of a moment, or a codec that failed.
+    /// [`WriteError::Audio`]: a chunk that ends in the middle of a moment, or a codec that failed or was not built.
     ///
     /// ```
     /// use metered_realtime::media::LocalAudioTrack;

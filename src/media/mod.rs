@@ -12,7 +12,8 @@
 //! `Bandwidth`, one per connection, estimates the path, shares it among the tracks and paces the Outbounds.
 //!
 //! [`video`], [`audio`] and [`files`] decide without hardware, sockets or tasks: they are told the time and know
-//! no connection. Nothing here encodes or decodes pictures; sound is Opus.
+//! no connection. Nothing here encodes or decodes pictures; sound is Opus, whose codec is the feature `opus`, on by
+//! default.
 //!
 //! What each track gets of a path that is too narrow for all of them:
 //!

@@ -380,7 +380,8 @@ impl RemoteAudioTrack {
     /// second if it is the first.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    /// [`AudioError::NotBuilt`] without the feature `opus`; [`AudioError::Codec`] if the codec refuses, which it
+    /// does not.
     pub fn playout(&self, format: PcmFormat) -> Result<AudioOutput, AudioError> {
         self.playout_with(format, JitterOptions::default())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -238,7 +239,7 @@ impl MeteredPeer {
                 && let Task::Waiting(commands) = std::mem::replace(&mut *task, Task::Ended)
             {
                 let actor = RoomActor::new(Arc::clone(&self.inner.shared), commands);
-                *task = Task::Running(tokio::spawn(actor.run()));
+                *task = Task::Running(tokio::spawn(actor.run().boxed()));
             }
         }
         let subscribe =

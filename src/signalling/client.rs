@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -262,7 +263,7 @@ impl SignallingClient {
         // Cannot fail: the receiver is here.
         drop(commands.send(Command::Connect(reply)));
         *inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(commands);
-        Running { task: tokio::spawn(actor.run()) }
+        Running { task: tokio::spawn(actor.run().boxed()) }
     }
 
     /// Ends the connection with code 1000 and every task of this client; returns when nothing is left.

@@ -6,6 +6,7 @@
 //!   cargo xtask bench-library    the same, optimised, for bench/ffi
 //!   cargo xtask size             the library as it ships, its size and what takes it
 //!   cargo xtask size --thin      the same with thin LTO, as `tools/test size` checks it
+//!   … --without-opus             either without the codec
 //! ```
 
 pub mod api;

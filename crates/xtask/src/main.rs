@@ -28,6 +28,9 @@ enum Command {
         /// With thin LTO: larger, and built in a fraction of the time
         #[arg(long)]
         thin: bool,
+        /// Without the codec, for apps that use the platform's
+        #[arg(long)]
+        without_opus: bool,
     },
 }
 
@@ -54,8 +57,13 @@ fn run(command: &Command) -> Result<(), Error> {
             println!("{}", with_bindings(library::Kind::Test)?);
         }
         Command::BenchLibrary => println!("{}", with_bindings(library::Kind::Measured)?),
-        Command::Size { thin } => {
-            let measured = size::measure(if *thin { size::THIN } else { size::SHIPPED })?;
+        Command::Size { thin, without_opus } => {
+            let measured = size::measure(match (thin, without_opus) {
+                (false, false) => size::SHIPPED,
+                (false, true) => size::SHIPPED_WITHOUT_OPUS,
+                (true, false) => size::THIN,
+                (true, true) => size::THIN_WITHOUT_OPUS,
+            })?;
             print!("{}", measured.report);
             measured.check()?;
         }

@@ -53,6 +53,9 @@ pub enum AudioError {
         /// Where.
         what: &'static str,
     },
+    /// The library was built without the feature `opus`: it takes and gives ready packets, and no PCM.
+    #[error("this build has no Opus codec")]
+    NotBuilt,
 }
 
 impl AudioError {
@@ -65,6 +68,7 @@ impl AudioError {
             Self::Delay { .. } => "audio_delay",
             Self::Packet => "opus_packet",
             Self::Codec { .. } => "opus_codec",
+            Self::NotBuilt => "opus_not_built",
         }
     }
 
@@ -101,6 +105,10 @@ impl AudioError {
             Self::Codec { .. } => Diagnosis::new(
                 "The Opus codec refused what it should take.",
                 "Report it with a trace log; the sound is never in it.",
+            ),
+            Self::NotBuilt => Diagnosis::new(
+                "The library was built without its Opus codec, so sound is neither encoded nor decoded in it.",
+                "Write and read ready Opus packets with the platform's codec, or build with the feature `opus`, which is on by default.",
             ),
         }
     }

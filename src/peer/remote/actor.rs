@@ -5,6 +5,7 @@ mod input;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -327,7 +328,7 @@ impl RemoteActor {
     fn unlink(&mut self) {
         self.shared.set_linked(false);
         if let Some(link) = self.link.take() {
-            self.closing.spawn(link::close(link.connection, self.goodbye));
+            self.closing.spawn(link::close(link.connection, self.goodbye).boxed());
         }
     }
 

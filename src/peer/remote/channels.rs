@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use crate::peer::data_channel::{
@@ -63,7 +64,7 @@ impl Channels {
         let shared = Shared::new(id, init, options, ours, Arc::clone(&self.limit));
         shared.attach(channel).await;
         self.known.push(Arc::clone(&shared));
-        self.readers.spawn(read(Arc::clone(&shared)));
+        self.readers.spawn(read(Arc::clone(&shared)).boxed());
         shared.handle()
     }
 

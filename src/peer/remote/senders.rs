@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -167,7 +168,7 @@ impl Senders {
                     let refusal = Refusal::new(&self.judged, told);
                     let (outbound, task) =
                         Outbound::after(Arc::clone(&sender), source, bandwidth, connected, refusal);
-                    self.tasks.spawn(task);
+                    self.tasks.spawn(task.boxed());
                     self.live.push(Live { wire_id, sender, outbound });
                     changed = true;
                 }
@@ -204,7 +205,7 @@ impl Senders {
         }
         let (bandwidth, task) = Bandwidth::of(Arc::clone(connection), shared.id.clone());
         // Ends with the connection.
-        self.tasks.spawn(task);
+        self.tasks.spawn(task.boxed());
         Arc::clone(self.bandwidth.insert(bandwidth))
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use super::event::{RemoteEvent, RemoteMedia, RemoteTrack};
@@ -50,7 +51,7 @@ impl Streams {
             Inbound::Video(track, work) => (RemoteMedia::Video(track), work),
             Inbound::Audio(track, work) => (RemoteMedia::Audio(track), work),
         };
-        self.readers.spawn(work);
+        self.readers.spawn(work.boxed());
         let track = Arc::new(RemoteTrack {
             track_id: info.track_id,
             kind: info.kind.as_str(),

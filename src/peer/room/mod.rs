@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -408,11 +409,14 @@ impl RoomActor {
     fn resubscribe(&mut self) {
         let (client, channel) = (self.shared.client.clone(), self.channel.clone());
         let subscribe = self.subscribe;
-        self.chores.spawn(async move {
-            if let Err(error) = client.subscribe_with(&channel, subscribe).await {
-                tracing::debug!(code = error.code(), "the snapshot could not be asked for");
+        self.chores.spawn(
+            async move {
+                if let Err(error) = client.subscribe_with(&channel, subscribe).await {
+                    tracing::debug!(code = error.code(), "the snapshot could not be asked for");
+                }
             }
-        });
+            .boxed(),
+        );
     }
 
     async fn end(mut self, reason: &str, reply: Option<oneshot::Sender<()>>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -123,7 +124,7 @@ impl Remotes {
             let tracks = self.shared.tracks.subscribe();
             let actor =
                 RemoteActor::new(context, remote, commands, receiver, config, verdicts, tracks);
-            self.actors.spawn(actor.run());
+            self.actors.spawn(actor.run().boxed());
             inputs
         });
         let handle = remote.handle();

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -114,21 +115,26 @@ impl Tracks {
     /// The crate has a track for an m-line. Its driver waits for us, and looking needs the driver's locks.
     pub(super) fn opened(self: &Arc<Self>, _: Arc<dyn TrackRemote>) {
         let this = Arc::downgrade(self);
-        lock(&self.tasks).spawn(async move {
-            let Some(this) = this.upgrade() else { return };
-            let mut known = this.known.lock().await;
-            let Some(connection) = this.connection.get().and_then(Weak::upgrade) else { return };
-            for source in known.compare(&*connection, &this).await {
-                this.read(source);
+        lock(&self.tasks).spawn(
+            async move {
+                let Some(this) = this.upgrade() else { return };
+                let mut known = this.known.lock().await;
+                let Some(connection) = this.connection.get().and_then(Weak::upgrade) else {
+                    return;
+                };
+                for source in known.compare(&*connection, &this).await {
+                    this.read(source);
+                }
             }
-        });
+            .boxed(),
+        );
     }
 
     fn read(&self, source: Arc<Source>) {
         let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
         if tasks.len() < MAX_TRACKS {
-            tasks.spawn(async move { source.read().await });
+            tasks.spawn(async move { source.read().await }.boxed());
         }
     }
 

@@ -49,6 +49,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle as TokioJoinHandle;
 use webrtc::peer_connection::RTCIceServer;
 use webrtc::runtime::{
@@ -269,10 +270,13 @@ impl Runtime for ConnectionRuntime {
             }
             ended
         });
-        let task = tokio::spawn(async move {
-            DRIVER.scope((), turns).await;
-            on_end();
-        });
+        let task = tokio::spawn(
+            async move {
+                DRIVER.scope((), turns).await;
+                on_end();
+            }
+            .boxed(),
+        );
         let handle = Spawned(task.abort_handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|task| !task.is_finished());

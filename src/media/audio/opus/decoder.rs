@@ -6,7 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::super::error::AudioError;
 use super::super::pcm::PcmFormat;
 use super::super::resample::Resampler;
-use super::{OPUS_CLOCK_HZ, OpusPacketInfo, channels, rate_for};
+use super::codec;
+use super::{OPUS_CLOCK_HZ, OpusPacketInfo, rate_for};
+
+/// What the codec is to do with a packet.
+type How = fn(&mut codec::Decoder, &[u8], &mut [f32]) -> Result<usize, AudioError>;
 
 /// Decodes one track.
 ///
@@ -23,7 +27,7 @@ use super::{OPUS_CLOCK_HZ, OpusPacketInfo, channels, rate_for};
 /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
 /// ```
 pub struct OpusDecoder {
-    codec: ropus::Decoder,
+    codec: codec::Decoder,
     format: PcmFormat,
     rate: u32,
     resampler: Option<Resampler>,
@@ -40,12 +44,14 @@ impl OpusDecoder {
     /// A decoder to PCM in a format.
     ///
     /// # Errors
-    /// [`AudioError::Codec`] if the codec refuses, which it does not.
+    /// [`AudioError::NotBuilt`] without the feature `opus`; [`AudioError::Codec`] if the codec refuses, which it
+    /// does not.
     pub fn new(format: PcmFormat) -> Result<Self, AudioError> {
         let rate = rate_for(format.rate());
         let resampler =
             (rate != format.rate()).then(|| Resampler::new(rate, format.rate(), format.channels()));
-        Ok(Self { codec: codec(rate, format)?, format, rate, resampler, decoded: Vec::new() })
+        let codec = codec::Decoder::new(rate, format)?;
+        Ok(Self { codec, format, rate, resampler, decoded: Vec::new() })
     }
 
     /// What PCM it gives.
@@ -66,7 +72,7 @@ impl OpusDecoder {
     /// [`AudioError::Packet`]: conceal its time instead.
     pub fn decode(&mut self, packet: &[u8], pcm: &mut Vec<f32>) -> Result<(), AudioError> {
         let info = OpusPacketInfo::of(packet)?;
-        self.run(packet, info.samples, ropus::DecodeMode::Normal, pcm)
+        self.run(packet, info.samples, codec::Decoder::decode, pcm)
     }
 
     /// Adds the sound of the packet *before* this one, from the coarse copy that this one holds; where it
@@ -96,7 +102,7 @@ impl OpusDecoder {
         pcm: &mut Vec<f32>,
     ) -> Result<(), AudioError> {
         OpusPacketInfo::of(packet)?;
-        self.run(packet, whole(samples), ropus::DecodeMode::Fec, pcm)
+        self.run(packet, whole(samples), codec::Decoder::decode_fec, pcm)
     }
 
     /// Adds sound for a time that nothing came for: the last sound fading out, or the comfort noise of a
@@ -109,7 +115,7 @@ impl OpusDecoder {
         while left > 0 {
             // The codec conceals at most 120 ms at once, best in steps of a frame.
             let part = left.min(960);
-            self.run(&[], part, ropus::DecodeMode::Normal, pcm)?;
+            self.run(&[], part, codec::Decoder::decode, pcm)?;
             left -= part;
         }
         Ok(())
@@ -119,7 +125,7 @@ impl OpusDecoder {
         &mut self,
         packet: &[u8],
         samples: u32,
-        mode: ropus::DecodeMode,
+        how: How,
         pcm: &mut Vec<f32>,
     ) -> Result<(), AudioError> {
         let channels = usize::from(self.format.channels());
@@ -129,15 +135,11 @@ impl OpusDecoder {
         // Packets come from strangers. The codec is checked against its reference but is young: a broken
         // invariant of its own costs one packet, not the app.
         let (codec, decoded) = (&mut self.codec, &mut self.decoded);
-        let result = catch_unwind(AssertUnwindSafe(|| codec.decode_float(packet, decoded, mode)));
+        let result = catch_unwind(AssertUnwindSafe(|| how(codec, packet, decoded)));
         let moments = match result {
-            Ok(Ok(moments)) => moments,
-            Ok(Err(_)) if packet.is_empty() => {
-                return Err(AudioError::Codec { what: "concealing" });
-            }
-            Ok(Err(_)) => return Err(AudioError::Packet),
+            Ok(moments) => moments?,
             Err(_) => {
-                self.codec = self::codec(self.rate, self.format)?;
+                self.codec = codec::Decoder::new(self.rate, self.format)?;
                 return Err(AudioError::Packet);
             }
         };
@@ -148,11 +150,6 @@ impl OpusDecoder {
         }
         Ok(())
     }
-}
-
-fn codec(rate: u32, format: PcmFormat) -> Result<ropus::Decoder, AudioError> {
-    ropus::Decoder::new(rate, channels(format.channels()))
-        .map_err(|_| AudioError::Codec { what: "making the decoder" })
 }
 
 /// Rounded up to 2.5 ms, the shortest time that Opus knows.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::super::error::AudioError;
 use super::super::pcm::{PcmFormat, from_i16};
 use super::super::resample::Resampler;
-use super::{MAX_PACKET_BYTES, channels, rate_for};
+use super::codec;
+use super::{MAX_PACKET_BYTES, rate_for};
 
 /// The lowest bitrate that is taken.
 ///
@@ -31,8 +32,6 @@ pub const MAX_BITRATE_BPS: u32 = 128_000;
 
 /// Packets per second.
 const PACKETS_PER_SECOND: u32 = 50;
-/// How hard the encoder works, of 10: as libwebrtc has it on phones (9 elsewhere). 3 takes a quarter less time.
-const COMPLEXITY: u8 = 5;
 
 /// What the sound is, for the encoder's choice of tools.
 ///
@@ -85,7 +84,7 @@ impl Default for OpusOptions {
 /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
 /// ```
 pub struct OpusEncoder {
-    codec: ropus::Encoder,
+    codec: codec::Encoder,
     format: PcmFormat,
     resampler: Option<Resampler>,
     /// At the codec's rate, not yet a whole frame.
@@ -105,21 +104,11 @@ impl OpusEncoder {
     /// An encoder of PCM in a format.
     ///
     /// # Errors
-    /// [`AudioError::Bitrate`] outside the range.
+    /// [`AudioError::Bitrate`] outside the range; [`AudioError::NotBuilt`] without the feature `opus`.
     pub fn new(format: PcmFormat, options: OpusOptions) -> Result<Self, AudioError> {
-        let bitrate = checked(options.bitrate_bps)?;
+        check(options.bitrate_bps)?;
         let rate = rate_for(format.rate());
-        let (application, signal) = match options.application {
-            OpusApplication::Voice => (ropus::Application::Voip, ropus::Signal::Voice),
-            OpusApplication::Music => (ropus::Application::Audio, ropus::Signal::Music),
-        };
-        let codec = ropus::Encoder::builder(rate, channels(format.channels()), application)
-            .bitrate(bitrate)
-            .signal(signal)
-            .complexity(COMPLEXITY)
-            .dtx(options.dtx)
-            .build()
-            .map_err(|_| AudioError::Codec { what: "making the encoder" })?;
+        let codec = codec::Encoder::new(rate, format, options)?;
         let resampler =
             (rate != format.rate()).then(|| Resampler::new(format.rate(), rate, format.channels()));
         let frame = rate as usize / PACKETS_PER_SECOND as usize * usize::from(format.channels());
@@ -159,10 +148,8 @@ impl OpusEncoder {
     /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
     /// ```
     pub fn set_bitrate(&mut self, bps: u32) -> Result<(), AudioError> {
-        let bitrate = checked(bps)?;
-        self.codec
-            .set_bitrate(bitrate)
-            .map_err(|_| AudioError::Codec { what: "setting the bitrate" })
+        check(bps)?;
+        self.codec.set_bitrate(bps)
     }
 
     /// The loss to be ready for, in percent: above 0, packets also hold a coarse copy of the one before.
@@ -170,11 +157,7 @@ impl OpusEncoder {
     /// # Errors
     /// [`AudioError::Codec`] if the codec refuses, which it does not.
     pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
-        let fec = if percent > 0 { ropus::InbandFec::Enabled } else { ropus::InbandFec::Disabled };
-        self.codec
-            .set_inband_fec(fec)
-            .and_then(|()| self.codec.set_packet_loss_perc(percent.min(100)))
-            .map_err(|_| AudioError::Codec { what: "setting the expected loss" })
+        self.codec.set_expected_loss(percent)
     }
 
     /// Whether silence pauses the stream.
@@ -189,7 +172,7 @@ impl OpusEncoder {
     /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
     /// ```
     pub fn set_dtx(&mut self, dtx: bool) -> Result<(), AudioError> {
-        self.codec.set_dtx(dtx).map_err(|_| AudioError::Codec { what: "setting DTX" })
+        self.codec.set_dtx(dtx)
     }
 
     /// How much later the sound comes out of a decoder, in samples at 48 kHz: the pre-skip of a file.
@@ -222,10 +205,7 @@ impl OpusEncoder {
         let mut packets = Vec::with_capacity(self.waiting.len() / self.frame);
         let mut taken = 0;
         while let Some(frame) = self.waiting.get(taken..taken + self.frame) {
-            let bytes = self
-                .codec
-                .encode_float(frame, &mut self.packet)
-                .map_err(|_| AudioError::Codec { what: "encoding" })?;
+            let bytes = self.codec.encode(frame, &mut self.packet)?;
             packets.push(Bytes::copy_from_slice(&self.packet[..bytes]));
             taken += self.frame;
         }
@@ -247,9 +227,9 @@ impl OpusEncoder {
     }
 }
 
-const fn checked(bps: u32) -> Result<ropus::Bitrate, AudioError> {
+const fn check(bps: u32) -> Result<(), AudioError> {
     if bps < MIN_BITRATE_BPS || bps > MAX_BITRATE_BPS {
         return Err(AudioError::Bitrate { bps });
     }
-    Ok(ropus::Bitrate::Bits(bps))
+    Ok(())
 }

@@ -1,5 +1,8 @@
-//! Opus: the codec crate is named here and nowhere else.
+//! Opus: the codec crate is named here and nowhere else. Without the feature `opus` all of this is there and no
+//! encoder or decoder can be made ([`AudioError::NotBuilt`](super::AudioError::NotBuilt)).
 
+#[cfg_attr(not(feature = "opus"), path = "no_codec.rs")]
+mod codec;
 mod decoder;
 mod encoder;
 mod packet;
@@ -35,10 +38,6 @@ const RATES: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
 /// The lowest rate of Opus that holds all of a sound.
 fn rate_for(rate: u32) -> u32 {
     RATES.into_iter().find(|opus| *opus >= rate).unwrap_or(OPUS_CLOCK_HZ)
-}
-
-const fn channels(count: u8) -> ropus::Channels {
-    if count == 1 { ropus::Channels::Mono } else { ropus::Channels::Stereo }
 }
 
 #[cfg(test)]
