@@ -118,6 +118,7 @@ async fn ask(
         ice_servers: vec![server],
         ice_transport_policy: policy,
         answers_actively: false,
+        certificate: None,
     };
     let (sender, mut events) = mpsc::unbounded_channel();
     let began = Instant::now();

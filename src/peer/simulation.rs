@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::departure::{Departure, SignsOfLife, Verdict};
 use super::ice_restart::{self, IceRestart};
 use super::negotiation::model::Engine;
-use super::negotiation::{Negotiation, Op, Output, Signal};
+use super::negotiation::{Identity, Negotiation, Op, Output, Signal};
 use super::roster::{self, Roster};
 use crate::wire::PresencePeer;
 
@@ -33,7 +33,7 @@ struct Link {
     departure: Departure,
     engine: Engine,
     op: Option<Op>,
-    rebuilding: bool,
+    rebuilding: Option<Identity>,
     connected: bool,
     /// Whether there is a connection that was up once, whatever its path does.
     linked: bool,
@@ -153,7 +153,7 @@ impl World {
             departure: Departure::default(),
             engine,
             op: None,
-            rebuilding: false,
+            rebuilding: None,
             connected: false,
             linked: false,
             silent_since: None,
@@ -265,14 +265,17 @@ impl World {
                     assert!(link.op.is_none(), "two operations at once");
                     link.op = Some(op);
                 }
-                Output::Rebuild => {
+                Output::Rebuild(identity) => {
                     link.op = None;
-                    link.rebuilding = true;
+                    link.rebuilding = Some(identity);
                     link.departure.ended();
                     link.connected = false;
                     link.linked = false;
                     let key = link.engine.key;
-                    self.ended(at, other, key);
+                    // Of a connection that was none of its, the other side hears nothing.
+                    if identity == Identity::New {
+                        self.ended(at, other, key);
+                    }
                 }
                 Output::Send(signal) => {
                     self.signals += 1;
@@ -300,9 +303,9 @@ impl World {
     fn work(&mut self, at: usize, other: usize) {
         let now = self.now;
         let Some(link) = self.members[at].links.get_mut(&other) else { return };
-        if std::mem::take(&mut link.rebuilding) {
+        if let Some(identity) = link.rebuilding.take() {
             self.keys += 1;
-            link.engine = Engine::new(link.engine.name, self.keys);
+            link.engine = link.engine.replaced(self.keys, identity);
             link.negotiation.data_wanted(now);
             link.negotiation.rebuilt(now);
         } else if let Some(op) = link.op.take() {

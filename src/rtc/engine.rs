@@ -12,8 +12,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::RtcError;
 use super::stats::ConnectionStats;
+use super::{Certificate, RtcError};
 use crate::wire::{IceCandidate, IceServer, SessionDescription};
 
 /// Which candidates may be used (W3C WebRTC section 4.2.3).
@@ -58,6 +58,8 @@ pub(crate) struct ConnectionConfig {
     /// Whether we open the DTLS handshake if the remote offers and leaves it to us: a round trip less. Only
     /// if the first offer has data channels, see the engine.
     pub(crate) answers_actively: bool,
+    /// Without one the engine makes one.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// The reason of a sender that cannot be added for its codec.

@@ -8,6 +8,7 @@
 //! from the W3C's text, or not at all, is dealt with in [`crate_engine`]; each file there says what. The
 //! driver of a connection never waits for us: what it has to tell goes into a queue.
 
+mod certificate;
 pub(crate) mod crate_engine;
 pub(crate) mod engine;
 mod error;
@@ -15,6 +16,7 @@ pub(crate) mod runtime;
 pub(crate) mod sdp;
 pub(crate) mod stats;
 
+pub(crate) use certificate::Certificate;
 pub(crate) use error::RtcError;
 
 /// Reads any text as a description, for the fuzzer.

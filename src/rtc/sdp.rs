@@ -31,6 +31,8 @@ pub(crate) struct SdpFacts {
     /// Whether an m-line for data channels is in use.
     pub(crate) has_data: bool,
     pub(crate) media_sections: usize,
+    /// Inside an m-line for data channels that has no port.
+    is_in_data_without_port: bool,
 }
 
 impl SdpFacts {
@@ -56,9 +58,12 @@ impl SdpFacts {
         match key {
             "m" => {
                 self.media_sections += 1;
-                let refused = value.split(' ').nth(1) == Some("0");
-                self.has_data |= value.starts_with("application ") && !refused;
+                let data = value.starts_with("application ");
+                let without_port = value.split(' ').nth(1) == Some("0");
+                self.has_data |= data && !without_port;
+                self.is_in_data_without_port = data && without_port;
             }
+            "bundle-only" => self.has_data |= self.is_in_data_without_port,
             "mid" => self.mids.push(value.to_owned()),
             "ice-ufrag" => {
                 self.ice_ufrag.get_or_insert_with(|| value.to_owned());
@@ -87,12 +92,19 @@ pub(crate) struct MediaSection {
     pub(crate) codec: Option<String>,
 }
 
+/// An m-line without a port is refused, unless it only has none of its own: Firefox offers those that it adds later
+/// so (RFC 8843 section 6).
+fn is_refused(port: Option<&str>, mut lines: impl Iterator<Item = impl AsRef<str>>) -> bool {
+    port == Some("0") && !lines.any(|line| line.as_ref().trim_end() == "a=bundle-only")
+}
+
 /// The m-lines for sound and pictures, in order.
 pub(crate) fn media_sections(sdp: &str) -> Vec<MediaSection> {
     let mut sections: Vec<MediaSection> = Vec::new();
     let mut inside = false;
     let mut first = "";
-    for line in sdp.lines().map(str::trim_end) {
+    let mut lines = sdp.lines().map(str::trim_end);
+    while let Some(line) = lines.next() {
         if let Some(media) = line.strip_prefix("m=") {
             let mut words = media.split(' ');
             let kind = match words.next() {
@@ -102,8 +114,9 @@ pub(crate) fn media_sections(sdp: &str) -> Vec<MediaSection> {
             };
             inside = kind.is_some() && sections.len() < MAX_MEDIA_SECTIONS;
             if let Some(kind) = kind.filter(|_| inside) {
-                // Without a direction it is sendrecv (RFC 8866 section 6.7); port 0 refuses the m-line.
-                let sends = words.next() != Some("0");
+                let rest = lines.clone().take_while(|line| !line.starts_with("m="));
+                // Without a direction it is sendrecv (RFC 8866 section 6.7).
+                let sends = !is_refused(words.next(), rest);
                 first = words.nth(1).unwrap_or_default();
                 let (mid, streams) = (String::new(), Vec::new());
                 let section = MediaSection { mid, kind, sends, streams, track: None, codec: None };
@@ -216,7 +229,7 @@ pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
         let mut words = section.split(' ');
         let kind = words.next().unwrap_or_default();
         let lines = || section.lines().filter_map(|line| line.trim_end().strip_prefix("a="));
-        if words.next() == Some("0") || lines().any(|line| line == "sendonly") {
+        if is_refused(words.next(), section.lines()) || lines().any(|line| line == "sendonly") {
             continue;
         }
         let parameters = lines().filter_map(|line| line.strip_prefix("fmtp:")?.split_once(' '));
@@ -291,6 +304,24 @@ mod tests {
         assert!(
             !SdpFacts::read(&OFFER.replace("application 9", "application 0")).unwrap().has_data
         );
+    }
+
+    #[test]
+    fn an_m_line_that_has_no_port_of_its_own_is_in_use() {
+        let offer = |attribute: &str| {
+            format!(
+                "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 109\r\na=recvonly\r\na=mid:0\r\n\
+                m=video 0 UDP/TLS/RTP/SAVPF 120\r\n{attribute}a=sendrecv\r\na=mid:1\r\na=rtpmap:120 VP8/90000\r\n\
+                m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n{attribute}"
+            )
+        };
+        for (attribute, in_use) in [("a=bundle-only\r\n", true), ("", false)] {
+            let offer = offer(attribute);
+            let sends: Vec<_> = media_sections(&offer).iter().map(|media| media.sends).collect();
+            assert_eq!(sends, [false, in_use]);
+            assert_eq!(codecs_taken(&offer).contains("video/vp8"), in_use);
+            assert_eq!(SdpFacts::read(&offer).unwrap().has_data, in_use);
+        }
     }
 
     #[test]

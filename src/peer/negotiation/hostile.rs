@@ -102,7 +102,7 @@ impl World {
             outputs += usize::from(!matches!(output, Output::Send(Signal::Candidate(_))));
             match output {
                 Output::Do(op) => assert!(self.op.replace(op).is_none(), "two operations at once"),
-                Output::Rebuild => {
+                Output::Rebuild(_) => {
                     self.rebuilding = true;
                     self.op = None;
                 }

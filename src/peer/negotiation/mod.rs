@@ -29,7 +29,7 @@ use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
 use candidates::{RemoteCandidates, completed};
 use meeting::Meeting;
-pub(crate) use output::{Dropped, Failure, Op, Output, Reply, Signal};
+pub(crate) use output::{Dropped, Failure, Identity, Op, Output, Reply, Signal};
 use phase::{Phase, Running};
 use rebuilds::Rebuilds;
 use wants::Wants;
@@ -173,7 +173,7 @@ impl Negotiation {
             Phase::Stable => self.meeting.yields_at(),
             Phase::AnswerGathering { until } if self.running.is_none() => Some(until),
             Phase::OfferSent { until, .. } => Some(until).filter(|until| *until < Duration::MAX),
-            Phase::Cooling { until } => Some(until),
+            Phase::Cooling { until, .. } => Some(until),
             _ => None,
         }
     }
@@ -195,7 +195,7 @@ impl Negotiation {
     pub(crate) fn restart(&mut self, now: Duration) {
         let rebuilds = self.rebuilt_answers >= REBUILDING_REMOTE;
         if !self.is_established() || rebuilds {
-            return self.rebuild(None);
+            return self.rebuild(self.successor(), None);
         }
         self.wants.restart = true;
         self.advance(now);
@@ -203,7 +203,7 @@ impl Negotiation {
 
     /// The connection is beyond repair, or the remote's is gone.
     pub(crate) fn replace_connection(&mut self, now: Duration) {
-        self.rebuild_when_due(now, None);
+        self.rebuild_when_due(now, self.successor(), None);
     }
 
     pub(crate) fn local_candidate(&mut self, now: Duration, candidate: IceCandidate) {
@@ -276,11 +276,11 @@ impl Negotiation {
         if self.meeting.yields(now, unmet) {
             self.outputs.push_back(Output::NothingToOffer);
         }
-        if let Phase::Cooling { until } = self.phase
+        if let Phase::Cooling { until, identity } = self.phase
             && now >= until
         {
             self.phase = Phase::Rebuilding;
-            self.outputs.push_back(Output::Rebuild);
+            self.outputs.push_back(Output::Rebuild(identity));
         }
         self.advance(now);
     }
@@ -337,15 +337,15 @@ impl Negotiation {
                 // On a used connection it may fit a new one: the remote may have begun anew. What it left
                 // behind in this one is not known.
                 let offer = Some(offer).filter(|_| self.is_established());
-                return self.rebuild_when_due(now, offer);
+                return self.rebuild_when_due(now, self.successor(), offer);
             }
             (_, Err(failure)) => {
                 self.outputs.push_back(Output::Failed(failure));
-                return self.rebuild_when_due(now, None);
+                return self.rebuild_when_due(now, self.successor(), None);
             }
             (_, Ok(_)) => {
                 self.outputs.push_back(Output::Failed(Failure::internal("a reply was missing")));
-                return self.rebuild_when_due(now, None);
+                return self.rebuild_when_due(now, self.successor(), None);
             }
         }
         self.advance(now);
@@ -368,23 +368,38 @@ impl Negotiation {
         matches!(self.phase, Phase::Cooling { .. } | Phase::Rebuilding)
     }
 
+    /// What a connection proves to be that is made in this one's place while the remote's may go on. As long as
+    /// no answer was applied, no handshake was done: then the remote knows at most our certificate.
+    fn successor(&self) -> Identity {
+        match self.phase {
+            Phase::Cooling { identity, .. } => identity,
+            _ if self.is_established() => Identity::New,
+            _ => Identity::Same,
+        }
+    }
+
     /// The remote or a failure wants it: not too often.
-    fn rebuild_when_due(&mut self, now: Duration, offer: Option<SessionDescription>) {
+    fn rebuild_when_due(
+        &mut self,
+        now: Duration,
+        identity: Identity,
+        offer: Option<SessionDescription>,
+    ) {
         if self.is_without_connection() {
             return self.forget_connection(offer);
         }
         let due = self.rebuilds.next(now);
         if due <= now {
-            return self.rebuild(offer);
+            return self.rebuild(identity, offer);
         }
-        self.phase = Phase::Cooling { until: due };
+        self.phase = Phase::Cooling { until: due, identity };
         self.forget_connection(offer);
     }
 
-    fn rebuild(&mut self, offer: Option<SessionDescription>) {
+    fn rebuild(&mut self, identity: Identity, offer: Option<SessionDescription>) {
         if self.phase != Phase::Rebuilding {
             self.phase = Phase::Rebuilding;
-            self.outputs.push_back(Output::Rebuild);
+            self.outputs.push_back(Output::Rebuild(identity));
         }
         self.forget_connection(offer);
     }
@@ -497,7 +512,7 @@ impl Negotiation {
 
     fn take_offer(&mut self, now: Duration, offer: SessionDescription, facts: &SdpFacts) {
         if self.has_new_key(facts) {
-            return self.rebuild_when_due(now, Some(offer));
+            return self.rebuild_when_due(now, Identity::Same, Some(offer));
         }
         if let Phase::OfferSent { since, .. } = self.phase {
             if self.polite || now >= since + COLLISION_LIMIT {
@@ -541,7 +556,7 @@ impl Negotiation {
             // At once: it answers our own offer, so it comes no more often than that.
             self.rebuilt_answers += 1;
             self.answer_wait = REBUILT_ANSWER_WAIT;
-            return self.rebuild(None);
+            return self.rebuild(Identity::Same, None);
         }
         self.candidates.begin(facts);
         self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));

@@ -26,6 +26,16 @@ impl Engine {
         Self { key, generation: 0, local, remote, pending_local, pending_remote: false, name }
     }
 
+    /// The engine of a connection in this one's place; `key` is of nobody yet.
+    pub(in crate::peer) fn replaced(&self, key: u32, identity: Identity) -> Self {
+        match identity {
+            Identity::New => Self::new(self.name, key),
+            Identity::Same => {
+                Self { generation: self.generation, ..Self::new(self.name, self.key) }
+            }
+        }
+    }
+
     fn sdp(&self, generation: u32) -> String {
         format!(
             "a=fingerprint:{}{}\nm=application 9 x\na=ice-ufrag:{}{}g{}\na=mid:0\n",
@@ -95,7 +105,7 @@ struct Side {
     negotiation: Negotiation,
     engine: Engine,
     op: Option<Op>,
-    rebuilding: bool,
+    rebuilding: Option<Identity>,
     no_answer: bool,
     sent: u32,
     descriptions: u32,
@@ -108,7 +118,7 @@ impl Side {
             negotiation,
             engine,
             op: None,
-            rebuilding: false,
+            rebuilding: None,
             no_answer: false,
             sent: 0,
             descriptions: 0,
@@ -144,8 +154,8 @@ impl World {
                     side.descriptions += u32::from(matches!(signal, Signal::Description(_)));
                     self.lines[at].push_back(signal);
                 }
-                Output::Rebuild => {
-                    side.rebuilding = true;
+                Output::Rebuild(identity) => {
+                    side.rebuilding = Some(identity);
                     side.op = None;
                 }
                 Output::NoAnswer => side.no_answer = true,
@@ -158,9 +168,9 @@ impl World {
     /// One operation of the engine, or the making of a new connection.
     fn work(&mut self, at: usize) -> bool {
         let side = &mut self.sides[at];
-        if std::mem::take(&mut side.rebuilding) {
+        if let Some(identity) = side.rebuilding.take() {
             self.keys += 1;
-            side.engine = Engine::new(side.engine.name, self.keys);
+            side.engine = side.engine.replaced(self.keys, identity);
             side.negotiation.data_wanted(self.now);
             side.negotiation.rebuilt(self.now);
         } else if let Some(op) = side.op.take() {

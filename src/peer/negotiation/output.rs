@@ -75,6 +75,16 @@ pub(crate) struct Dropped {
     pub(crate) overflow: u64,
 }
 
+/// Whether a connection that is made in the place of another has its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// No: a remote whose connection goes on shall see that ours is another.
+    New,
+    /// Yes: the remote may have been told of it, and has not done a handshake with it. Firefox holds a connection
+    /// to the first certificate that an offer names, and refuses the handshake with any other.
+    Same,
+}
+
 /// What the owner shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -85,7 +95,7 @@ pub(crate) enum Output {
     /// Let the remote know that it need not wait for an offer of ours.
     NothingToOffer,
     /// Close the connection, make a new one, and report with `rebuilt`. What was running is forgotten.
-    Rebuild,
+    Rebuild(Identity),
     /// Both descriptions are agreed on.
     Negotiated,
     /// The offer was not answered in time.

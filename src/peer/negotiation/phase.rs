@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::output::Identity;
 use crate::wire::{IceCandidate, SessionDescription};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(super) enum Phase {
     /// Our answer is made; it has not left.
     AnswerGathering { until: Duration },
     /// The connection is of no use, and too many were made lately.
-    Cooling { until: Duration },
+    Cooling { until: Duration, identity: Identity },
     /// The owner makes a new connection.
     Rebuilding,
 }

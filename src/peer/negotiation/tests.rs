@@ -67,7 +67,7 @@ fn answered(polite: bool) -> Negotiation {
 fn a_new_key_means_a_new_connection_that_answers() {
     let mut negotiation = answered(false);
     negotiation.signal(NOW, offer("other", "x"));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
     negotiation.rebuilt(NOW);
     let first = outputs(&mut negotiation).remove(0);
     assert!(matches!(first, Output::Do(Op::ApplyRemote(_))));
@@ -223,7 +223,7 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
     let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
     let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
     negotiation.signal(NOW, Signal::Description(answer));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
     negotiation.data_wanted(NOW);
     negotiation.rebuilt(NOW);
     offered(&mut negotiation);
@@ -239,13 +239,27 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
     let Signal::Description(SessionDescription { sdp, .. }) = offer("third", "y") else { panic!() };
     let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
     negotiation.signal(NOW, answer);
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
     negotiation.rebuilt(NOW);
     negotiation.signal(NOW, offer("third", "z"));
     negotiation.done(NOW, Ok(Reply::Nothing));
     outputs(&mut negotiation);
     negotiation.restart(NOW);
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
+}
+
+#[test]
+fn a_certificate_that_an_offer_named_is_kept_until_a_handshake_may_have_used_it() {
+    // Nobody answered yet: who was told of the certificate may hold to it.
+    let mut negotiation = Negotiation::new(true);
+    negotiation.data_wanted(NOW);
+    offered(&mut negotiation);
+    negotiation.restart(NOW);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
+    // Agreed on: whoever goes on with the old connection shall see that this is another.
+    let mut negotiation = answered(true);
+    negotiation.replace_connection(NOW);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
 }
 
 #[test]
@@ -253,7 +267,7 @@ fn an_offer_of_nothing_is_answered_with_nothing_and_ours_follows() {
     let mut negotiation = answered(true);
     let nothing = SessionDescription { kind: DescriptionKind::Offer, sdp: "v=0\n".into() };
     negotiation.signal(NOW, Signal::Description(nothing));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
     negotiation.data_wanted(NOW);
     negotiation.rebuilt(NOW);
     let all = outputs(&mut negotiation);
@@ -282,7 +296,7 @@ fn an_offer_that_a_new_connection_refuses_costs_it() {
     outputs(&mut negotiation);
     negotiation.done(NOW, Err(Failure::internal("refused")));
     let all = outputs(&mut negotiation);
-    assert!(matches!(&all[..], [Output::Failed(_), Output::Rebuild]), "{all:?}");
+    assert!(matches!(&all[..], [Output::Failed(_), Output::Rebuild(Identity::Same)]), "{all:?}");
 }
 
 #[test]
@@ -298,7 +312,7 @@ fn an_offer_that_the_engine_refuses_leaves_no_half_of_it_behind() {
     outputs(&mut negotiation);
     negotiation.done(NOW, Err(Failure::internal("refused")));
     let told = outputs(&mut negotiation);
-    assert!(matches!(told[..], [Output::Failed(_), Output::Rebuild]), "{told:?}");
+    assert!(matches!(told[..], [Output::Failed(_), Output::Rebuild(Identity::Same)]), "{told:?}");
     negotiation.rebuilt(NOW);
     negotiation.signal(NOW, offer("k", "g"));
     let next = outputs(&mut negotiation);
@@ -350,7 +364,7 @@ fn a_remote_that_begins_anew_again_and_again_is_slowed_down() {
         negotiation.signal(now, offer(&format!("key {n}"), "f"));
         while let Some(output) = negotiation.poll_output() {
             match output {
-                Output::Rebuild => {
+                Output::Rebuild(_) => {
                     rebuilds += 1;
                     negotiation.rebuilt(now);
                 }

@@ -21,12 +21,12 @@ use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::{self, Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
-use crate::peer::negotiation::{Failure, Negotiation, Op, Output, Reply};
+use crate::peer::negotiation::{Failure, Identity, Negotiation, Op, Output, Reply};
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::{TrackMetadataCache, nothing_to_offer};
 use crate::peer::tracks::Tracks;
-use crate::rtc::RtcError;
 use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
+use crate::rtc::{Certificate, RtcError};
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::IceServer;
 
@@ -290,6 +290,10 @@ impl RemoteActor {
         if let Some(link) = &self.link {
             return Ok(Arc::clone(&link.connection));
         }
+        self.config.certificate = match self.config.certificate.take() {
+            Some(certificate) if certificate.is_valid() => Some(certificate),
+            _ => Some(Certificate::new()?),
+        };
         let (sender, events) = mpsc::unbounded_channel();
         let connection = self.context.engine.connect(&self.config, sender).await;
         self.config.answers_actively = false;
@@ -373,7 +377,7 @@ impl RemoteActor {
             }
             Output::Send(signal) => self.signals.send(signal).await,
             Output::NothingToOffer => self.signals.send_metadata(nothing_to_offer()).await,
-            Output::Rebuild => self.rebuild().await,
+            Output::Rebuild(identity) => self.rebuild(identity).await,
             Output::Negotiated => {
                 let now = self.now();
                 self.ladder.negotiated(now);
@@ -418,13 +422,16 @@ impl RemoteActor {
     }
 
     /// A new connection in the old one's place; the app hears of it if the old one was of any use.
-    async fn rebuild(&mut self) {
+    async fn rebuild(&mut self, identity: Identity) {
         self.departure.ended();
         // The remote's close may have closed the channels already.
         let was_up = self.link.as_ref().is_some_and(Link::was_up);
         self.channels.detach();
         self.senders.detach();
         self.unlink();
+        if identity == Identity::New {
+            self.config.certificate = None;
+        }
         self.streams.clear(&self.shared.hub);
         if self.was_connected {
             self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");

@@ -117,6 +117,7 @@ impl Remotes {
                 ice_servers: self.ice_servers(),
                 ice_transport_policy: self.shared.ice_transport_policy,
                 answers_actively: false,
+                certificate: None,
             };
             let context = self.shared.context.clone();
             let verdicts = (self.verdicts.0.clone(), self.serial);

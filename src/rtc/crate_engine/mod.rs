@@ -37,9 +37,9 @@ use self::connection::CrateConnection;
 use self::convoys::Convoys;
 use self::handler::Handler;
 use self::path::Path;
-use super::RtcError;
 use super::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceTransportPolicy};
 use super::runtime::{ConnectionRuntime, KEEPALIVE, NetworkContext};
+use super::{Certificate, RtcError};
 
 /// Bytes of a message that we accept (the crate's ceiling).
 pub(crate) const MAX_MESSAGE_BYTES: u32 = 262_144;
@@ -106,11 +106,13 @@ impl Engine for CrateEngine {
         runtime.when_heard(move || path.heard());
         let convoys = Arc::<Convoys>::default();
         let (media, registry) = codecs::media(&feedback, &convoys).map_err(fail)?;
+        let certificate = config.certificate.as_ref().map(Certificate::of_the_crate);
         let building = PeerConnectionBuilder::new()
             .with_configuration(
                 RTCConfigurationBuilder::new()
                     .with_ice_servers(servers)
                     .with_ice_transport_policy(policy)
+                    .with_certificates(certificate.into_iter().collect())
                     .build(),
             )
             .with_media_engine(media)

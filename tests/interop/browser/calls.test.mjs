@@ -6,12 +6,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { frames, inCall, level, loudest, more, pattern, received, toneOf, tracks } from "./call.mjs";
 import { counted, heard, toneShare } from "./ffmpeg.mjs";
 import { Stage, until } from "./support.mjs";
 
 const CODECS = ["VP8", "H264", "VP9", "AV1"];
-const pattern = (codec, more = {}) => ({ kind: "video", source: { testPattern: { codec }, ...more } });
-const toneOf = (hz) => ({ kind: "audio", source: { tone: { hz } } });
 
 describe("calls", () => {
   let stage, folder;
@@ -27,42 +26,8 @@ describe("calls", () => {
   /** Both in a room. */
   const both = async (t) => {
     const room = stage.room(t);
-    const peer = await room.ours("ours");
-    const page = await room.page("page");
-    await page.next("peer", "peer-joined");
-    await peer.nextOf("peer", "peer-joined");
-    return { room, peer, page, theirs: `remote:${page.id}`, dir: join(folder, room.name) };
+    return { ...(await inCall(room)), dir: join(folder, room.name) };
   };
-
-  /** Takes part in the page's two tracks: their ids. */
-  const tracks = async (peer, theirs) => {
-    const found = {};
-    while (!found.video || !found.audio) {
-      const { kind, trackId } = await peer.nextOf(theirs, "track");
-      found[kind] = trackId;
-    }
-    return found;
-  };
-
-  /** Until so many pictures or packets came. */
-  const received = async (peer, trackId, frames) => {
-    let stats = { framesReceived: 0 };
-    while (stats.framesReceived < frames) stats = await peer.nextOf(`track:${trackId}`, "stats");
-    return stats;
-  };
-
-  /** Until it is so loud, or so quiet. */
-  const level = (peer, trackId, fits) => peer.nextOf(`track:${trackId}`, "stats", ({ levelDbfs }) => fits(levelDbfs));
-
-  const frames = async (page) => (await page.do("decoded"))[0]?.frames ?? 0;
-
-  const more = async (page, what) => {
-    const before = await frames(page);
-    await until(what, async () => (await frames(page)) >= before + 20);
-  };
-
-  /** The highest level that the page hears. */
-  const loudest = async (page) => Math.max(-100, ...(await page.do("heard")));
 
   for (const codec of CODECS) {
     test(`the page shows our ${codec} as it lies, and plays our tone`, async (t) => {

@@ -163,10 +163,10 @@ window.room = {
   },
   removeMedia: () => peer.removeStream(media),
   /** Sends a picture that counts and a tone. */
-  addPattern(wanted, hz = 440) {
+  async addPattern(wanted, hz = 440) {
     codec = wanted;
     media = counter();
-    media.addTrack(tone(hz));
+    media.addTrack(await tone(hz));
     peer.addStream(media, { from: "pattern" });
     return media.id;
   },
@@ -175,7 +175,7 @@ window.room = {
   },
   /** Another counter and another tone under the same senders. */
   async replacePattern(hz) {
-    const next = [counter(64).getVideoTracks()[0], tone(hz)];
+    const next = [counter(64).getVideoTracks()[0], await tone(hz)];
     for (const track of next) {
       const old = media.getTracks().find(({ kind }) => kind === track.kind);
       await peer.replaceTrack(old, track);
@@ -242,7 +242,7 @@ window.room = {
   restartIce: () => live().restartIce(),
   /** The user name fragments of the present descriptions: they change with each restart. */
   generation: () => [live().localDescription, live().remoteDescription].map(({ sdp }) => /a=ice-ufrag:(\S+)/.exec(sdp)[1]),
-  localAddresses: () => [...live().localDescription.sdp.matchAll(/a=candidate:\S+ 1 udp \S+ (\S+)/g)].map(([, address]) => address),
+  localAddresses: () => [...live().localDescription.sdp.matchAll(/a=candidate:\S+ 1 udp \S+ (\S+)/gi)].map(([, address]) => address),
   close: () => peer.close(),
   next: (source, type) => {
     const at = events.findIndex(matches(source, type));

@@ -29,14 +29,21 @@ export function counter(first = 0) {
   return stream;
 }
 
-/** A tone of a quarter of full scale. */
-export function tone(hz) {
+/** A tone of a quarter of full scale; in a Firefox, which runs no AudioContext without a sound card, its microphone's. */
+export async function tone(hz) {
+  if (navigator.userAgent.includes("Firefox/")) return microphone();
   const context = new AudioContext();
   const out = context.createMediaStreamDestination();
   const oscillator = new OscillatorNode(context, { frequency: hz });
   oscillator.connect(new GainNode(context, { gain: 0.25 })).connect(out);
   oscillator.start();
   return out.stream.getAudioTracks()[0];
+}
+
+/** The fake one, whose pitch is a preference of the browser. */
+async function microphone() {
+  const audio = { autoGainControl: false, echoCancellation: false, noiseSuppression: false };
+  return (await navigator.mediaDevices.getUserMedia({ audio })).getAudioTracks()[0];
 }
 
 /** What a video element shows, read as a counter that was turned clockwise by so much before it was shown. */

@@ -1,8 +1,8 @@
-// Pages with the official SDK in Debian's Chromium, and our peer by `metered rpc`. Every wait is bounded.
+// Pages with the official SDK in a browser, Debian's Chromium if none is named, and our peer by `metered rpc`. Every wait is bounded.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { chromium } from "playwright-core";
+import { chromium as playwright } from "playwright-core";
 import { Ours, Server, within } from "../node/support.mjs";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -14,11 +14,24 @@ const FILES = {
   "/sdk.mjs": ["text/javascript", () => readFile(file("node_modules/@metered-ca/realtime/dist/index.mjs"))],
 };
 
+/** What `Stage` uses of a browser and of its pages has the same shape in playwright and in puppeteer. */
+function chromium({ hideLocalAddresses }) {
+  return playwright.launch({
+    executablePath: CHROMIUM,
+    args: [
+      "--no-sandbox",
+      "--use-fake-device-for-media-stream",
+      "--autoplay-policy=no-user-gesture-required",
+      ...(hideLocalAddresses ? [] : ["--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns"]),
+    ],
+  });
+}
+
 /** A dev server, a browser, and the server of its page. */
 export class Stage {
   #rooms = 0;
 
-  static async start({ hideLocalAddresses = false } = {}) {
+  static async start({ launch = chromium, hideLocalAddresses = false } = {}) {
     const self = new Stage();
     self.server = await Server.start();
     self.files = createServer(async (request, response) => {
@@ -28,15 +41,7 @@ export class Stage {
     });
     await new Promise((resolve) => self.files.listen(0, "127.0.0.1", resolve));
     self.url = `http://127.0.0.1:${self.files.address().port}/`;
-    self.browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        "--no-sandbox",
-        "--use-fake-device-for-media-stream",
-        "--autoplay-policy=no-user-gesture-required",
-        ...(hideLocalAddresses ? [] : ["--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns"]),
-      ],
-    });
+    self.browser = await launch({ hideLocalAddresses });
     return self;
   }
 

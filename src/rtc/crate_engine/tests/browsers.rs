@@ -1,8 +1,10 @@
-//! Our answers to descriptions shaped as browsers that do not run here make them, by what they document.
+//! Our answers to descriptions of browsers, and what we make of theirs.
 //!
-//! Firefox: attributes in alphabetical order, so `fmtp` before `rtpmap`; payload types of its own; H.264 in
-//! both packetisation modes; `-` for no stream; directions in `extmap`. Safari: as libwebrtc, with H.264 high
-//! profile (640c1f) first, H.265, and layers named by `rid`.
+//! Firefox' are its own (153 ESR of Debian, the official JavaScript SDK's page in `tests/interop`; camera, microphone
+//! and a data channel; its answers are to offers of ours): a direction of the whole session, attributes in alphabetical
+//! order, so `fmtp` before `rtpmap`; payload types of its own; ids of tracks that the app never saw; directions in
+//! `extmap`; no H.264, which this build cannot decode. Safari does not run here: its offer has the shape that it
+//! documents, as libwebrtc, with H.264 high profile (640c1f) first, H.265, and layers named by `rid`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,9 +217,7 @@ fn main_codecs(sdp: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn firefox_gets_an_answer_in_its_own_numbers() {
-    for (codec, number) in
-        [("video/VP8", 120), ("video/VP9", 121), ("video/H264", 126), ("video/AV1", 99)]
-    {
+    for (codec, number) in [("video/VP8", 120), ("video/VP9", 121), ("video/AV1", 99)] {
         let (agreed, answer) = answered(FIREFOX, &["audio/opus", codec]).await;
         assert_eq!(agreed, [Some(109), Some(number)], "{codec}\n{answer}");
         fits(FIREFOX, &answer);
@@ -229,9 +229,10 @@ async fn firefox_gets_an_answer_in_its_own_numbers() {
         assert_eq!(media[1].value("msid"), Some(&*msid));
     }
     let sections = sdp::media_sections(FIREFOX);
-    assert_eq!((sections[0].streams.len(), sections[0].codec.as_deref()), (0, Some("audio/opus")));
+    assert_eq!(sections[0].streams, ["{e0195f3e-a077-459e-83fe-214bafdf1de3}"]);
+    assert_eq!(sections[0].codec.as_deref(), Some("audio/opus"));
     assert_eq!(sections[1].codec.as_deref(), Some("video/VP8"));
-    assert_eq!(sections[1].track.as_deref(), Some("{f3bb0d42-6e06-4bd4-8ea4-5d9eb3f6f9b7}"));
+    assert_eq!(sections[1].track.as_deref(), Some("{685f36a2-c6d3-4786-9e01-d516c35e89de}"));
 }
 
 #[tokio::test]
@@ -279,8 +280,7 @@ async fn directions_are_turned_around() {
 
 #[tokio::test]
 async fn later_tracks_keep_to_the_remotes_numbers() {
-    for (offer, codec) in [(FIREFOX, "video/VP8"), (FIREFOX, "video/H264"), (SAFARI, "video/H264")]
-    {
+    for (offer, codec) in [(FIREFOX, "video/VP8"), (FIREFOX, "video/AV1"), (SAFARI, "video/H264")] {
         let side = Side::new().await;
         side.connection.apply_remote(described(DescriptionKind::Offer, offer)).await.unwrap();
         side.connection.answer().await.unwrap();
@@ -314,66 +314,15 @@ async fn later_tracks_keep_to_the_remotes_numbers() {
     }
 }
 
-/// An answer to our offer in Firefox's shape: it takes what it knows, in our numbers.
-fn answer_of_firefox(offer: &str, direction: &str) -> String {
-    let media = Media::all(offer);
-    let mut sdp = String::from(
-        "v=0\no=mozilla...THIS_IS_SDPARTA-99.0 7 0 IN IP4 0.0.0.0\ns=-\nt=0 0\n\
-        a=fingerprint:sha-256 75:74:5A:A6:A4:E5:52:F4:A7:67:4C:01:C7:EE:91:3F:21:3D:A2:E3:53:7B:6F:30:86:F2:30:AA:65:FB:04:24\n\
-        a=group:BUNDLE 0 1\na=ice-options:trickle\na=extmap-allow-mixed\na=msid-semantic:WMS *\n",
-    );
-    for media in media {
-        let transport = "c=IN IP4 0.0.0.0\na=ice-pwd:e5e9d6c1c4fa2d4d9b8be70b7b4ac8a2\na=ice-ufrag:8a1b2c3d\na=setup:active\n";
-        let mid = media.value("mid").unwrap();
-        if media.line.starts_with("application") {
-            sdp += &format!(
-                "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n{transport}a=sendrecv\na=mid:{mid}\n\
-                a=sctp-port:5000\na=max-message-size:1073741823\n"
-            );
-            continue;
-        }
-        let known = |format: &u8| {
-            let codec = &media.codecs[format];
-            let mode = codec.parameter("packetization-mode") != Some("0");
-            mode && codec.parameter("profile-level-id") != Some("640032")
-        };
-        let repaired = |format: &u8| match media.codecs[format].parameter("apt") {
-            Some(apt) => known(&apt.parse().unwrap()),
-            None => true,
-        };
-        let formats: Vec<_> = media.formats().into_iter().filter(known).filter(repaired).collect();
-        let numbers: Vec<_> = formats.iter().map(u8::to_string).collect();
-        sdp += &format!(
-            "m=video 9 UDP/TLS/RTP/SAVPF {}\n{transport}a={direction}\n",
-            numbers.join(" ")
-        );
-        for (uri, id) in media.extensions() {
-            sdp += &format!("a=extmap:{id} {uri}\n");
-        }
-        for format in &formats {
-            let parameters: Vec<_> = media.codecs[format].parameters.iter().cloned().collect();
-            if !parameters.is_empty() {
-                sdp += &format!("a=fmtp:{format} {}\n", parameters.join(";"));
-            }
-        }
-        sdp += &format!("a=mid:{mid}\na=rtcp-mux\na=rtcp-rsize\n");
-        for format in &formats {
-            let codec = &media.codecs[format];
-            for feedback in &codec.feedback {
-                sdp += &format!("a=rtcp-fb:{format} {feedback}\n");
-            }
-            sdp += &format!("a=rtpmap:{format} {}\n", codec.name);
-        }
-    }
-    sdp
-}
-
 #[tokio::test]
 async fn what_firefox_answers_is_taken() {
-    for (direction, takes) in [("recvonly", true), ("inactive", false)] {
-        for (codec, number) in
-            [("video/VP8", 96), ("video/H264", 102), ("video/VP9", 98), ("video/AV1", 45)]
-        {
+    let answers = [
+        ("video/VP8", include_str!("firefox_answer_vp8.sdp"), Some(96)),
+        ("video/AV1", include_str!("firefox_answer_av1.sdp"), Some(45)),
+        ("video/H264", include_str!("firefox_answer_h264.sdp"), None),
+    ];
+    for (codec, answer, number) in answers {
+        for (direction, takes) in [("recvonly", true), ("inactive", false)] {
             let side = Side::new().await;
             let init = SenderInit {
                 kind: MediaKind::Video,
@@ -382,21 +331,22 @@ async fn what_firefox_answers_is_taken() {
                 mime_type: codec,
             };
             let sender = side.connection.add_sender(&init).await.unwrap();
-            let offer = side.connection.offer(false).await.unwrap();
-            let answer = answer_of_firefox(&offer.sdp, direction);
+            side.connection.offer(false).await.unwrap();
+            let answer = answer.replace("a=recvonly", &format!("a={direction}"));
             side.connection
                 .apply_remote(described(DescriptionKind::Answer, &answer))
                 .await
                 .unwrap();
-            let wanted = match sender.agreement().await {
-                Agreement::Taken(format) => Some(format.payload_type),
-                other => {
-                    assert_eq!(other, Agreement::Open, "it is paused, not refused");
-                    None
+            let agreement = sender.agreement().await;
+            match number {
+                Some(number) if takes => {
+                    let Agreement::Taken(format) = agreement else { panic!("{agreement:?}") };
+                    assert_eq!(format.payload_type, number, "{codec}");
                 }
-            };
-            assert_eq!(wanted, takes.then_some(number), "{codec}\n{answer}");
-            assert!(side.connection.remote_takes(codec));
+                Some(_) => assert_eq!(agreement, Agreement::Open, "it is paused, not refused"),
+                None => assert_eq!(agreement, Agreement::Refused, "{codec}"),
+            }
+            assert_eq!(side.connection.remote_takes(codec), number.is_some(), "{codec}");
             side.connection.close(true).await;
         }
     }

@@ -12,6 +12,31 @@ use crate::rtc::engine::{ChannelEvent, ChannelMessage, IceState};
 use crate::rtc::sdp::{self, SdpFacts};
 
 #[tokio::test]
+async fn who_was_told_of_a_certificate_connects_to_the_next_connection_that_has_it() {
+    let config = ConnectionConfig {
+        certificate: Some(Certificate::new().unwrap()),
+        ..ConnectionConfig::default()
+    };
+    let (old, mut two) = (Side::with(loopback(), config.clone()).await, Side::new().await);
+    old.connection.open_channel(&reliable("lost")).await.unwrap();
+    let offer = old.connection.offer(false).await.unwrap();
+    let told = SdpFacts::read(&offer.sdp).unwrap().fingerprint;
+    two.connection.apply_remote(offer).await.unwrap();
+    two.connection.answer().await.unwrap();
+    two.gathered().await;
+    old.connection.close(true).await;
+
+    let mut one = Side::with(loopback(), config).await;
+    let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    let local = one.connection.local_description().await.unwrap();
+    assert_eq!(SdpFacts::read(&local.sdp).unwrap().fingerprint, told);
+    opened(&*channel).await;
+    one.connection.close(true).await;
+    two.connection.close(true).await;
+}
+
+#[tokio::test]
 async fn two_connections_exchange_messages_and_leave_nothing() {
     let (mut one, mut two) = (Side::new().await, Side::new().await);
     let channel = one.connection.open_channel(&reliable("chat")).await.unwrap();

@@ -1,0 +1,46 @@
+// A call between a page and our peer, and what each side tells of it.
+
+import { until } from "./support.mjs";
+
+export const pattern = (codec, more = {}) => ({ kind: "video", source: { testPattern: { codec }, ...more } });
+export const toneOf = (hz) => ({ kind: "audio", source: { tone: { hz } } });
+
+/** Both in a room. */
+export async function inCall(room) {
+  const peer = await room.ours("ours");
+  const page = await room.page("page");
+  await page.next("peer", "peer-joined");
+  await peer.nextOf("peer", "peer-joined");
+  return { room, peer, page, theirs: `remote:${page.id}` };
+}
+
+/** Takes part in the page's two tracks: their ids. */
+export async function tracks(peer, theirs) {
+  const found = {};
+  while (!found.video || !found.audio) {
+    const { kind, trackId } = await peer.nextOf(theirs, "track");
+    found[kind] = trackId;
+  }
+  return found;
+}
+
+/** Until so many pictures or packets came. */
+export async function received(peer, trackId, frames) {
+  let stats = { framesReceived: 0 };
+  while (stats.framesReceived < frames) stats = await peer.nextOf(`track:${trackId}`, "stats");
+  return stats;
+}
+
+/** Until it is so loud, or so quiet. */
+export const level = (peer, trackId, fits) => peer.nextOf(`track:${trackId}`, "stats", ({ levelDbfs }) => fits(levelDbfs));
+
+/** Pictures of the first track that the page has decoded. */
+export const frames = async (page) => (await page.do("decoded"))[0]?.frames ?? 0;
+
+export async function more(page, what) {
+  const before = await frames(page);
+  await until(what, async () => (await frames(page)) >= before + 20);
+}
+
+/** The highest level that the page hears. */
+export const loudest = async (page) => Math.max(-100, ...(await page.do("heard")));
