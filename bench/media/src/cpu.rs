@@ -8,7 +8,7 @@ use metered_realtime::media::{
     FrameEvent, LocalAudioTrack, LocalVideoTrack, MediaStream, PacketEvent, VideoCodec,
 };
 use metered_realtime::peer::RemoteTrack;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::Outcome;
@@ -111,11 +111,24 @@ async fn call(url: &str, room: &str, pictures: bool, sound: Sound) -> Outcome<f6
     Ok(percent)
 }
 
-pub(crate) async fn cpu(url: &str) -> Outcome<Value> {
-    Ok(json!({
-        "cpuSound": call(url, "cpu-sound", false, Sound::Pcm).await?,
-        "cpuPicture": call(url, "cpu-picture", true, Sound::Silence).await?,
-        "cpuPackets": call(url, "cpu-packets", true, Sound::Packets).await?,
-        "cpuBoth": call(url, "cpu-both", true, Sound::Pcm).await?,
-    }))
+/// All four, or the one that is named: for two binaries that run at once.
+pub(crate) async fn cpu(url: &str, only: Option<&str>) -> Outcome<Value> {
+    const FIGURES: [(&str, bool, Sound); 4] = [
+        ("cpuSound", false, Sound::Pcm),
+        ("cpuPicture", true, Sound::Silence),
+        ("cpuPackets", true, Sound::Packets),
+        ("cpuBoth", true, Sound::Pcm),
+    ];
+    let mut figures = serde_json::Map::new();
+    for (name, pictures, sound) in FIGURES {
+        if only.is_none_or(|only| only == name) {
+            // Several runs may share a server.
+            let room = format!("{name}-{}", std::process::id());
+            figures.insert(name.to_owned(), call(url, &room, pictures, sound).await?.into());
+        }
+    }
+    if figures.is_empty() {
+        return Err(format!("no figure is named {}", only.unwrap_or_default()).into());
+    }
+    Ok(figures.into())
 }

@@ -121,9 +121,12 @@ fn period() -> Vec<f32> {
 
 impl Voice {
     pub(crate) fn fill(&mut self, pcm: &mut [f32]) {
-        for sample in pcm {
-            *sample = self.period[self.position];
-            self.position = (self.position + 1) % PERIOD;
+        let mut filled = 0;
+        while let Some(empty) = pcm.get_mut(filled..).filter(|empty| !empty.is_empty()) {
+            let part = empty.len().min(PERIOD - self.position);
+            empty[..part].copy_from_slice(&self.period[self.position..self.position + part]);
+            self.position = (self.position + part) % PERIOD;
+            filled += part;
         }
     }
 }

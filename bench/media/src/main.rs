@@ -34,7 +34,8 @@ pub(crate) fn percentile(times: &mut [f64], percent: usize) -> f64 {
 
 async fn figure(arguments: &[&str]) -> Outcome<Option<serde_json::Value>> {
     Ok(Some(match arguments {
-        ["cpu", url] => cpu::cpu(url).await?,
+        ["cpu", url] => cpu::cpu(url, None).await?,
+        ["cpu", url, only] => cpu::cpu(url, Some(only)).await?,
         ["picture", url] => picture::picture(url).await?,
         ["sound", url] => sound::sound(url).await?,
         ["memory", url] => memory::memory(url).await?,
