@@ -1,6 +1,6 @@
 //! The size of the library as it ships, and which crates take it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::Command;
 
@@ -27,17 +27,21 @@ pub struct Build {
 }
 
 /// What ships: fat LTO.
-pub const SHIPPED: Build = Build { kind: Kind::Shipped, committed: None, limit: Some(LIMIT) };
+pub const SHIPPED: Build =
+    Build { kind: Kind::Shipped, committed: Some(6_448_064), limit: Some(LIMIT) };
 /// The same without the codec.
-pub const SHIPPED_WITHOUT_OPUS: Build =
-    Build { kind: Kind::ShippedWithoutOpus, committed: None, limit: Some(LIMIT_WITHOUT_OPUS) };
+pub const SHIPPED_WITHOUT_OPUS: Build = Build {
+    kind: Kind::ShippedWithoutOpus,
+    committed: Some(5_886_432),
+    limit: Some(LIMIT_WITHOUT_OPUS),
+};
 /// Thin LTO, which CI has the time for.
-pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(7_954_408), limit: None };
+pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(7_358_456), limit: None };
 /// The same without the codec.
 pub const THIN_WITHOUT_OPUS: Build =
-    Build { kind: Kind::ThinWithoutOpus, committed: None, limit: None };
+    Build { kind: Kind::ThinWithoutOpus, committed: Some(6_750_304), limit: None };
 /// Not optimised, as a test of the default run builds it anyway.
-pub const PLAIN: Build = Build { kind: Kind::App, committed: Some(24_612_400), limit: None };
+pub const PLAIN: Build = Build { kind: Kind::App, committed: Some(23_877_520), limit: None };
 
 /// Crates that the report names.
 const SHOWN: usize = 20;
@@ -100,21 +104,26 @@ fn run(command: &mut Command) -> Result<String, Error> {
 fn by_crate(library: &Utf8Path) -> Result<Vec<(String, u64)>, Error> {
     let symbols = run(Command::new("nm").args(["--print-size", "--defined-only"]).arg(library))?;
     let mut sums = BTreeMap::<String, u64>::new();
-    for (name, bytes) in symbols.lines().filter_map(symbol) {
-        *sums.entry(name).or_default() += bytes;
+    let mut places = BTreeSet::new();
+    for (place, name, bytes) in symbols.lines().filter_map(symbol) {
+        // The linker makes functions with the same code one, which has all their names.
+        if places.insert(place) {
+            *sums.entry(name).or_default() += bytes;
+        }
     }
     let mut sorted: Vec<_> = sums.into_iter().collect();
     sorted.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     Ok(sorted)
 }
 
-/// Crate and size of a line of `nm`; only code counts.
-fn symbol(line: &str) -> Option<(String, u64)> {
+/// Address, crate and size of a line of `nm`; only code counts.
+fn symbol(line: &str) -> Option<(&str, String, u64)> {
     let mut fields = line.split_whitespace();
-    let (_, size, kind, name) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (place, size, kind, name) =
+        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let bytes = u64::from_str_radix(size, 16).ok()?;
     matches!(kind, "t" | "T")
-        .then(|| (crate_of(name).unwrap_or("(C and assembler)").to_owned(), bytes))
+        .then(|| (place, crate_of(name).unwrap_or("(C and assembler)").to_owned(), bytes))
 }
 
 /// The crate in a mangled name, of either mangling.
@@ -161,7 +170,10 @@ mod tests {
 
     #[test]
     fn a_symbol_counts_for_its_crate() {
-        let line = |name: &str| symbol(&format!("0000000000001000 0000000000000010 t {name}"));
+        let line = |name: &str| {
+            let line = format!("0000000000001000 0000000000000010 t {name}");
+            symbol(&line).map(|(_, name, bytes)| (name, bytes))
+        };
         assert_eq!(line("_ZN5tokio7runtime4task3runE"), Some(("tokio".into(), 16)));
         let of_trait = "_ZN74_$LT$rtc..peer..Connection$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE";
         assert_eq!(line(of_trait).unwrap().0, "rtc");
