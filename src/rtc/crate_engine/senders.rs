@@ -19,6 +19,7 @@ use webrtc::peer_connection::PeerConnection;
 use webrtc::rtp_transceiver::{RtpSender, RtpTransceiver};
 
 use super::codecs::{ORIENTATION_URI, preferring};
+use super::congestion::Feedback;
 use super::convoys::Convoys;
 use crate::rtc::RtcError;
 use crate::rtc::engine::{
@@ -35,6 +36,7 @@ pub(super) struct CrateSender {
     sender: Arc<dyn RtpSender>,
     transceiver: Arc<dyn RtpTransceiver>,
     convoys: Arc<Convoys>,
+    feedback: Arc<Feedback>,
 }
 
 impl fmt::Debug for CrateSender {
@@ -49,7 +51,7 @@ impl CrateSender {
         connection: &dyn PeerConnection,
         init: &SenderInit,
         agreed: bool,
-        convoys: &Arc<Convoys>,
+        (convoys, feedback): (&Arc<Convoys>, &Arc<Feedback>),
     ) -> Result<Self, CrateError> {
         let kind = match init.kind {
             MediaKind::Audio => RtpCodecKind::Audio,
@@ -89,8 +91,8 @@ impl CrateSender {
             transceiver.set_codec_preferences(preferences).await?;
         }
         let (track_id, mime_type) = (init.track_id.clone(), init.mime_type);
-        let convoys = Arc::clone(convoys);
-        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver, convoys })
+        let (convoys, feedback) = (Arc::clone(convoys), Arc::clone(feedback));
+        Ok(Self { track_id, mime_type, ssrc, track, sender, transceiver, convoys, feedback })
     }
 
     fn packet(&self, packet: OutgoingPacket) -> Result<rtp::Packet, RtcError> {
@@ -162,6 +164,9 @@ impl TrackSender for CrateSender {
         );
         if !sends {
             return Agreement::Open;
+        }
+        if let Ok(Some(mid)) = self.transceiver.mid().await {
+            self.feedback.numbers().agreed(self.ssrc, &mid, &parameters.codecs);
         }
         let extensions = parameters.header_extensions.iter();
         let orientation = extensions

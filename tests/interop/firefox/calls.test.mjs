@@ -154,6 +154,16 @@ describe("calls", () => {
     await level(peer, second.audio, (dbfs) => dbfs > -30);
   });
 
+  test("the page orders its codecs, which gives ours another number, and the call goes on", async (t) => {
+    const { peer, page, theirs } = await both(t);
+    await peer.call("peer.addTrack", pattern("vp8"));
+    await more(page, "pictures are decoded");
+    await page.do("addPattern", "video/VP8");
+    const { video } = await tracks(peer, theirs);
+    await more(page, "they are decoded under the new number");
+    await received(peer, video, 20);
+  });
+
   test("who comes late to a call of two has pictures of both at once", async (t) => {
     const { room, peer, page, theirs } = await both(t);
     await peer.call("peer.addTrack", pattern("vp8"));
