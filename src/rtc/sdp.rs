@@ -247,6 +247,77 @@ pub(crate) fn codecs_taken(sdp: &str) -> BTreeSet<String> {
     taken
 }
 
+/// A codec under a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PayloadType {
+    pub(crate) number: u8,
+    /// Such as `video/vp8`.
+    pub(crate) name: String,
+    pub(crate) parameters: String,
+}
+
+impl PayloadType {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let mut parameters = self.parameters.split(';');
+        parameters.find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// The number of the codec whose packets are sent again under this one (RFC 4588 section 8).
+    pub(crate) fn repairs(&self) -> Option<u8> {
+        self.parameter("apt")?.parse().ok()
+    }
+
+    /// Whether another has the same pictures or sound, whatever its number.
+    pub(crate) fn is_same_codec(&self, other: &Self) -> bool {
+        let same = |name: &str, default: &str| {
+            let value = |one: &Self| one.parameter(name).unwrap_or(default).to_ascii_lowercase();
+            value(self) == value(other)
+        };
+        // The level may differ.
+        let profile = |one: &Self| {
+            let profile = one.parameter("profile-level-id").unwrap_or("42000a");
+            profile.get(..4).unwrap_or_default().to_ascii_lowercase()
+        };
+        self.name == other.name
+            && match &*self.name {
+                "video/h264" => same("packetization-mode", "0") && profile(self) == profile(other),
+                "video/vp9" => same("profile-id", "0"),
+                _ => true,
+            }
+    }
+}
+
+/// The codecs of each m-line for sound and pictures, by its tag.
+pub(crate) fn payload_types(sdp: &str) -> BTreeMap<String, Vec<PayloadType>> {
+    let mut all = BTreeMap::new();
+    for section in sdp.split("\nm=").skip(1).take(MAX_MEDIA_SECTIONS) {
+        let kind = section.split(' ').next().unwrap_or_default();
+        let Some(tag) = tag(section).filter(|_| ["audio", "video"].contains(&kind)) else {
+            continue;
+        };
+        let numbered = |attribute: &'static str| {
+            section.lines().filter_map(move |line| {
+                let value = line.trim_end().strip_prefix("a=")?.strip_prefix(attribute)?;
+                let (number, rest) = value.strip_prefix(':')?.split_once(' ')?;
+                Some((number.parse::<u8>().ok()?, rest))
+            })
+        };
+        let mut codecs: Vec<PayloadType> = Vec::new();
+        for (number, codec) in numbered("rtpmap").take(MAX_CODECS) {
+            let name = codec.split('/').next().unwrap_or_default();
+            let name = format!("{kind}/{name}").to_ascii_lowercase();
+            codecs.push(PayloadType { number, name, parameters: String::new() });
+        }
+        for (number, parameters) in numbered("fmtp").take(MAX_CODECS) {
+            if let Some(codec) = codecs.iter_mut().find(|codec| codec.number == number) {
+                parameters.clone_into(&mut codec.parameters);
+            }
+        }
+        all.insert(tag.to_owned(), codecs);
+    }
+    all
+}
+
 /// Whether whoever made this description opens the DTLS handshake; `None` if it leaves that to the other
 /// side (RFC 8842 section 5.2).
 pub(crate) fn opens_dtls(sdp: &str) -> Option<bool> {

@@ -192,6 +192,7 @@ impl Connection for CrateConnection {
         let remote_opens = sdp::opens_dtls(&description.sdp).unwrap_or(!self.answers_actively);
         let sections = sdp::media_sections(&description.sdp);
         let takes = sdp::codecs_taken(&description.sdp);
+        let payload_types = sdp::payload_types(&description.sdp);
         let offered =
             (description.kind == DescriptionKind::Offer).then(|| Directions::of(&description.sdp));
         let description = match description.kind {
@@ -200,6 +201,7 @@ impl Connection for CrateConnection {
         };
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
         self.opens_dtls.get_or_init(|| !remote_opens);
+        self.feedback.numbers().described(payload_types);
         *self.remote_takes.lock().unwrap_or_else(PoisonError::into_inner) = takes;
         if let Some(offered) = offered {
             *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;

@@ -16,6 +16,7 @@ pub(super) mod congestion;
 mod connection;
 mod convoys;
 mod handler;
+mod numbers;
 mod path;
 mod senders;
 mod stats;

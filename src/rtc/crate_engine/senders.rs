@@ -166,6 +166,9 @@ impl TrackSender for CrateSender {
         if !sends {
             return Agreement::Open;
         }
+        if let Ok(Some(mid)) = self.transceiver.mid().await {
+            self.feedback.numbers().agreed(self.ssrc, &mid, &parameters.codecs);
+        }
         let extensions = parameters.header_extensions.iter();
         let orientation = extensions
             .filter(|extension| extension.uri == ORIENTATION_URI)

@@ -82,6 +82,8 @@ describe("calls", () => {
     await peer.call("remote.record", { peerId: page.id, dir });
     await page.do("addMedia");
     const { video, audio } = await tracks(peer, theirs);
+    // A channel that Firefox opens while a description is under way is not negotiated.
+    await peer.nextOf(theirs, "state-change", ({ to }) => to === "connected");
     await talk(await channelOfPage(page, peer, "theirs"), "one");
     await talk(await channelOfOurs(peer, page, "ours"), "two");
     const addresses = await page.do("localAddresses");
@@ -152,6 +154,16 @@ describe("calls", () => {
     const second = await tracks(peer, theirs);
     await received(peer, second.video, 20);
     await level(peer, second.audio, (dbfs) => dbfs > -30);
+  });
+
+  test("the page orders its codecs, which gives ours another number, and the call goes on", async (t) => {
+    const { peer, page, theirs } = await both(t);
+    await peer.call("peer.addTrack", pattern("vp8"));
+    await more(page, "pictures are decoded");
+    await page.do("addPattern", "video/VP8");
+    const { video } = await tracks(peer, theirs);
+    await more(page, "they are decoded under the new number");
+    await received(peer, video, 20);
   });
 
   test("who comes late to a call of two has pictures of both at once", async (t) => {

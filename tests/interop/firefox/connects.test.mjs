@@ -98,25 +98,28 @@ test("the page restarts ICE, ours changes the network, and the channel goes on",
 });
 
 for (const names of NAMES) {
-  test(`our socket drops: a durable channel is there again (${names})`, async (t) => {
-    const both = await pair(stage.room(t), { names, durable: true });
+  // The page closes its connection when it hears that we left, and Firefox its channels before it: one that is durable
+  // may count as closed by the other side. So the app opens another one.
+  const opensAnother = async (both) => {
+    await both.peer.nextOf(`remote:${both.page.id}`, "connection-reset");
+    await talk(await channelOfOurs(both.peer, both.page, "again"), "after");
+  };
+
+  test(`our socket drops, and a channel is opened at the reset (${names})`, async (t) => {
+    const both = await pair(stage.room(t), { names });
     await stage.server.fault("drop", { peerId: both.peer.id });
     await both.peer.nextOf("peer", "state-change", isState("reconnecting"));
     await both.peer.nextOf("peer", "state-change", isState("joined"));
-    await both.page.next("peer", "peer-left");
-    await both.page.next("peer", "peer-joined");
-    const { id } = await both.page.next(`remote:${both.peer.id}`, "data-channel");
-    await talk({ ...both, id }, "after");
+    await opensAnother(both);
   });
 
-  test(`our dead socket is replaced: a durable channel is there again (${names})`, async (t) => {
-    const both = await pair(stage.room(t), { names, durable: true });
+  test(`our dead socket is replaced, and a channel is opened at the reset (${names})`, async (t) => {
+    const both = await pair(stage.room(t), { names });
     await stage.server.fault("mute", { peerId: both.peer.id });
     await both.peer.call("peer.reconnectNow");
     await both.peer.nextOf("peer", "state-change", isState("reconnecting"));
     await both.peer.nextOf("peer", "state-change", isState("joined"));
-    const { id } = await both.page.next(`remote:${both.peer.id}`, "data-channel");
-    await talk({ ...both, id }, "after");
+    await opensAnother(both);
   });
 
   test(`the page's socket drops and the pair talks again (${names})`, async (t) => {

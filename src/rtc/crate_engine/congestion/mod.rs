@@ -29,6 +29,8 @@ use rtc::sansio::Protocol;
 use rtc::shared::marshal::MarshalSize;
 use tokio::sync::mpsc;
 
+use super::numbers::Numbers;
+
 use self::again::Again;
 use self::clocks::Clocks;
 use self::history::History;
@@ -56,6 +58,7 @@ pub(super) struct Feedback {
     /// The ids of the tracks behind streams.
     names: Mutex<HashMap<u32, String>>,
     clocks: Mutex<Clocks>,
+    numbers: Numbers,
 }
 
 impl fmt::Debug for Feedback {
@@ -69,7 +72,11 @@ impl Feedback {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
         let receiver = tokio::sync::Mutex::new(receiver);
         let (figures, names, clocks) = Default::default();
-        Arc::new(Self { sender, receiver, figures, names, clocks })
+        Arc::new(Self { sender, receiver, figures, names, clocks, numbers: Numbers::default() })
+    }
+
+    pub(super) fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// The next feedback. Pending when there is none, for ever if the connection is closed.
@@ -97,6 +104,7 @@ impl Feedback {
 
     pub(super) fn forget(&self, ssrc: u32) {
         lock(&self.names).remove(&ssrc);
+        self.numbers.forget(ssrc);
         lock(&self.clocks).forget(ssrc);
     }
 
@@ -201,6 +209,9 @@ impl Congestion {
     /// Whether the packet leaves.
     fn send(&mut self, now: Instant, packet: &mut rtp::Packet, again: bool) -> bool {
         let Some(stream) = self.streams.get(&packet.header.ssrc) else { return true };
+        let header = &mut packet.header;
+        header.payload_type =
+            self.feedback.numbers.of_the_remote(stream.media, header.payload_type);
         if again || stream.media != packet.header.ssrc {
             // On a stream of its own the payload begins with the number that it repeats (RFC 4588 section 4).
             let number = match packet.payload.first_chunk() {
