@@ -17,6 +17,7 @@ mod connection;
 mod convoys;
 mod handler;
 mod path;
+mod requests;
 mod senders;
 mod stats;
 #[cfg(test)]
