@@ -265,8 +265,8 @@ struct Current {
 }
 
 enum Wake {
-    Orders,
-    Gone,
+    /// None if the owner is gone.
+    Orders(Option<watch::Receiver<Orders>>),
     Parcel(Arc<Parcel>),
     /// The next packet may leave.
     Due,
@@ -274,26 +274,44 @@ enum Wake {
     Retry,
 }
 
+/// The next change of what the owner says; none if it is gone.
+async fn changed(mut orders: watch::Receiver<Orders>) -> Option<watch::Receiver<Orders>> {
+    orders.changed().await.ok().map(|()| orders)
+}
+
 impl Task {
     async fn run(mut self) {
-        let mut listens = true;
         self.obey().await;
+        // Both outlive a wake: made anew for each parcel they would cost more than all else here.
+        let sender = Arc::clone(&self.sender);
+        let mut feedback = Some(sender.next());
+        let mut changed = Box::pin(changed(self.orders.clone()));
         loop {
-            match self.wake(listens).await {
-                Wake::Gone => return,
-                Wake::Orders => self.obey().await,
+            match self.wake(&mut feedback, &mut changed).await {
+                Wake::Orders(None) => return,
+                Wake::Orders(Some(orders)) => {
+                    changed.set(self::changed(orders));
+                    self.obey().await;
+                }
                 Wake::Parcel(parcel) => self.begin(parcel).await,
                 Wake::Due => self.send().await,
-                Wake::Feedback(Some(SenderFeedback::KeyFrameWanted)) => self.want_key_frame(),
+                Wake::Feedback(Some(SenderFeedback::KeyFrameWanted)) => {
+                    feedback = Some(sender.next());
+                    self.want_key_frame();
+                }
                 // The connection ends; the owner will say so.
-                Wake::Feedback(None) => listens = false,
+                Wake::Feedback(None) => feedback = None,
                 Wake::Retry => self.want_key_frame(),
             }
         }
     }
 
-    async fn wake(&mut self, listens: bool) -> Wake {
-        let Self { sender, orders, attachment, retry, current, .. } = self;
+    async fn wake(
+        &mut self,
+        feedback: &mut Option<impl Future<Output = Option<SenderFeedback>> + Unpin>,
+        changed: &mut (impl Future<Output = Option<watch::Receiver<Orders>>> + Unpin),
+    ) -> Wake {
+        let Self { attachment, retry, current, .. } = self;
         let media = async {
             match attachment {
                 // One after the other: what comes meanwhile waits in the attachment, which is bounded.
@@ -313,10 +331,16 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        let feedback = async {
+            match feedback {
+                Some(feedback) => feedback.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            changed = orders.changed() => if changed.is_ok() { Wake::Orders } else { Wake::Gone },
+            orders = changed => Wake::Orders(orders),
             media = media => media,
-            feedback = sender.next(), if listens => Wake::Feedback(feedback),
+            feedback = feedback => Wake::Feedback(feedback),
             () = retry => Wake::Retry,
         }
     }

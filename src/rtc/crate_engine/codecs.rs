@@ -6,11 +6,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rtc::interceptor::{
-    Attribute, Interceptor, NackGeneratorBuilder, NackResponderBuilder, Packet, StreamInfo,
-    TaggedPacket,
+    Attribute, Interceptor, NackResponderBuilder, Packet, StreamInfo, TaggedPacket,
 };
 use rtc::peer_connection::configuration::interceptor_registry::{
     Slot, configure_rtcp_reports, configure_simulcast_extension_headers,
@@ -26,16 +25,10 @@ use webrtc::peer_connection::{MediaEngine, Registry};
 
 use super::congestion::{Congestion, Feedback, SEND_TIME_URI};
 use super::convoys::{Convoys, Joining};
+use super::requests::Requests;
 
 /// The header extension of a picture's rotation (3GPP TS 26.114 section 7.4.5).
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
-/// Pause between requests for the same lost packets: below a round trip of most paths, so that a lost
-/// retransmission costs little.
-const NACK_PAUSE: Duration = Duration::from_millis(40);
-/// The latest packets are not asked for: they may only have been overtaken.
-const NACK_PATIENCE: u16 = 3;
-/// Requests for one packet; after them a key frame is asked for anyway.
-const NACKS_PER_PACKET: u16 = 12;
 /// Packets that are kept for retransmission: two seconds of 3 Mbit/s.
 const NACK_HISTORY: u16 = 1_024;
 
@@ -113,14 +106,9 @@ pub(super) fn media(
         let send_time = RTCRtpHeaderExtensionCapability { uri: SEND_TIME_URI.to_owned() };
         media.register_header_extension(send_time, kind, None)?;
     }
-    let nacks = NackGeneratorBuilder::new()
-        .with_interval(NACK_PAUSE)
-        .with_skip_last_n(NACK_PATIENCE)
-        .with_max_nacks_per_packet(NACKS_PER_PACKET)
-        .build();
     let registry = Registry::new()
         .with(Slot::CongestionControl, Congestion::new(Arc::clone(feedback)))
-        .with(Slot::NackGenerator, nacks)
+        .with(Slot::NackGenerator, Requests::default())
         .with(Slot::NackResponder, NackResponderBuilder::new().with_size(NACK_HISTORY).build())
         .with(Slot::from(14_000), KeyFrameRequests::default())
         // Nearest to the app, so that what waits goes the whole way.

@@ -18,6 +18,7 @@ mod convoys;
 mod handler;
 mod numbers;
 mod path;
+mod requests;
 mod senders;
 mod stats;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use webrtc::runtime::{AsyncUdpSocket, Transmit};
 
 /// First bytes of RTP and RTCP (RFC 7983 section 7).
-const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
+pub(super) const MEDIA: std::ops::RangeInclusive<u8> = 128..=191;
 /// Datagrams of a train: half of what the kernel takes, and of a size that every queue on the way has room for.
 const MOST_DATAGRAMS: usize = 32;
 /// Bytes of a train: less than the longest datagram, for systems that check the whole of it.

@@ -3,6 +3,7 @@
 //! - [`Pace`]: the crate's driver sleeps until a timer of its ICE agent, and what happens in DTLS and SCTP
 //!   in between waits for that. While a connection is being set up its sleeps are short; while it is idle
 //!   they are long.
+//! - [`alarm`]: the driver's sleeps, of which it makes one for each turn, share a timer.
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`recent`]: what a broken path lost is sent again as soon as there is another.
 //! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
@@ -21,6 +22,7 @@
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
 
 mod addresses;
+mod alarm;
 mod burst;
 mod carrier;
 mod departures;
@@ -61,6 +63,7 @@ use super::engine::IceServerError;
 use crate::wire::IceServer;
 
 pub(crate) use addresses::{AddressSource, LocalAddresses};
+use alarm::Alarm;
 pub(crate) use pace::{KEEPALIVE, Pace};
 use recent::Recent;
 pub(crate) use reception::Selection;
@@ -68,6 +71,9 @@ use servers::Servers;
 use sockets::ConnectionSocket;
 pub use sockets::SocketBinder;
 use turns::Turns;
+
+/// Stands for a moment that no clock can tell.
+const FAR: Duration = Duration::from_secs(86_400);
 
 tokio::task_local! {
     /// Set in tasks of the crate. Only its driver's sleeps are cut short: a sleep of ours inside a call of the
@@ -97,6 +103,7 @@ impl fmt::Debug for NetworkContext {
 /// What the sockets of one connection share.
 struct Common {
     pace: Pace,
+    alarm: Alarm,
     turns: Arc<Turns>,
     servers: Arc<Servers>,
     recent: Mutex<Recent>,
@@ -145,6 +152,7 @@ impl ConnectionRuntime {
             network: Arc::clone(network),
             common: Arc::new(Common {
                 pace: Pace::default(),
+                alarm: Alarm::default(),
                 turns: Arc::default(),
                 servers: Arc::new(Servers::new(Arc::clone(network), Box::new(on_error))),
                 recent: Mutex::default(),
@@ -321,12 +329,14 @@ impl Runtime for ConnectionRuntime {
         if DRIVER.try_with(|()| ()).is_err() {
             return Box::pin(tokio::time::sleep(duration));
         }
-        let sleep = self.common.turns.sleep();
-        let (now, selected) = (tokio::time::Instant::now(), self.common.selection.is_selected());
-        let duration = self.common.pace.sleep(now, duration, selected);
+        let common = Arc::clone(&self.common);
+        let sleep = common.turns.sleep();
+        let now = tokio::time::Instant::now();
+        let duration = common.pace.sleep(now, duration, common.selection.is_selected());
+        let due = now.checked_add(duration).unwrap_or(now + FAR);
         Box::pin(async move {
             if !sleep.is_none() {
-                tokio::time::sleep(duration).await;
+                common.alarm.sleep_until(due).await;
             }
             sleep.over();
         })

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::departures::MEDIA;
 use super::watch::{Class, attributes, header, unwrapped};
 
 /// The longest sleep while something is under way: DTLS and SCTP move on at the driver's next turn.
@@ -28,6 +29,10 @@ const RELAX_AFTER: Duration = Duration::from_secs(1);
 /// A connection without data for so long is idle: what DTLS, SCTP or RTCP would repeat after a longer pause may
 /// come a little late.
 const IDLE_AFTER: Duration = Duration::from_secs(10);
+/// After media so recent more is about to come or to leave: it wakes the driver anyway.
+const FLOWING: Duration = Duration::from_millis(50);
+/// How late a timer may be while media flow: longer than the pause between two datagrams of most calls.
+const SLACK: Duration = Duration::from_millis(15);
 /// Pause between the checks of a path by its controlling agent: a third of the silence that counts as its
 /// loss, so that one may get lost. A tenth less, because turns come a little late.
 pub(crate) const KEEPALIVE: Duration = Duration::from_millis(900);
@@ -94,6 +99,8 @@ struct State {
     last_traffic: Instant,
     /// Datagrams with data, either way.
     last_data: Instant,
+    /// Those among them that are media.
+    last_media: Option<Instant>,
     last_heard: Instant,
     /// When the path is to be checked again.
     check_due: Instant,
@@ -104,6 +111,14 @@ struct State {
 impl State {
     fn is_idle(&self, now: Instant) -> bool {
         now >= self.brisk_until && now >= self.last_data + IDLE_AFTER
+    }
+
+    /// A datagram with data comes or leaves.
+    fn note_data(&mut self, now: Instant, datagram: &[u8]) {
+        self.last_data = now;
+        if unwrapped(datagram).first().is_some_and(|first| MEDIA.contains(first)) {
+            self.last_media = Some(now);
+        }
     }
 
     /// Whether the remote's checks make this one of the controlled agent superfluous.
@@ -127,6 +142,7 @@ impl Pace {
             brisk_until: now,
             last_traffic: now,
             last_data: now,
+            last_media: None,
             last_heard: now,
             check_due: now,
             last_check: None,
@@ -167,7 +183,7 @@ impl Pace {
                 }
             }
             Purpose::Answer => {}
-            Purpose::Data => state.last_data = now,
+            Purpose::Data => state.note_data(now, datagram),
         }
         if leaves {
             state.last_traffic = now;
@@ -182,7 +198,7 @@ impl Pace {
         let mut state = self.lock();
         (state.last_traffic, state.last_heard) = (now, now);
         if purpose == Purpose::Data {
-            state.last_data = now;
+            state.note_data(now, datagram);
         }
         purpose != Purpose::Data || header(unwrapped(datagram)).is_none()
     }
@@ -192,7 +208,8 @@ impl Pace {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// How long the driver sleeps that wants a turn in so long. Without a selected pair every turn counts.
+    /// How long the driver sleeps that wants a turn in so long. Without a selected pair every turn counts; while
+    /// media flow, a timer waits for the turn that the next datagram makes.
     pub(super) fn sleep(&self, now: Instant, wanted: Duration, selected: bool) -> Duration {
         let state = self.lock();
         if now < state.brisk_until {
@@ -202,7 +219,13 @@ impl Pace {
             };
             return wanted.min(longest);
         }
-        if !selected || !state.is_idle(now) {
+        if !selected {
+            return wanted;
+        }
+        if state.last_media.is_some_and(|last| now < last + FLOWING) {
+            return wanted + SLACK;
+        }
+        if !state.is_idle(now) {
             return wanted;
         }
         let until = self.together(state.check_due).min(state.last_heard + SUSPECT_AFTER);
@@ -253,6 +276,21 @@ mod tests {
         assert_eq!(sleeps(&pace), TICK);
         pace.arrived(1, DATA);
         assert_eq!(sleeps(&pace), TICK, "traffic of a call is no set-up");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_media_flow_a_timer_waits_for_the_next_datagram() {
+        let relayed: &[u8] = &[0x40, 0x01, 0, 4, 0x80, 96, 0, 1];
+        for media in [&[0x80, 96, 0, 1][..], relayed] {
+            let pace = Pace::default();
+            pace.arrived(1, media);
+            assert_eq!(sleeps(&pace), TICK + SLACK);
+            assert_eq!(pace.sleep(Instant::now(), TICK, false), TICK, "a pair is looked for");
+            tokio::time::advance(FLOWING).await;
+            assert_eq!(sleeps(&pace), TICK);
+            pace.sends(media, peer());
+            assert_eq!(sleeps(&pace), TICK + SLACK);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,8 +52,8 @@ impl Encoder {
     }
 
     /// A frame into a packet; its length.
-    pub(super) fn encode(&mut self, frame: &[f32], packet: &mut [u8]) -> Result<usize, AudioError> {
-        self.0.encode_float(frame, packet).map_err(failed("encoding"))
+    pub(super) fn encode(&mut self, frame: &[i16], packet: &mut [u8]) -> Result<usize, AudioError> {
+        self.0.encode(frame, packet).map_err(failed("encoding"))
     }
 }
 
@@ -65,7 +65,7 @@ impl Decoder {
     }
 
     /// A packet's sound, or where it is empty what conceals a missing one; the moments that were filled.
-    pub(super) fn decode(&mut self, packet: &[u8], pcm: &mut [f32]) -> Result<usize, AudioError> {
+    pub(super) fn decode(&mut self, packet: &[u8], pcm: &mut [i16]) -> Result<usize, AudioError> {
         self.run(packet, pcm, ropus::DecodeMode::Normal)
     }
 
@@ -73,7 +73,7 @@ impl Decoder {
     pub(super) fn decode_fec(
         &mut self,
         packet: &[u8],
-        pcm: &mut [f32],
+        pcm: &mut [i16],
     ) -> Result<usize, AudioError> {
         self.run(packet, pcm, ropus::DecodeMode::Fec)
     }
@@ -81,10 +81,10 @@ impl Decoder {
     fn run(
         &mut self,
         packet: &[u8],
-        pcm: &mut [f32],
+        pcm: &mut [i16],
         mode: ropus::DecodeMode,
     ) -> Result<usize, AudioError> {
-        self.0.decode_float(packet, pcm, mode).map_err(|_| match packet {
+        self.0.decode(packet, pcm, mode).map_err(|_| match packet {
             [] => AudioError::Codec { what: "concealing" },
             _ => AudioError::Packet,
         })

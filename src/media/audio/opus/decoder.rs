@@ -4,13 +4,13 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::error::AudioError;
-use super::super::pcm::PcmFormat;
+use super::super::pcm::{PcmFormat, from_i16};
 use super::super::resample::Resampler;
 use super::codec;
 use super::{OPUS_CLOCK_HZ, OpusPacketInfo, rate_for};
 
 /// What the codec is to do with a packet.
-type How = fn(&mut codec::Decoder, &[u8], &mut [f32]) -> Result<usize, AudioError>;
+type How = fn(&mut codec::Decoder, &[u8], &mut [i16]) -> Result<usize, AudioError>;
 
 /// Decodes one track.
 ///
@@ -31,7 +31,9 @@ pub struct OpusDecoder {
     format: PcmFormat,
     rate: u32,
     resampler: Option<Resampler>,
-    decoded: Vec<f32>,
+    decoded: Vec<i16>,
+    /// To the resampler.
+    converted: Vec<f32>,
 }
 
 impl fmt::Debug for OpusDecoder {
@@ -51,7 +53,8 @@ impl OpusDecoder {
         let resampler =
             (rate != format.rate()).then(|| Resampler::new(rate, format.rate(), format.channels()));
         let codec = codec::Decoder::new(rate, format)?;
-        Ok(Self { codec, format, rate, resampler, decoded: Vec::new() })
+        let (decoded, converted) = (Vec::new(), Vec::new());
+        Ok(Self { codec, format, rate, resampler, decoded, converted })
     }
 
     /// What PCM it gives.
@@ -130,8 +133,9 @@ impl OpusDecoder {
     ) -> Result<(), AudioError> {
         let channels = usize::from(self.format.channels());
         let moments = samples as usize * self.rate as usize / OPUS_CLOCK_HZ as usize;
+        // The codec's own numbers: for others it makes a buffer for each frame.
         self.decoded.clear();
-        self.decoded.resize(moments * channels, 0.0);
+        self.decoded.resize(moments * channels, 0);
         // Packets come from strangers. The codec is checked against its reference but is young: a broken
         // invariant of its own costs one packet, not the app.
         let (codec, decoded) = (&mut self.codec, &mut self.decoded);
@@ -145,8 +149,12 @@ impl OpusDecoder {
         };
         let decoded = &self.decoded[..(moments * channels).min(self.decoded.len())];
         match &mut self.resampler {
-            Some(resampler) => resampler.push(decoded, pcm),
-            None => pcm.extend_from_slice(decoded),
+            Some(resampler) => {
+                self.converted.clear();
+                from_i16(decoded, &mut self.converted);
+                resampler.push(&self.converted, pcm);
+            }
+            None => from_i16(decoded, pcm),
         }
         Ok(())
     }

@@ -87,10 +87,12 @@ pub struct OpusEncoder {
     codec: codec::Encoder,
     format: PcmFormat,
     resampler: Option<Resampler>,
-    /// At the codec's rate, not yet a whole frame.
-    waiting: Vec<f32>,
+    /// At the codec's rate and in its numbers, not yet a whole frame.
+    waiting: Vec<i16>,
     frame: usize,
+    /// To the resampler, and from it.
     converted: Vec<f32>,
+    resampled: Vec<f32>,
     packet: [u8; MAX_PACKET_BYTES],
 }
 
@@ -119,6 +121,7 @@ impl OpusEncoder {
             waiting: Vec::with_capacity(2 * frame),
             frame,
             converted: Vec::new(),
+            resampled: Vec::new(),
             packet: [0; MAX_PACKET_BYTES],
         })
     }
@@ -199,9 +202,36 @@ impl OpusEncoder {
     pub fn push(&mut self, pcm: &[f32]) -> Result<Vec<Bytes>, AudioError> {
         self.format.check(pcm.len())?;
         match &mut self.resampler {
-            Some(resampler) => resampler.push(pcm, &mut self.waiting),
-            None => self.waiting.extend_from_slice(pcm),
+            Some(resampler) => {
+                self.resampled.clear();
+                resampler.push(pcm, &mut self.resampled);
+                quantise(&self.resampled, &mut self.waiting);
+            }
+            None => quantise(pcm, &mut self.waiting),
         }
+        self.encode()
+    }
+
+    /// As [`push`](Self::push), for samples from -32,768 to 32,767.
+    ///
+    /// # Errors
+    /// As `push`.
+    pub fn push_i16(&mut self, pcm: &[i16]) -> Result<Vec<Bytes>, AudioError> {
+        self.format.check(pcm.len())?;
+        if self.resampler.is_none() {
+            self.waiting.extend_from_slice(pcm);
+            return self.encode();
+        }
+        let mut converted = std::mem::take(&mut self.converted);
+        converted.clear();
+        from_i16(pcm, &mut converted);
+        let packets = self.push(&converted);
+        self.converted = converted;
+        packets
+    }
+
+    /// The frames that are whole.
+    fn encode(&mut self) -> Result<Vec<Bytes>, AudioError> {
         let mut packets = Vec::with_capacity(self.waiting.len() / self.frame);
         let mut taken = 0;
         while let Some(frame) = self.waiting.get(taken..taken + self.frame) {
@@ -212,19 +242,19 @@ impl OpusEncoder {
         self.waiting.drain(..taken);
         Ok(packets)
     }
+}
 
-    /// As [`push`](Self::push), for samples from -32,768 to 32,767.
-    ///
-    /// # Errors
-    /// As `push`.
-    pub fn push_i16(&mut self, pcm: &[i16]) -> Result<Vec<Bytes>, AudioError> {
-        let mut converted = std::mem::take(&mut self.converted);
-        converted.clear();
-        from_i16(pcm, &mut converted);
-        let packets = self.push(&converted);
-        self.converted = converted;
-        packets
-    }
+/// To the codec's numbers, as it would by itself with a buffer for each frame: cut at full scale and rounded to
+/// the nearest, of two the even one.
+fn quantise(pcm: &[f32], samples: &mut Vec<i16>) {
+    /// Beside so large a number no fraction has room.
+    const WHOLE: f32 = 12_582_912.0;
+    samples.extend(pcm.iter().map(|sample| {
+        let scaled = sample * 32_768.0;
+        let scaled = if scaled > -32_768.0 { scaled } else { -32_768.0 };
+        let scaled = if scaled < 32_767.0 { scaled } else { 32_767.0 };
+        (scaled + WHOLE - WHOLE) as i32 as i16
+    }));
 }
 
 const fn check(bps: u32) -> Result<(), AudioError> {
@@ -232,4 +262,44 @@ const fn check(bps: u32) -> Result<(), AudioError> {
         return Err(AudioError::Bitrate { bps });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_cut_and_rounded() {
+        let mut samples = Vec::new();
+        let unit = 1.0 / 32_768.0;
+        let pcm = [0.5, 1.5, 2.5, -0.5, -1.5, 1.4, -1.6].map(|sample| sample * unit);
+        quantise(&pcm, &mut samples);
+        assert_eq!(samples, [0, 2, 2, 0, -2, 1, -2]);
+        samples.clear();
+        quantise(&[1.0, 2.0, f32::INFINITY, -1.0, -2.0, f32::NEG_INFINITY, f32::NAN], &mut samples);
+        let (most, least) = (i16::MAX, i16::MIN);
+        assert_eq!(samples, [most, most, most, least, least, least, least]);
+        let all: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+        let (mut pcm, mut back) = (Vec::new(), Vec::new());
+        from_i16(&all, &mut pcm);
+        quantise(&pcm, &mut back);
+        assert_eq!(back, all);
+    }
+
+    #[test]
+    fn both_kinds_of_samples_give_the_same_packets() {
+        for rate in [16_000_u32, 44_100, 48_000] {
+            let sound: Vec<i16> =
+                (0..i64::from(rate)).map(|n| ((n * n / 97) % 20_000 - 10_000) as i16).collect();
+            let mut pcm = Vec::new();
+            from_i16(&sound, &mut pcm);
+            let format = PcmFormat::new(rate, 1).unwrap();
+            let encoder = || OpusEncoder::new(format, OpusOptions::default()).unwrap();
+            assert_eq!(
+                encoder().push(&pcm).unwrap(),
+                encoder().push_i16(&sound).unwrap(),
+                "{rate}"
+            );
+        }
+    }
 }

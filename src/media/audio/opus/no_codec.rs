@@ -28,7 +28,7 @@ impl Encoder {
         match *self {}
     }
 
-    pub(super) const fn encode(&mut self, _: &[f32], _: &mut [u8]) -> Result<usize, AudioError> {
+    pub(super) const fn encode(&mut self, _: &[i16], _: &mut [u8]) -> Result<usize, AudioError> {
         match *self {}
     }
 }
@@ -40,14 +40,14 @@ impl Decoder {
         Err(AudioError::NotBuilt)
     }
 
-    pub(super) const fn decode(&mut self, _: &[u8], _: &mut [f32]) -> Result<usize, AudioError> {
+    pub(super) const fn decode(&mut self, _: &[u8], _: &mut [i16]) -> Result<usize, AudioError> {
         match *self {}
     }
 
     pub(super) const fn decode_fec(
         &mut self,
         _: &[u8],
-        _: &mut [f32],
+        _: &mut [i16],
     ) -> Result<usize, AudioError> {
         match *self {}
     }
