@@ -9,11 +9,14 @@ use super::remote_audio::{RemoteAudioTrack, Shared};
 use super::sync::{Report, Sound};
 use crate::rtc::engine::SenderReport;
 
-/// Sounds and streams that they are part of, and the clock of all tracks of a remote.
+/// The streams that a sound is part of, and the sound.
+type Track = (Vec<String>, Weak<Shared>);
+
+/// The sounds of a remote, and the clock of all tracks of a remote.
 #[derive(Clone, Debug)]
 pub(crate) struct Sounds {
     epoch: Instant,
-    tracks: Arc<Mutex<Vec<(Vec<String>, Weak<Shared>)>>>,
+    tracks: Arc<Mutex<Vec<Track>>>,
 }
 
 impl Default for Sounds {
@@ -36,7 +39,7 @@ impl Sounds {
     /// What is heard of these streams; of several sounds the one that was played last.
     pub(super) fn of(&self, streams: &[String]) -> Option<Sound> {
         let tracks = lock(&self.tracks);
-        let alike = |(of, _): &&(Vec<String>, _)| of.iter().any(|id| streams.contains(id));
+        let alike = |(of, _): &&Track| of.iter().any(|id| streams.contains(id));
         let sounds = tracks.iter().filter(alike).filter_map(|(_, track)| track.upgrade()?.sound());
         sounds.max_by_key(|sound| sound.heard.map(|heard| heard.at))
     }
