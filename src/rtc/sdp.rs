@@ -31,6 +31,8 @@ pub(crate) struct SdpFacts {
     /// Whether an m-line for data channels is in use.
     pub(crate) has_data: bool,
     pub(crate) media_sections: usize,
+    /// Whether Firefox made it.
+    pub(crate) is_firefox: bool,
     /// Inside an m-line for data channels that has no port.
     is_in_data_without_port: bool,
 }
@@ -64,6 +66,7 @@ impl SdpFacts {
                 self.is_in_data_without_port = data && without_port;
             }
             "bundle-only" => self.has_data |= self.is_in_data_without_port,
+            "o" => self.is_firefox |= value.starts_with("mozilla"),
             "mid" => self.mids.push(value.to_owned()),
             "ice-ufrag" => {
                 self.ice_ufrag.get_or_insert_with(|| value.to_owned());

@@ -86,6 +86,8 @@ pub(crate) struct Negotiation {
     /// Restarts in a row that the remote answered from a new connection.
     rebuilt_answers: u32,
     empty_offers: u32,
+    /// Whether a description of the remote was Firefox'.
+    is_firefox: bool,
     dropped: Dropped,
 }
 
@@ -111,6 +113,7 @@ impl Negotiation {
             answer_wait: ANSWER_WAIT,
             rebuilt_answers: 0,
             empty_offers: 0,
+            is_firefox: false,
             dropped: Dropped::default(),
         }
     }
@@ -374,8 +377,14 @@ impl Negotiation {
         match self.phase {
             Phase::Cooling { identity, .. } => identity,
             _ if self.is_established() => Identity::New,
-            _ => Identity::Same,
+            _ => self.for_a_new_remote(),
         }
+    }
+
+    /// The same where the remote's connection has not done a handshake with ours. Others than Firefox shall see that
+    /// the descriptions to come are those of another connection, whose m-lines need not follow on.
+    fn for_a_new_remote(&self) -> Identity {
+        if self.is_firefox { Identity::Same } else { Identity::New }
     }
 
     /// The remote or a failure wants it: not too often.
@@ -497,10 +506,13 @@ impl Negotiation {
             }
             Some(Signal::Description(description)) => match SdpFacts::read(&description.sdp) {
                 None => self.outputs.push_back(Output::Failed(Failure::too_large())),
-                Some(facts) => match description.kind {
-                    DescriptionKind::Offer => self.take_offer(now, description, &facts),
-                    DescriptionKind::Answer => self.take_answer(description, &facts),
-                },
+                Some(facts) => {
+                    self.is_firefox |= facts.is_firefox;
+                    match description.kind {
+                        DescriptionKind::Offer => self.take_offer(now, description, &facts),
+                        DescriptionKind::Answer => self.take_answer(description, &facts),
+                    }
+                }
             },
         }
         true
@@ -512,7 +524,7 @@ impl Negotiation {
 
     fn take_offer(&mut self, now: Duration, offer: SessionDescription, facts: &SdpFacts) {
         if self.has_new_key(facts) {
-            return self.rebuild_when_due(now, Identity::Same, Some(offer));
+            return self.rebuild_when_due(now, self.for_a_new_remote(), Some(offer));
         }
         if let Phase::OfferSent { since, .. } = self.phase {
             if self.polite || now >= since + COLLISION_LIMIT {
@@ -556,7 +568,7 @@ impl Negotiation {
             // At once: it answers our own offer, so it comes no more often than that.
             self.rebuilt_answers += 1;
             self.answer_wait = REBUILT_ANSWER_WAIT;
-            return self.rebuild(Identity::Same, None);
+            return self.rebuild(self.for_a_new_remote(), None);
         }
         self.candidates.begin(facts);
         self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));

@@ -67,7 +67,7 @@ fn answered(polite: bool) -> Negotiation {
 fn a_new_key_means_a_new_connection_that_answers() {
     let mut negotiation = answered(false);
     negotiation.signal(NOW, offer("other", "x"));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.rebuilt(NOW);
     let first = outputs(&mut negotiation).remove(0);
     assert!(matches!(first, Output::Do(Op::ApplyRemote(_))));
@@ -223,7 +223,7 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
     let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
     let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
     negotiation.signal(NOW, Signal::Description(answer));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.data_wanted(NOW);
     negotiation.rebuilt(NOW);
     offered(&mut negotiation);
@@ -239,7 +239,7 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
     let Signal::Description(SessionDescription { sdp, .. }) = offer("third", "y") else { panic!() };
     let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
     negotiation.signal(NOW, answer);
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.rebuilt(NOW);
     negotiation.signal(NOW, offer("third", "z"));
     negotiation.done(NOW, Ok(Reply::Nothing));
@@ -249,10 +249,21 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
 }
 
 #[test]
-fn a_certificate_that_an_offer_named_is_kept_until_a_handshake_may_have_used_it() {
+fn firefox_meets_the_certificate_again_that_our_offer_named() {
+    let firefox = |kind, key: &str| {
+        let Signal::Description(SessionDescription { sdp, .. }) = offer(key, "x") else { panic!() };
+        let sdp = format!("v=0\no=mozilla...THIS_IS_SDPARTA-99.0 1 0 IN IP4 0.0.0.0\n{sdp}");
+        Signal::Description(SessionDescription { kind, sdp })
+    };
+    // A page that began anew answers the restart of what was.
+    let mut negotiation = answered(true);
+    negotiation.restart(NOW);
+    offered(&mut negotiation);
+    negotiation.signal(NOW, firefox(DescriptionKind::Answer, "other"));
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
     // Nobody answered yet: who was told of the certificate may hold to it.
-    let mut negotiation = Negotiation::new(true);
     negotiation.data_wanted(NOW);
+    negotiation.rebuilt(NOW);
     offered(&mut negotiation);
     negotiation.restart(NOW);
     assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
@@ -267,7 +278,7 @@ fn an_offer_of_nothing_is_answered_with_nothing_and_ours_follows() {
     let mut negotiation = answered(true);
     let nothing = SessionDescription { kind: DescriptionKind::Offer, sdp: "v=0\n".into() };
     negotiation.signal(NOW, Signal::Description(nothing));
-    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::Same)]);
+    assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.data_wanted(NOW);
     negotiation.rebuilt(NOW);
     let all = outputs(&mut negotiation);
@@ -296,7 +307,7 @@ fn an_offer_that_a_new_connection_refuses_costs_it() {
     outputs(&mut negotiation);
     negotiation.done(NOW, Err(Failure::internal("refused")));
     let all = outputs(&mut negotiation);
-    assert!(matches!(&all[..], [Output::Failed(_), Output::Rebuild(Identity::Same)]), "{all:?}");
+    assert!(matches!(&all[..], [Output::Failed(_), Output::Rebuild(Identity::New)]), "{all:?}");
 }
 
 #[test]
@@ -312,7 +323,7 @@ fn an_offer_that_the_engine_refuses_leaves_no_half_of_it_behind() {
     outputs(&mut negotiation);
     negotiation.done(NOW, Err(Failure::internal("refused")));
     let told = outputs(&mut negotiation);
-    assert!(matches!(told[..], [Output::Failed(_), Output::Rebuild(Identity::Same)]), "{told:?}");
+    assert!(matches!(told[..], [Output::Failed(_), Output::Rebuild(Identity::New)]), "{told:?}");
     negotiation.rebuilt(NOW);
     negotiation.signal(NOW, offer("k", "g"));
     let next = outputs(&mut negotiation);
