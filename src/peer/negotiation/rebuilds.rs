@@ -1,6 +1,13 @@
-//! How soon a connection may be made anew.
+//! When a connection is made anew, how soon, and what becomes of the old one.
 
 use std::time::Duration;
+
+use super::Negotiation;
+use super::candidates::RemoteCandidates;
+use super::output::{Identity, Output};
+use super::phase::Phase;
+use super::wants::Wants;
+use crate::wire::SessionDescription;
 
 /// As many at once are a bad day; more are a fault or an attack.
 const FREE: u32 = 3;
@@ -30,6 +37,71 @@ impl Rebuilds {
         };
         self.last = now + pause;
         self.last
+    }
+}
+
+impl Negotiation {
+    pub(super) fn is_without_connection(&self) -> bool {
+        matches!(self.phase, Phase::Cooling { .. } | Phase::Rebuilding)
+    }
+
+    /// What a connection proves to be that is made in this one's place while the remote's may go on. As long as
+    /// no answer was applied, no handshake was done: then the remote knows at most our certificate.
+    pub(super) fn successor(&self) -> Identity {
+        match self.phase {
+            Phase::Cooling { identity, .. } => identity,
+            _ if self.is_established() => Identity::New,
+            _ => self.for_a_new_remote(),
+        }
+    }
+
+    /// The same where the remote's connection has not done a handshake with ours. Others than Firefox shall see that
+    /// the descriptions to come are those of another connection, whose m-lines need not follow on.
+    pub(super) fn for_a_new_remote(&self) -> Identity {
+        if self.is_firefox { Identity::Same } else { Identity::New }
+    }
+
+    /// The remote or a failure wants it: not too often.
+    pub(super) fn rebuild_when_due(
+        &mut self,
+        now: Duration,
+        identity: Identity,
+        offer: Option<SessionDescription>,
+    ) {
+        if self.is_without_connection() {
+            return self.forget_connection(offer);
+        }
+        let due = self.rebuilds.next(now);
+        if due <= now {
+            return self.rebuild(identity, offer);
+        }
+        self.phase = Phase::Cooling { until: due, identity };
+        self.forget_connection(offer);
+    }
+
+    pub(super) fn rebuild(&mut self, identity: Identity, offer: Option<SessionDescription>) {
+        if self.phase != Phase::Rebuilding {
+            self.phase = Phase::Rebuilding;
+            self.outputs.push_back(Output::Rebuild(identity));
+        }
+        self.forget_connection(offer);
+    }
+
+    pub(super) fn forget_connection(&mut self, offer: Option<SessionDescription>) {
+        if offer.is_some() {
+            self.for_the_next = offer;
+        }
+        self.fingerprint = None;
+        self.max_message_size = None;
+        self.dropped.candidates += self.candidates.dropped();
+        self.candidates = RemoteCandidates::default();
+        self.empty_offers = 0;
+        self.wants = Wants::default();
+        self.sent = None;
+        self.trickle.clear();
+        self.gathered = false;
+        // The operation under way answers into the void.
+        self.running = None;
     }
 }
 
