@@ -28,18 +28,18 @@ pub struct Build {
 
 /// What ships: fat LTO.
 pub const SHIPPED: Build =
-    Build { kind: Kind::Shipped, committed: Some(6_448_064), limit: Some(LIMIT) };
+    Build { kind: Kind::Shipped, committed: Some(6_511_400), limit: Some(LIMIT) };
 /// The same without the codec.
 pub const SHIPPED_WITHOUT_OPUS: Build = Build {
     kind: Kind::ShippedWithoutOpus,
-    committed: Some(5_886_432),
+    committed: Some(5_950_600),
     limit: Some(LIMIT_WITHOUT_OPUS),
 };
 /// Thin LTO, which CI has the time for.
-pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(7_358_456), limit: None };
+pub const THIN: Build = Build { kind: Kind::Thin, committed: Some(7_407_744), limit: None };
 /// The same without the codec.
 pub const THIN_WITHOUT_OPUS: Build =
-    Build { kind: Kind::ThinWithoutOpus, committed: Some(6_750_304), limit: None };
+    Build { kind: Kind::ThinWithoutOpus, committed: Some(6_796_504), limit: None };
 /// Not optimised, as a test of the default run builds it anyway.
 pub const PLAIN: Build = Build { kind: Kind::App, committed: Some(23_877_520), limit: None };
 
