@@ -12,6 +12,7 @@ use crate::rtc::crate_engine::CrateEngine;
 use crate::rtc::engine::*;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
+use crate::wire::SessionDescription;
 
 /// 30 pictures a second.
 const FRAME: Duration = Duration::from_micros(33_333);
@@ -48,6 +49,60 @@ impl Side {
         };
         tokio::time::timeout(PATIENCE, search).await.expect("the event comes")
     }
+
+    /// Sends a track; the stream that it has on the wire.
+    pub(super) async fn send(
+        &self,
+        track: &LocalTrack,
+        bandwidth: &Arc<Bandwidth>,
+    ) -> (u32, Outbound, JoinHandle<()>) {
+        let init = SenderInit {
+            kind: track.kind(),
+            track_id: track.id().to_owned(),
+            stream_id: "stream".into(),
+            mime_type: track.mime_type(),
+        };
+        let sender = self.connection.add_sender(&init).await.unwrap();
+        let stream = sender.stream();
+        let source = Arc::clone(track.shared());
+        let (outbound, task) = Outbound::new(sender, source, Arc::clone(bandwidth), false);
+        (stream, outbound, tokio::spawn(task))
+    }
+
+    async fn gathered(&mut self) -> SessionDescription {
+        self.until(|event| matches!(event, ConnectionEvent::GatheringComplete).then_some(())).await;
+        self.connection.local_description().await.unwrap()
+    }
+
+    /// Offers what it sends to the other side; what that receives of so many tracks.
+    pub(super) async fn offer(
+        &mut self,
+        to: &mut Self,
+        tracks: usize,
+    ) -> Vec<Arc<dyn TrackReceiver>> {
+        self.connection.offer(false).await.unwrap();
+        to.connection.apply_remote(self.gathered().await).await.unwrap();
+        let mut receivers = Vec::new();
+        while receivers.len() < tracks {
+            receivers.push(
+                to.until(|event| match event {
+                    ConnectionEvent::Track(receiver) => Some(receiver),
+                    _ => None,
+                })
+                .await,
+            );
+        }
+        receivers
+    }
+
+    /// The other side answers, and both are connected.
+    pub(super) async fn connect(&mut self, to: &mut Self, outbounds: &[Outbound]) {
+        to.connection.answer().await.unwrap();
+        self.connection.apply_remote(to.gathered().await).await.unwrap();
+        outbounds.iter().for_each(Outbound::negotiated);
+        self.until(|event| matches!(event, ConnectionEvent::Connected).then_some(())).await;
+        outbounds.iter().for_each(|outbound| outbound.set_connected(true));
+    }
 }
 
 /// A track that an encoder fills, and one remote's sink of it.
@@ -63,37 +118,15 @@ impl Call {
     async fn over(network: &Arc<SimulatedNetwork>, codec: VideoCodec) -> Self {
         let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, 2).await);
         let track = LocalVideoTrack::new(codec);
-        let init = SenderInit {
-            kind: MediaKind::Video,
-            track_id: track.id().to_owned(),
-            stream_id: "stream".into(),
-            mime_type: codec.mime_type(),
-        };
-        let sender = one.connection.add_sender(&init).await.unwrap();
-        let source = LocalTrack::from(&track).shared().clone();
         let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
-        let (outbound, task) = Outbound::new(sender, source, bandwidth, false);
-        let mut tasks = vec![tokio::spawn(task), tokio::spawn(estimates)];
-        let gathered = |event| matches!(event, ConnectionEvent::GatheringComplete).then_some(());
-        one.connection.offer(false).await.unwrap();
-        one.until(gathered).await;
-        let offer = one.connection.local_description().await.unwrap();
-        two.connection.apply_remote(offer).await.unwrap();
-        let receiver = two.until(|event| match event {
-            ConnectionEvent::Track(receiver) => Some(receiver),
-            _ => None,
-        });
-        let Inbound::Video(remote, work) = receive(receiver.await, &Sounds::default()) else {
+        let (_, outbound, task) = one.send(&LocalTrack::from(&track), &bandwidth).await;
+        let mut tasks = vec![task, tokio::spawn(estimates)];
+        let receiver = one.offer(&mut two, 1).await.remove(0);
+        let Inbound::Video(remote, work) = receive(receiver, &Sounds::default()) else {
             panic!("no video")
         };
         tasks.push(tokio::spawn(work));
-        two.connection.answer().await.unwrap();
-        two.until(gathered).await;
-        let answer = two.connection.local_description().await.unwrap();
-        one.connection.apply_remote(answer).await.unwrap();
-        outbound.negotiated();
-        one.until(|event| matches!(event, ConnectionEvent::Connected).then_some(())).await;
-        outbound.set_connected(true);
+        one.connect(&mut two, std::slice::from_ref(&outbound)).await;
         Self { sides: [one, two], track, remote, tasks, _outbound: outbound }
     }
 

@@ -16,7 +16,6 @@ use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 const FRAME: Duration = Duration::from_micros(33_333);
 const CHUNK: Duration = Duration::from_millis(10);
 const WAY: Duration = Duration::from_millis(25);
-const STREAM: &str = "stream";
 
 /// When each chunk or picture was written.
 type Written = Arc<Mutex<Vec<Instant>>>;
@@ -41,37 +40,15 @@ impl Call {
             (vec![tokio::spawn(task)], Vec::new(), [0; 2]);
         let tracks = [LocalTrack::from(&audio), LocalTrack::from(&video)];
         for (track, stream) in tracks.iter().zip(&mut streams) {
-            let init = SenderInit {
-                kind: track.kind(),
-                track_id: track.id().to_owned(),
-                stream_id: STREAM.into(),
-                mime_type: track.mime_type(),
-            };
-            let sender = one.connection.add_sender(&init).await.unwrap();
-            *stream = sender.stream();
-            let source = Arc::clone(track.shared());
-            let (outbound, task) = Outbound::new(sender, source, Arc::clone(&bandwidth), false);
-            tasks.push(tokio::spawn(task));
+            let (number, outbound, task) = one.send(track, &bandwidth).await;
+            *stream = number;
+            tasks.push(task);
             outbounds.push(outbound);
         }
-        let gathered = |event| matches!(event, ConnectionEvent::GatheringComplete).then_some(());
-        let track = |event| match event {
-            ConnectionEvent::Track(receiver) => Some(receiver),
-            _ => None,
-        };
-        one.connection.offer(false).await.unwrap();
-        one.until(gathered).await;
-        let offer = one.connection.local_description().await.unwrap();
-        two.connection.apply_remote(offer).await.unwrap();
-        let mut receivers = [two.until(track).await, two.until(track).await];
+        let mut receivers = one.offer(&mut two, 2).await;
         receivers.sort_by_key(|receiver| receiver.info().kind == MediaKind::Video);
-        two.connection.answer().await.unwrap();
-        two.until(gathered).await;
-        let answer = two.connection.local_description().await.unwrap();
-        one.connection.apply_remote(answer).await.unwrap();
-        outbounds.iter().for_each(Outbound::negotiated);
-        one.until(|event| matches!(event, ConnectionEvent::Connected).then_some(())).await;
-        outbounds.iter().for_each(|outbound| outbound.set_connected(true));
+        let receivers = receivers.try_into().ok().unwrap();
+        one.connect(&mut two, &outbounds).await;
         // What is written first comes: the other side has its keys by then.
         tokio::time::sleep(20 * CHUNK).await;
         let written = [Written::default(), Written::default()];

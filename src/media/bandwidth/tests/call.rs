@@ -6,18 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::media::tests::Side;
 use crate::media::{
     AccessUnit, Bandwidth, FrameEvent, Inbound, LocalAudioTrack, LocalTrack, LocalTrackEvent,
     LocalVideoTrack, Outbound, RemoteVideoTrack, Sounds, VideoCodec, receive,
 };
-use crate::rtc::crate_engine::CrateEngine;
 use crate::rtc::engine::*;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
-use crate::rtc::runtime::{AddressSource, NetworkContext};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const FRAME: Duration = Duration::from_micros(33_333);
@@ -30,36 +28,6 @@ const fn path(rate: u64) -> Path {
     let delay = Duration::from_millis(25);
     let jitter = Duration::ZERO;
     Path { delay, jitter, loss: 0.0, rate: Some(rate), most_bytes: None, up: true }
-}
-
-struct Side {
-    connection: Arc<dyn Connection>,
-    events: mpsc::UnboundedReceiver<ConnectionEvent>,
-}
-
-impl Side {
-    async fn new(network: &Arc<SimulatedNetwork>, last: u8) -> Self {
-        let context = NetworkContext {
-            addresses: AddressSource::Given(Arc::new(move || vec![[127, 0, 0, last].into()])),
-            simulation: Some(Arc::clone(network)),
-            ..NetworkContext::default()
-        };
-        let (sender, events) = mpsc::unbounded_channel();
-        let engine = CrateEngine::new(Arc::new(context));
-        let connection = engine.connect(&ConnectionConfig::default(), sender).await.unwrap();
-        Self { connection, events }
-    }
-
-    async fn until<T>(&mut self, mut fits: impl FnMut(ConnectionEvent) -> Option<T>) -> T {
-        let search = async {
-            loop {
-                if let Some(found) = fits(self.events.recv().await.expect("events go on")) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, search).await.expect("the event comes")
-    }
 }
 
 /// When something was written and when it came.
@@ -84,31 +52,13 @@ impl Call {
         let (bandwidth, task) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
         let (mut tasks, mut outbounds) = (vec![tokio::spawn(task)], Vec::new());
         for track in [LocalTrack::from(&video), LocalTrack::from(&audio)] {
-            let init = SenderInit {
-                kind: track.kind(),
-                track_id: track.id().to_owned(),
-                stream_id: "stream".into(),
-                mime_type: track.mime_type(),
-            };
-            let sender = one.connection.add_sender(&init).await.unwrap();
-            let source = Arc::clone(track.shared());
-            let (outbound, task) = Outbound::new(sender, source, Arc::clone(&bandwidth), false);
-            tasks.push(tokio::spawn(task));
+            let (_, outbound, task) = one.send(&track, &bandwidth).await;
+            tasks.push(task);
             outbounds.push(outbound);
         }
-        let gathered = |event| matches!(event, ConnectionEvent::GatheringComplete).then_some(());
-        let track = |event| match event {
-            ConnectionEvent::Track(receiver) => Some(receiver),
-            _ => None,
-        };
-        one.connection.offer(false).await.unwrap();
-        one.until(gathered).await;
-        let offer = one.connection.local_description().await.unwrap();
-        two.connection.apply_remote(offer).await.unwrap();
         let mut remote = None;
         let sound = Times::default();
-        for _ in 0..2 {
-            let receiver = two.until(track).await;
+        for receiver in one.offer(&mut two, 2).await {
             if receiver.info().kind == MediaKind::Audio {
                 tasks.push(tokio::spawn(listen(receiver, Arc::clone(&sound))));
             } else if let Inbound::Video(track, work) = receive(receiver, &Sounds::default()) {
@@ -116,13 +66,7 @@ impl Call {
                 remote = Some(track);
             }
         }
-        two.connection.answer().await.unwrap();
-        two.until(gathered).await;
-        let answer = two.connection.local_description().await.unwrap();
-        one.connection.apply_remote(answer).await.unwrap();
-        outbounds.iter().for_each(Outbound::negotiated);
-        one.until(|event| matches!(event, ConnectionEvent::Connected).then_some(())).await;
-        outbounds.iter().for_each(|outbound| outbound.set_connected(true));
+        one.connect(&mut two, &outbounds).await;
         let (sides, remote) = ([one, two], remote.unwrap());
         let mut call = Self { sides, bandwidth, video, audio, remote, sound, outbounds, tasks };
         call.tasks.push(tokio::spawn(encode(call.video.clone())));
