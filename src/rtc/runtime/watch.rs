@@ -37,11 +37,16 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the server refused nothing but the address; credentials may be refused at any request.
+    const fn is_of_address_alone(&self) -> bool {
+        self.of_address && !matches!(self.code, UNAUTHORIZED | WRONG_CREDENTIALS)
+    }
+
     /// What apps know it by.
     pub(super) const fn stable_code(&self) -> &'static str {
         match self.code {
             UNAUTHORIZED | WRONG_CREDENTIALS => "turn_unauthorized",
-            _ if self.of_address => "turn_address_refused",
+            _ if self.is_of_address_alone() => "turn_address_refused",
             _ => "turn_refused",
         }
     }
@@ -103,7 +108,7 @@ impl Watch {
             // The first request has no credentials: being asked for them is how it begins.
             Some(Refusal { code: UNAUTHORIZED, .. }) if !signed => Answer::Fine,
             Some(Refusal { code: STALE_NONCE, .. }) => Answer::Fine,
-            Some(refusal) if refusal.stable_code() == "turn_address_refused" => {
+            Some(refusal) if refusal.is_of_address_alone() => {
                 match std::mem::replace(&mut self.told_of_address, true) {
                     true => Answer::Fine,
                     false => Answer::Refused(refusal),
