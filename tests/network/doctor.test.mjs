@@ -4,10 +4,9 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
-import { Server, within } from "../interop/node/support.mjs";
+import { METERED, Server, within } from "../interop/node/support.mjs";
 import { Turn, atExit } from "./turn.mjs";
 
-const METERED = process.env.METERED_BIN ?? new URL("../../target/debug/metered", import.meta.url).pathname;
 const NAME = `metered-${process.pid}-doctor`;
 const PREFIX = ["ip", "netns", "exec", NAME];
 const SECRET = "s3cr3t-0f-c0turn";

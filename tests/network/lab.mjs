@@ -11,11 +11,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { Ours, Server, within } from "../interop/node/support.mjs";
+import { METERED, Ours, Server, within } from "../interop/node/support.mjs";
 import { Certificate, Turn, atExit, scratch } from "./turn.mjs";
 
 export const SERVER = "203.0.113.9";
-const METERED = process.env.METERED_BIN ?? new URL("../../target/debug/metered", import.meta.url).pathname;
 const WIRE = new URL("wire.py", import.meta.url).pathname;
 const NAMES = ["wire", "a", "b", "ra", "rb", "s"];
 const CELL = { interface: "cell", address: "10.1.2.2", router: "10.1.2.1", table: 12, metric: 200 };

@@ -44,3 +44,33 @@ export async function more(page, what) {
 
 /** The highest level that the page hears. */
 export const loudest = async (page) => Math.max(-100, ...(await page.do("heard")));
+
+/** Both send a picture and a sound, mute both, and go on; ours hears the page's at so many dBFS or more. */
+export async function bothMute({ peer, page, theirs }, least) {
+  const ours = [toneOf(440), pattern("vp8")];
+  const { trackIds } = await peer.call("peer.addStream", { streamId: "call", tracks: ours });
+  await page.do("addPattern");
+  const { video, audio } = await tracks(peer, theirs);
+  const loud = async () => {
+    await until("it is loud", async () => (await loudest(page)) > -16);
+    await more(page, "pictures are decoded");
+  };
+  await loud();
+  for (const trackId of trackIds) await peer.call("peer.muteTrack", { trackId, muted: true });
+  await until("it is silent", async () => (await loudest(page)) < -60);
+  await until("pictures stand still", async () => {
+    const before = await frames(page);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return (await frames(page)) === before;
+  });
+  for (const trackId of trackIds) await peer.call("peer.muteTrack", { trackId, muted: false });
+  await loud();
+
+  await level(peer, audio, (dbfs) => dbfs > least);
+  for (const kind of ["audio", "video"]) await page.do("mute", kind, true);
+  await level(peer, audio, (dbfs) => dbfs < -60);
+  for (const kind of ["audio", "video"]) await page.do("mute", kind, false);
+  await level(peer, audio, (dbfs) => dbfs > least);
+  const { framesReceived } = await received(peer, video, 1);
+  await received(peer, video, framesReceived + 20);
+}

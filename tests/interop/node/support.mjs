@@ -7,7 +7,8 @@ import { SignallingClient } from "@metered-ca/realtime";
 import { WebSocket } from "ws";
 
 const LIMIT_MS = 20_000;
-const METERED = process.env.METERED_BIN ?? new URL("../../../target/debug/metered", import.meta.url).pathname;
+/** The command under test. */
+export const METERED = process.env.METERED_BIN ?? new URL("../../../target/debug/metered", import.meta.url).pathname;
 
 /** Fails with a name instead of waiting for ever. */
 export function within(promise, what, ms = LIMIT_MS) {
