@@ -1,5 +1,6 @@
 //! `metered rpc` as a child, and a server for it.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,6 +14,8 @@ pub(crate) struct Rpc {
     pub(crate) input: Option<ChildStdin>,
     lines: Receiver<Value>,
     pub(crate) seen: Vec<Value>,
+    /// Which of `seen` [`next_of`](Self::next_of) has answered.
+    taken: HashSet<usize>,
 }
 
 impl Rpc {
@@ -34,7 +37,7 @@ impl Rpc {
             }
         });
         let input = child.stdin.take();
-        Self { child, input, lines, seen: Vec::new() }
+        Self { child, input, lines, seen: Vec::new(), taken: HashSet::new() }
     }
 
     pub(crate) fn write(&mut self, line: &str) {
@@ -46,7 +49,9 @@ impl Rpc {
     /// The next message that fits; every message before it is kept in `seen`.
     pub(crate) fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(20)).expect("a line in time");
+            let Ok(line) = self.lines.recv_timeout(Duration::from_secs(20)) else {
+                panic!("no such line in time, but these: {:#?}", self.seen);
+            };
             self.seen.push(line.clone());
             if fits(&line) {
                 return line;
@@ -76,11 +81,19 @@ impl Rpc {
         self.call(id, method, params)["error"].clone()
     }
 
-    /// The next event of this source and type, and its payload.
+    /// The next event of this source and type, and its payload: what a request caused may have come before
+    /// its reply.
     pub(crate) fn next_of(&mut self, source: &str, kind: &str) -> Value {
         let fits =
             |line: &Value| line["params"]["source"] == source && line["params"]["type"] == kind;
-        self.until(fits)["params"]["payload"].clone()
+        let seen =
+            (0..self.seen.len()).find(|at| !self.taken.contains(at) && fits(&self.seen[*at]));
+        let at = seen.unwrap_or_else(|| {
+            self.until(fits);
+            self.seen.len() - 1
+        });
+        self.taken.insert(at);
+        self.seen[at]["params"]["payload"].clone()
     }
 
     /// A peer that has joined the room.
