@@ -1,13 +1,17 @@
-//! Sound through the codec as the SDK sets it, at any complexity, with packets lost on the way:
-//! `bench-opus COMPLEXITY BITS_PER_SECOND LOSS_PERCENT < IN > OUT`.
+//! Sound through the codec, with packets lost on the way:
+//! `bench-opus CODER BITS_PER_SECOND LOSS_PERCENT [unexpected] < IN > OUT`.
 //!
-//! Both are mono PCM of 16 bits at 48 kHz. On standard error: milliseconds for a frame, the bitrate, and by how
-//! many samples what comes out is later. `run` judges what comes out.
+//! The coder is `sdk`, as apps get it; or `voice` or `music` and a complexity, such as `voice5`: what the codec does
+//! by itself when it is told so. A loss is expected, so that packets hold copies, unless it is said that it is not.
+//! Both ends are mono PCM of 16 bits at 48 kHz. On standard error: milliseconds for a frame, the bitrate, the share
+//! of packets that code the spectrum (CELT), and by how many samples what comes out is later. `run` judges what
+//! comes out.
 #![allow(clippy::print_stderr)] // its output is its purpose
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat};
 use ropus::{Application, Bitrate, Channels, DecodeMode, Decoder, Encoder, InbandFec, Signal};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -18,20 +22,46 @@ const FRAME: usize = 960;
 const LEAST_EXPECTED: u8 = 10;
 const LONGEST_PACKET: usize = 1_275;
 
-fn encoder(complexity: u8, bps: u32, loss: u8) -> Outcome<Encoder> {
-    let mut encoder = Encoder::builder(RATE, Channels::Mono, Application::Voip)
+type Encode = Box<dyn FnMut(&[i16]) -> Outcome<Vec<u8>>>;
+
+/// An encoder, and by how many samples what it encodes is later.
+fn encoder(coder: &str, bps: u32, expected: u8) -> Outcome<(Encode, u32)> {
+    if coder == "sdk" {
+        let options = OpusOptions { bitrate_bps: bps, ..OpusOptions::default() };
+        let mut encoder = OpusEncoder::new(PcmFormat::OPUS_MONO, options)?;
+        encoder.set_expected_loss(expected)?;
+        let lookahead = encoder.lookahead();
+        let encode = move |frame: &[i16]| {
+            let packets = encoder.push_i16(frame)?;
+            Ok(packets.first().ok_or("a frame is a packet")?.to_vec())
+        };
+        return Ok((Box::new(encode), lookahead));
+    }
+    let (kind, complexity) = coder.split_at(coder.len().min(5));
+    let (application, signal) = match kind {
+        "voice" => (Application::Voip, Signal::Voice),
+        "music" => (Application::Audio, Signal::Music),
+        _ => return Err(format!("no coder is named {coder}").into()),
+    };
+    let mut encoder = Encoder::builder(RATE, Channels::Mono, application)
         .bitrate(Bitrate::Bits(bps))
-        .signal(Signal::Voice)
-        .complexity(complexity)
+        .signal(signal)
+        .complexity(complexity.parse()?)
         .dtx(true)
         .build()
         .map_err(|error| format!("{error:?}"))?;
-    if loss > 0 {
+    if expected > 0 {
         let set = encoder.set_inband_fec(InbandFec::Enabled);
-        set.and_then(|()| encoder.set_packet_loss_perc(loss.max(LEAST_EXPECTED)))
+        set.and_then(|()| encoder.set_packet_loss_perc(expected))
             .map_err(|error| format!("{error:?}"))?;
     }
-    Ok(encoder)
+    let lookahead = encoder.lookahead();
+    let mut packet = [0; LONGEST_PACKET];
+    let encode = move |frame: &[i16]| {
+        let length = encoder.encode(frame, &mut packet).map_err(|error| format!("{error:?}"))?;
+        Ok(packet[..length].to_vec())
+    };
+    Ok((Box::new(encode), lookahead))
 }
 
 /// Which packets are lost: the same ones for each setting. The first is not.
@@ -48,21 +78,23 @@ fn losses(packets: usize, percent: u8) -> Vec<bool> {
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [complexity, bps, loss] = &arguments[..] else {
-        return Err("usage: bench-opus COMPLEXITY BITS_PER_SECOND LOSS_PERCENT < IN > OUT".into());
+    let [coder, bps, loss, rest @ ..] = &arguments[..] else {
+        return Err(
+            "usage: bench-opus CODER BITS_PER_SECOND LOSS_PERCENT [unexpected] < IN > OUT".into()
+        );
     };
     let loss: u8 = loss.parse()?;
+    let expected = if loss > 0 && rest.is_empty() { loss.max(LEAST_EXPECTED) } else { 0 };
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes)?;
     let (samples, _) = bytes.as_chunks::<2>();
     let pcm: Vec<i16> = samples.iter().map(|sample| i16::from_le_bytes(*sample)).collect();
 
-    let mut encoder = encoder(complexity.parse()?, bps.parse()?, loss)?;
-    let (mut packets, mut packet) = (Vec::new(), [0; LONGEST_PACKET]);
+    let (mut encode, lookahead) = encoder(coder, bps.parse()?, expected)?;
+    let mut packets = Vec::new();
     let begun = Instant::now();
     for frame in pcm.chunks_exact(FRAME) {
-        let length = encoder.encode(frame, &mut packet).map_err(|error| format!("{error:?}"))?;
-        packets.push(packet[..length].to_vec());
+        packets.push(encode(frame)?);
     }
     let encoding = begun.elapsed();
 
@@ -87,12 +119,15 @@ fn main() -> Outcome<()> {
     let frames = packets.len().max(1) as f64;
     let bits = packets.iter().map(Vec::len).sum::<usize>() as f64 * 8.0;
     let each = |time: Duration| time.as_secs_f64() * 1e3 / frames;
+    // The upper half of a table of contents' configurations (RFC 6716 section 3.1).
+    let spectrum = packets.iter().filter(|packet| packet.first() >= Some(&0x80)).count() as f64;
     eprintln!(
-        "{{\"encodeMs\":{:.4},\"decodeMs\":{:.4},\"kbps\":{:.1},\"lookahead\":{}}}",
+        "{{\"encodeMs\":{:.4},\"decodeMs\":{:.4},\"kbps\":{:.1},\"spectrum\":{:.2},\"lookahead\":{}}}",
         each(encoding),
         each(decoding),
         bits / frames / 20.0,
-        encoder.lookahead(),
+        spectrum / frames,
+        lookahead,
     );
     Ok(())
 }

@@ -47,6 +47,12 @@ impl Encoder {
         self.0.set_dtx(dtx).map_err(failed("setting DTX"))
     }
 
+    /// Whether a voice is coded by its spectrum (CELT) or by a model of it (SILK).
+    pub(super) fn set_spectrum(&mut self, spectrum: bool) -> Result<(), AudioError> {
+        let signal = if spectrum { ropus::Signal::Music } else { ropus::Signal::Voice };
+        self.0.set_signal(signal).map_err(failed("choosing the coder"))
+    }
+
     pub(super) fn lookahead(&self) -> u32 {
         self.0.lookahead()
     }

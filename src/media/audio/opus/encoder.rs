@@ -8,6 +8,7 @@ use super::super::error::AudioError;
 use super::super::pcm::{PcmFormat, from_i16};
 use super::super::resample::Resampler;
 use super::codec;
+use super::talk::{Setting, Talk};
 use super::{MAX_PACKET_BYTES, rate_for};
 
 /// The lowest bitrate that is taken.
@@ -86,6 +87,10 @@ impl Default for OpusOptions {
 pub struct OpusEncoder {
     codec: codec::Encoder,
     format: PcmFormat,
+    /// For a voice: what is heard, and whether its spectrum is coded at present.
+    talk: Option<Talk>,
+    codes_spectrum: bool,
+    setting: Setting,
     resampler: Option<Resampler>,
     /// At the codec's rate and in its numbers, not yet a whole frame.
     waiting: Vec<i16>,
@@ -113,10 +118,19 @@ impl OpusEncoder {
         let codec = codec::Encoder::new(rate, format, options)?;
         let resampler =
             (rate != format.rate()).then(|| Resampler::new(format.rate(), rate, format.channels()));
+        let setting = Setting {
+            bps: options.bitrate_bps,
+            channels: format.channels(),
+            expects_loss: false,
+            dtx: options.dtx,
+        };
         let frame = rate as usize / PACKETS_PER_SECOND as usize * usize::from(format.channels());
         Ok(Self {
             codec,
             format,
+            talk: (options.application == OpusApplication::Voice).then(Talk::new),
+            codes_spectrum: false,
+            setting,
             resampler,
             waiting: Vec::with_capacity(2 * frame),
             frame,
@@ -152,6 +166,7 @@ impl OpusEncoder {
     /// ```
     pub fn set_bitrate(&mut self, bps: u32) -> Result<(), AudioError> {
         check(bps)?;
+        self.setting.bps = bps;
         self.codec.set_bitrate(bps)
     }
 
@@ -160,6 +175,7 @@ impl OpusEncoder {
     /// # Errors
     /// [`AudioError::Codec`] if the codec refuses, which it does not.
     pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
+        self.setting.expects_loss = percent > 0;
         self.codec.set_expected_loss(percent)
     }
 
@@ -175,6 +191,7 @@ impl OpusEncoder {
     /// # Ok::<(), metered_realtime::media::audio::AudioError>(())
     /// ```
     pub fn set_dtx(&mut self, dtx: bool) -> Result<(), AudioError> {
+        self.setting.dtx = dtx;
         self.codec.set_dtx(dtx)
     }
 
@@ -235,6 +252,13 @@ impl OpusEncoder {
         let mut packets = Vec::with_capacity(self.waiting.len() / self.frame);
         let mut taken = 0;
         while let Some(frame) = self.waiting.get(taken..taken + self.frame) {
+            if let Some(talk) = &mut self.talk {
+                let spectrum = talk.is_for_spectrum(frame, self.setting);
+                if spectrum != self.codes_spectrum {
+                    self.codec.set_spectrum(spectrum)?;
+                    self.codes_spectrum = spectrum;
+                }
+            }
             let bytes = self.codec.encode(frame, &mut self.packet)?;
             packets.push(Bytes::copy_from_slice(&self.packet[..bytes]));
             taken += self.frame;

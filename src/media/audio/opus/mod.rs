@@ -6,6 +6,7 @@ mod codec;
 mod decoder;
 mod encoder;
 mod packet;
+mod talk;
 
 pub use decoder::OpusDecoder;
 pub use encoder::{MAX_BITRATE_BPS, MIN_BITRATE_BPS, OpusApplication, OpusEncoder, OpusOptions};

@@ -24,6 +24,10 @@ impl Encoder {
         match *self {}
     }
 
+    pub(super) const fn set_spectrum(&mut self, _: bool) -> Result<(), AudioError> {
+        match *self {}
+    }
+
     pub(super) const fn lookahead(&self) -> u32 {
         match *self {}
     }

@@ -98,6 +98,28 @@ fn silence_is_a_packet_of_a_byte_and_sound_follows_at_once() {
     assert_eq!(dtx(&encoder.push(&vec![0.0; 48_000]).unwrap()), 0);
 }
 
+#[test]
+fn talk_is_coded_by_its_spectrum_and_a_fan_behind_it_is_left_out() {
+    let mut encoder = encoder(48_000, 1, OpusOptions::default());
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut with_fan = |pcm: Vec<f32>| -> Vec<f32> {
+        pcm.iter().map(|sample| sample + 0.004 * (random.f32() - 0.5)).collect()
+    };
+    let spectrum = |packet: &bytes::Bytes| packet[0] >= 0x80;
+    let talk = encoder.push(&with_fan(speech(3, 48_000))).unwrap();
+    assert!(talk[50..].iter().all(spectrum), "{talk:?}");
+    let pause = encoder.push(&with_fan(vec![0.0; 5 * 48_000])).unwrap();
+    let sent = pause[100..].iter().filter(|packet| packet.len() > 2).count();
+    assert!(sent <= 10, "every 400 ms: {sent}");
+    let talk = encoder.push(&with_fan(speech(1, 48_000))).unwrap();
+    assert!(talk[25..].iter().all(spectrum), "{talk:?}");
+    encoder.set_expected_loss(10).unwrap();
+    let talk = encoder.push(&with_fan(speech(1, 48_000))).unwrap();
+    let copies = talk.iter().filter(|packet| OpusPacketInfo::of(packet).unwrap().fec).count();
+    assert!(copies > 40, "{copies}");
+    assert!(!talk[5..].iter().any(spectrum));
+}
+
 /// Every tenth packet lost: how far what is heard in its place is from what was sent, in dB of the sound.
 fn heard_instead(fec: bool) -> f32 {
     let pcm = speech(8, 48_000);
