@@ -5,7 +5,7 @@ use super::super::error::AudioError;
 use super::super::pcm::PcmFormat;
 use super::{OpusApplication, OpusOptions};
 
-/// How hard the encoder works, of 10: as libwebrtc has it on phones (9 elsewhere). 3 takes a quarter less time.
+/// How hard the encoder works, of 10: as libwebrtc has it on phones (9 elsewhere). Less is heard (docs/media.md).
 const COMPLEXITY: u8 = 5;
 
 pub(super) struct Encoder(ropus::Encoder);

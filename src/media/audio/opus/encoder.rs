@@ -44,7 +44,8 @@ const PACKETS_PER_SECOND: u32 = 50;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OpusApplication {
-    /// Speech: intelligible at any bitrate.
+    /// Speech: intelligible at any bitrate. With 24,000 bits per second and channel or more and nothing lost,
+    /// what is loud is coded as music is, which sounds better for less work.
     #[default]
     Voice,
     /// Music and everything else: true to the original.
