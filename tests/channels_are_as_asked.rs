@@ -11,6 +11,7 @@ use metered_dev_server::Target;
 use metered_realtime::peer::*;
 use room::*;
 use support::{server, within};
+use tokio::sync::watch;
 
 fn options(change: impl FnOnce(&mut DataChannelOptions)) -> DataChannelOptions {
     let mut options = DataChannelOptions::default();
@@ -65,6 +66,18 @@ async fn a_number_that_both_agreed_on_needs_no_announcement() {
     server.shutdown().await;
 }
 
+/// Waits for as long as something arrives: how fast it flows is a matter of the machine.
+async fn while_it_flows<T>(what: impl Future<Output = T>, arrivals: &mut watch::Receiver<()>) -> T {
+    let mut what = std::pin::pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut what => return done,
+            arrival = within(arrivals.changed()) => arrival.unwrap(),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_slow_reader_slows_the_sender_down_and_loses_nothing() {
     const MESSAGES: usize = 600;
@@ -115,16 +128,18 @@ async fn a_slow_reader_slows_the_sender_down_and_loses_nothing() {
             break;
         }
     }
+    let (arrived, mut arrivals) = watch::channel(());
     let drain = tokio::spawn(async move {
         while let Some(event) = pair.b_events.next().await {
-            if matches!(event, DataChannelEvent::Close) {
-                return;
+            match event {
+                DataChannelEvent::Close => return,
+                _ => arrived.send_replace(()),
             }
         }
     });
-    within(sender).await.unwrap();
+    while_it_flows(sender, &mut arrivals).await.unwrap();
     for send in more {
-        match within(send).await.unwrap() {
+        match while_it_flows(send, &mut arrivals).await.unwrap() {
             Ok(()) => {}
             Err(error) => {
                 assert_eq!(

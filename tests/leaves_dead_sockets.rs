@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use metered_dev_server::Target;
-use metered_realtime::signalling::State;
+use metered_realtime::signalling::{State, WRITE_STALL_TIMEOUT};
 use support::{Watched, by_key, server};
 
 #[tokio::test]
@@ -72,6 +72,8 @@ async fn a_server_that_does_not_read_is_left_when_writes_get_stuck() {
         let calls = (0..400).map(|_| client.publish("c", &data));
         futures_util::future::join_all(calls).await
     });
+    // The verdict takes so long by itself, once the flood has filled what the system buffers.
+    tokio::time::sleep(WRITE_STALL_TIMEOUT).await;
     let lost = alice.lost().await;
     assert_eq!(lost.code.get(), 4000);
     alice.until_state(State::Connected).await;

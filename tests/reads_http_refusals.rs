@@ -58,10 +58,11 @@ async fn retry_after_is_waited_for() {
     let server = server().await;
     let mut watched = Watched::connected(by_key(&server)).await;
     server.refuse_upgrades(1, 429, Some(json!({ "error": "rate_limited" })), Some(1));
+    // Before the refusal: the client waits from then on, not from when its app has the event.
+    let since = Instant::now();
     server.drop_connections(Target::all());
     watched.lost().await;
     let refused = watched.lost().await;
-    let since = Instant::now();
     assert_eq!(refused.error.http_status(), Some(429));
     watched.until_state(State::Connected).await;
     assert!(since.elapsed() >= Duration::from_secs(1));
@@ -91,9 +92,10 @@ async fn the_origin_option_and_headers_are_sent() {
 
 #[tokio::test]
 async fn nobody_there_is_told_from_somebody_else_there() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Held and not listening: it refuses, and no other test gets it meanwhile.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
     let mut options = SignallingOptions::with_api_key("pk_live_dev").unwrap();
     options.url = format!("ws://{address}");
     let error = Watched::new(options.clone()).client.connect().await.unwrap_err();

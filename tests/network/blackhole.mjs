@@ -3,6 +3,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { freePort } from "./turn.mjs";
 
 export async function blackhole(host = "127.0.0.1") {
   const sockets = new Set();
@@ -10,9 +11,9 @@ export async function blackhole(host = "127.0.0.1") {
     sockets.add(socket);
     socket.on("error", () => {}).on("close", () => sockets.delete(socket)).resume();
   });
-  tcp.listen(0, host);
+  const port = await freePort(host);
+  tcp.listen(port, host);
   await once(tcp, "listening");
-  const { port } = tcp.address();
   const udp = createSocket("udp4");
   udp.bind(port, host);
   await once(udp, "listening");

@@ -1,6 +1,7 @@
 // Debian's coturn on a port of its own, with its own certificates. Every wait is bounded.
 
 import { execFileSync, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
@@ -51,15 +52,28 @@ export class Certificate {
   }
 }
 
-/** A port that nobody listens on. */
+let nextPort = 20_000 + (process.pid % 100) * 100;
+
+/** A port that is free over TCP and UDP, and below those that the system hands out: it stays free until it is used. */
 export async function freePort(host = "127.0.0.1") {
-  const server = createServer();
-  server.listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    if ((await isFree(createServer(), "listen", port, host)) && (await isFree(createSocket("udp4"), "bind", port, host))) return port;
+  }
+}
+
+async function isFree(socket, take, port, host) {
+  socket[take](port, host);
+  try {
+    await once(socket, "listening");
+  } catch (error) {
+    if (error.code === "EADDRINUSE") return false;
+    throw error;
+  }
+  const closed = once(socket, "close");
+  socket.close();
+  await closed;
+  return true;
 }
 
 export class Turn {

@@ -107,6 +107,15 @@ impl Scene {
         count
     }
 
+    /// Until the attacker got a signal that contains this.
+    pub async fn until_received(&mut self, what: &str) {
+        let fits = |event: &Event| match event {
+            Event::Direct(direct) if direct.data.as_str().contains(what) => Some(()),
+            _ => None,
+        };
+        self.attacker.until(fits).await;
+    }
+
     /// The others talk on, nothing grew beyond the bound, and `close` returns.
     pub async fn end(mut self, most_kib: u64) {
         self.pair.talk("still here").await;

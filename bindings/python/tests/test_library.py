@@ -178,19 +178,24 @@ async def test_the_log_tells_no_token(server):
     assert token not in "".join(line.message for line in lines)
 
 
+async def until_threads(count):
+    """A thread names itself when it has begun, and is listed until the kernel has let go of it."""
+
+    async def search():
+        while threads() != count:
+            await asyncio.sleep(0.01)
+
+    await within(search())
+
+
 async def test_two_threads_serve_all_and_end():
-    assert threads() == 0
+    await until_threads(0)
     await within(sdk.sleep(1))
-    assert threads() == 2
+    await until_threads(2)
     await within(asyncio.gather(*(sdk.sleep(5) for _ in range(50))))
     assert threads() == 2
     await within(sdk.shutdown_all())
-
-    async def until_gone():
-        while threads():
-            await asyncio.sleep(0.01)
-
-    await within(until_gone())
+    await until_threads(0)
     await within(sdk.shutdown_all())
     await within(sdk.sleep(1))
 

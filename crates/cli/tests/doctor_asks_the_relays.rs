@@ -7,12 +7,13 @@ mod support;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use metered_dev_server::{Config, DEV_API_KEY, TurnConfig};
 use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerOptions};
 use serde_json::{Value, json};
-use support::{Examination, doctor, with_server};
+use support::{Examination, Refusing, doctor, with_server};
 
 const PASSWORD: &str = "c0rr3ct-h0rs3";
 
@@ -23,6 +24,19 @@ struct Turn {
     _folder: tempfile::TempDir,
 }
 
+/// A port that is free, and below those that the system hands out: what takes one meanwhile gets another.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let at = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Turn {
     fn start() -> Self {
         Self::with("allow-loopback-peers")
@@ -31,10 +45,7 @@ impl Turn {
     /// With one more line in its configuration.
     fn with(line: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let port = free_port();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
             "listening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nlistening-port={port}\nrealm=example.org\nuserdb={}\npidfile={}\nlog-file={}\nuser=user:{PASSWORD}\nlt-cred-mech\nsimple-log\nno-cli\nno-tls\nno-dtls\nfingerprint\nno-rfc5780\n{line}\n",
@@ -174,9 +185,8 @@ fn a_server_that_is_silent_over_udp_is_told_from_a_network_that_blocks_it() {
 
 #[test]
 fn a_url_that_nobody_listens_at_and_one_that_is_none() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let closed = format!("turn:{}?transport=tcp", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = Refusing::new();
+    let closed = format!("turn:{}?transport=tcp", nobody.address);
     let odd = "turn:user:h1dd3n@127.0.0.1:80".to_owned();
     with_server(config(vec![closed.clone(), odd], PASSWORD), |dev| {
         let args = ["--url", &dev.url(), "--key", DEV_API_KEY];

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Stage, channelOfOurs, channelOfPage, pair, talk } from "./support.mjs";
+import { Stage, channelOfOurs, channelOfPage, pair, talk, until } from "./support.mjs";
 
 for (const hideLocalAddresses of [false, true]) {
   describe(`the page's local addresses are ${hideLocalAddresses ? "hidden" : "shown"}`, () => {
@@ -25,7 +25,9 @@ for (const hideLocalAddresses of [false, true]) {
       await page.next("peer", "peer-joined");
       await talk(await channelOfPage(page, peer, "chat"), "grüß dich");
       await addressesAreAsAsked(page);
-      assert.equal(await page.do("state", peer.id), "connected");
+      // A channel may be open before either side has said that the connection is.
+      await until("the page says connected", async () => (await page.do("state", peer.id)) === "connected");
+      await peer.nextOf(`remote:${page.id}`, "state-change", ({ to }) => to === "connected");
       const [remote] = await peer.call("peer.remotePeers");
       assert.equal(remote.state, "connected");
       await page.do("close");

@@ -194,7 +194,7 @@ export class Ours {
     if (this.child.killed || this.child.exitCode !== null) return;
     const ended = once(this.child, "exit");
     this.child.stdin.end();
-    const [code] = await within(ended, "our client's end", 4_000);
+    const [code] = await within(ended, "our client's end");
     if (code !== 0) throw new Error(`our client ended with ${code}`);
   }
 }

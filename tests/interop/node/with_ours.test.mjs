@@ -75,7 +75,9 @@ test("a drop of either side", async () => {
   const both = await pair("room");
   const { official, ours } = both;
   await ours.next("presence");
-  for (const [peerId, dropped] of [["ours", ours], ["theirs", official]]) {
+  for (const [peerId, dropped, source] of [["ours", ours, "signalling"], ["theirs", official, undefined]]) {
+    // What came before the drop is no sign that its subscription is there again.
+    dropped.inbox.taken("presence", source);
     await server.fault("drop", { peerId });
     assert.equal((await dropped.next("disconnected")).code, 1006);
     await dropped.next("connected", (c) => c.isReconnect);

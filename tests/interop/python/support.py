@@ -188,5 +188,5 @@ class Ours:
         """Ends it, unless it has ended."""
         if self.process.returncode is None:
             self.process.stdin.close()
-            assert await asyncio.wait_for(self.process.wait(), 4) == 0
+            assert await asyncio.wait_for(self.process.wait(), LIMIT) == 0
         await self.reader

@@ -18,6 +18,9 @@ async def test_theirs_joins_first_and_opens_the_channel(server, names):
     assert (await theirs.next(PeerJoined)).id == ours.id
     assert (await ours.next("peer-joined"))["peer"]["id"] == theirs.id
     await talk(ours, *await channel_of_theirs(ours, theirs, "chat"), "grüß dich")
+    # A channel may be open before either side has said that the connection is.
+    await theirs.next("remote", lambda change: change.to == "connected")
+    await ours.next_of(f"remote:{theirs.id}", "state-change", lambda change: change["to"] == "connected")
     assert theirs.remote().state == "connected"
     (remote,) = await ours.call("peer.remotePeers")
     assert remote["state"] == "connected"

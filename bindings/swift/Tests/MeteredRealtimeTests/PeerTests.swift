@@ -98,7 +98,8 @@ final class PeerTests: XCTestCase {
         XCTAssertEqual(signalling.state, .connected)
         XCTAssertEqual(signalling.welcome?.peerId, "alice")
 
-        XCTAssertEqual(pair.toBob.state, .connected)
+        // The channel may be open before its remote says that it is connected.
+        _ = try await pair.toBob.states.next { $0 == .connected }
         XCTAssertEqual(pair.toBob.stateHistory.last?.to, .connected)
         XCTAssertNotEqual(pair.toBob.polite, pair.toAlice.polite)
         XCTAssertNil(pair.toBob.lastFailure)

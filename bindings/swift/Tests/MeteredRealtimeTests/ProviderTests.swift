@@ -88,10 +88,10 @@ final class ProviderTests: XCTestCase {
         }
         let server = try Server()
         let token = try await server.token("alice")
-        weak var freed: Session?
+        let freed: Weak<Session>
         do {
             let session = Session()
-            freed = session
+            freed = Weak(session)
             let client = try SignallingClient(
                 .provider {
                     _ = session.client.with { $0?.state }
@@ -102,7 +102,6 @@ final class ProviderTests: XCTestCase {
             try await within { try await client.shutdown() }
             session.client.with { $0 = nil }
         }
-        let held = freed
-        XCTAssertNil(held)
+        try await freed.isFreed()
     }
 }

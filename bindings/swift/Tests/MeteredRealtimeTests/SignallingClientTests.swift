@@ -127,9 +127,11 @@ final class SignallingClientTests: XCTestCase {
 
     func testThreeClientsAtOnce() async throws {
         let server = try Server()
+        let names = ["a", "b", "c"]
+        let content = Locked(0)
         try await within {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for name in ["a", "b", "c"] {
+                for name in names {
                     group.addTask {
                         let client = try await server.client(name)
                         let events = client.events
@@ -148,7 +150,8 @@ final class SignallingClientTests: XCTestCase {
                             if heard.count == 2 { break }
                         }
                         // The others may still miss one of ours.
-                        try await Task.sleep(for: .milliseconds(200))
+                        content.with { $0 += 1 }
+                        try await until { content.with { $0 } == names.count }
                         saying.cancel()
                         try await client.shutdown()
                     }

@@ -33,6 +33,17 @@ func until(_ isSo: @escaping @Sendable () async throws -> Bool) async throws {
     try await within { while try await !isSo() { try await Task.sleep(for: .milliseconds(10)) } }
 }
 
+/// An object that is not held here.
+final class Weak<Object: AnyObject>: @unchecked Sendable { // written once, before it is shared
+    private weak var object: Object?
+
+    init(_ object: Object) { self.object = object }
+
+    /// Waits until nobody holds it: a task lets go of what it had when it has ended, a moment after its value is
+    /// there.
+    func isFreed() async throws { try await until { self.object == nil } }
+}
+
 struct Missing: Error, CustomStringConvertible {
     let description: String
 }

@@ -1,10 +1,12 @@
 //! `metered doctor` as a user runs it: once with words and once with JSON, and both without a credential in them.
 #![allow(dead_code)] // each test file uses a part
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
 use metered_dev_server::{Config, DevServer, DevServerHandle};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 /// What a doctor said.
 pub(crate) struct Examination {
@@ -28,8 +30,14 @@ pub(crate) fn doctor(args: &[&str], secrets: &[&str]) -> Examination {
         command.args(args).args(json).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let (words, json) = (start(&[]), start(&["--json"]));
-    let [words, json] = [words, json].map(|child| child.wait_with_output().unwrap());
+    let ended = |child: Child| child.wait_with_output().unwrap();
+    // In a room each would meet the other, for as long as chance has it.
+    let (words, json) = if args.contains(&"--room") {
+        (ended(start(&[])), ended(start(&["--json"])))
+    } else {
+        let (words, json) = (start(&[]), start(&["--json"]));
+        (ended(words), ended(json))
+    };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     for output in [&words, &json] {
         let all = text(&output.stdout) + &text(&output.stderr);
@@ -88,6 +96,21 @@ impl Examination {
         for id in ids {
             assert_eq!(self.is(id, "skipped")["because"], because, "{id}");
         }
+    }
+}
+
+/// A port of this machine that refuses every connection, and that nobody else gets, for as long as this lives.
+pub(crate) struct Refusing {
+    _socket: TcpSocket,
+    pub(crate) address: SocketAddr,
+}
+
+impl Refusing {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        Self { _socket: socket, address }
     }
 }
 
