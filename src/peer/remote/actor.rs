@@ -17,7 +17,7 @@ use super::senders::Senders;
 use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
-use crate::peer::data_channel::{DataChannel, DataChannelOptions};
+use crate::peer::data_channel::{DataChannel, DataChannelOptions, Life};
 use crate::peer::departure::{self, Departure, SignsOfLife};
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
@@ -75,6 +75,8 @@ enum Wake {
     SignalFailed(RequestError),
     /// Our tracks changed.
     Tracks,
+    /// A channel of ours ended that may be opened again.
+    ChannelReset,
     Deadline,
 }
 
@@ -134,6 +136,7 @@ impl RemoteActor {
                 Wake::Event(event) => self.event(event).await,
                 Wake::SignalFailed(error) => self.signal_failed(&error),
                 Wake::Tracks => self.send_tracks().await,
+                Wake::ChannelReset => {}
                 Wake::Deadline => {
                     let now = self.now();
                     self.negotiation.timeout(now);
@@ -143,6 +146,7 @@ impl RemoteActor {
                 }
             }
             self.judge();
+            self.judge_channels();
         }
         self.end().await;
     }
@@ -169,10 +173,11 @@ impl RemoteActor {
             self.negotiation.next_deadline(),
             self.ladder.next_deadline(),
             self.departure.next_deadline(),
+            self.channels.next_deadline(),
             self.link.as_ref().and_then(Link::next_deadline),
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
-        let Self { inputs, commands, link, signals, closing, senders, .. } = self;
+        let Self { inputs, commands, link, signals, closing, senders, channels, .. } = self;
         let event = async {
             match link {
                 Some(link) => match link.events.recv().await {
@@ -195,6 +200,7 @@ impl RemoteActor {
             command = commands.recv() => Wake::Command(command),
             error = signals.failed() => Wake::SignalFailed(error),
             () = senders.changed() => Wake::Tracks,
+            () = channels.was_reset() => Wake::ChannelReset,
             () = timer => Wake::Deadline,
         }
     }
@@ -216,6 +222,17 @@ impl RemoteActor {
         let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
         // Without the room the remote is let go anyway.
         drop(verdicts.send(Verdict { id, serial, same, signals: signs.signals }));
+    }
+
+    /// Tells channels that the remote's app closed from those that its connection took along.
+    fn judge_channels(&mut self) {
+        let received = self.signs_of_life().received;
+        let has_path = self.link.as_ref().is_some_and(|link| link.has_path);
+        let certain = has_path && !self.negotiation.expects_answer();
+        let now = self.now();
+        if self.channels.judge(now, Life { received, certain }) {
+            self.restart(now);
+        }
     }
 
     /// For this connection's next gathering, whichever side begins it, and for the connections to come.
