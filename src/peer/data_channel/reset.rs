@@ -11,11 +11,11 @@
 
 use std::time::Duration;
 
-/// An ending connection may answer for so long after it reset its channels: a browser that is short of time
-/// takes its transports down some turns later.
-pub(crate) const ENDING: Duration = Duration::from_secs(2);
+/// What comes this soon after the reset may be the rest of a connection: Firefox sent its last datagram up to 70 ms
+/// after the reset when nothing else told of the end.
+const REST: Duration = Duration::from_millis(500);
 /// A remote that lives is heard within this, or it is asked: a path is checked every second.
-pub(crate) const HEARD_WITHIN: Duration = Duration::from_millis(1_500);
+const HEARD_WITHIN: Duration = Duration::from_millis(1_500);
 /// Pause between looks at what was heard.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -46,8 +46,11 @@ pub(crate) struct Reset {
 
 #[derive(Debug)]
 enum State {
-    /// What comes now may be the rest of a connection.
-    Ending { until: Duration },
+    /// What comes now is the rest of a connection.
+    Rest { until: Duration },
+    /// Who is heard now may still be ending: a browser that is short of time takes its transports down some turns
+    /// later, and a channel that is closed in error is closed for good. Who is not heard is silent.
+    Ending { before: Option<u64>, until: Duration },
     /// What comes now is no sign.
     Uncertain,
     /// Whoever is heard now lives.
@@ -56,41 +59,44 @@ enum State {
 
 impl Reset {
     pub(crate) fn new(now: Duration) -> Self {
-        Self { state: State::Ending { until: now + ENDING }, was_asked: false }
+        Self { state: State::Rest { until: now + REST }, was_asked: false }
     }
 
     /// What the reset meant; `None` while that is open.
     pub(crate) fn verdict(&mut self, now: Duration, life: Life) -> Option<Verdict> {
-        match &mut self.state {
-            State::Ending { until } if now < *until => return None,
-            State::Listening { before, .. } if life.certain && life.received != *before => {
+        let heard = life.certain.then_some(life.received);
+        let silent = match &mut self.state {
+            State::Rest { until } | State::Ending { until, .. } if now < *until => return None,
+            State::Rest { .. } => {
+                self.state = State::Ending { before: heard, until: now + HEARD_WITHIN };
+                return None;
+            }
+            State::Ending { before, .. } => heard.is_some() && heard == *before,
+            State::Listening { before, .. } if heard.is_some_and(|heard| heard != *before) => {
                 return Some(Verdict::Closed);
             }
             State::Listening { until, look, .. } if life.certain => {
-                if now >= *look {
-                    *look = now + LOOK_AGAIN;
-                }
+                *look = now + LOOK_AGAIN;
                 let silent = now >= *until && !self.was_asked;
                 self.was_asked |= silent;
                 return silent.then_some(Verdict::Silent);
             }
-            State::Ending { .. } | State::Uncertain | State::Listening { .. } => {}
-        }
-        self.state = match life.certain {
-            true => State::Listening {
-                before: life.received,
-                until: now + HEARD_WITHIN,
-                look: now + LOOK_AGAIN,
-            },
-            false => State::Uncertain,
+            State::Uncertain | State::Listening { .. } => false,
         };
-        None
+        self.state = match heard {
+            Some(before) => {
+                State::Listening { before, until: now + HEARD_WITHIN, look: now + LOOK_AGAIN }
+            }
+            None => State::Uncertain,
+        };
+        self.was_asked |= silent;
+        silent.then_some(Verdict::Silent)
     }
 
     /// When to ask for the verdict again; `None` if something else must happen first.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Ending { until } => Some(until),
+            State::Rest { until } | State::Ending { until, .. } => Some(until),
             State::Uncertain => None,
             State::Listening { look, .. } => Some(look),
         }
@@ -103,6 +109,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(9);
     const SECOND: Duration = Duration::from_secs(1);
+    const ENDING: Duration = REST.saturating_add(HEARD_WITHIN);
 
     /// Asks whenever asked to, until a verdict or the end; `received` says what was heard by then, and `certain`
     /// whether that is a sign.
@@ -142,9 +149,11 @@ mod tests {
 
     #[test]
     fn what_an_ending_connection_still_sends_is_no_sign() {
-        let rest = |passed: Duration| passed.min(ENDING).as_millis() as u64;
-        let all = judged(SECOND * 60, rest, |_| true);
-        assert_eq!(all, [(ENDING + HEARD_WITHIN, Verdict::Silent)], "asked once, and never closed");
+        for (last, asked) in [(REST, ENDING), (ENDING, ENDING + HEARD_WITHIN)] {
+            let rest = |passed: Duration| passed.min(last).as_millis() as u64;
+            let all = judged(SECOND * 60, rest, |_| true);
+            assert_eq!(all, [(asked, Verdict::Silent)], "asked once, and never closed");
+        }
     }
 
     #[test]
@@ -159,18 +168,21 @@ mod tests {
         assert!(after > back && after <= back + SECOND * 2, "{after:?}");
         // It is lost again before anything is heard.
         let all = judged(SECOND * 60, |passed| u64::from(passed >= back), |passed| passed < back);
-        assert_eq!(all, [(ENDING + HEARD_WITHIN, Verdict::Silent)]);
+        assert_eq!(all, [(ENDING, Verdict::Silent)]);
     }
 
     #[test]
     fn who_must_wait_for_something_else_has_no_deadline() {
         let mut reset = Reset::new(NOW);
+        assert_eq!(reset.next_deadline(), Some(NOW + REST));
+        let life = Life { received: 7, certain: true };
+        assert_eq!(reset.verdict(NOW + REST, life), None);
+        assert_eq!(reset.verdict(NOW + REST, life), None);
         assert_eq!(reset.next_deadline(), Some(NOW + ENDING));
-        let lost = Life { received: 7, certain: false };
+        let lost = Life { certain: false, ..life };
         assert_eq!(reset.verdict(NOW + ENDING, lost), None);
         assert_eq!(reset.next_deadline(), None);
-        let found = Life { certain: true, ..lost };
-        assert_eq!(reset.verdict(NOW + ENDING * 9, found), None);
+        assert_eq!(reset.verdict(NOW + ENDING * 9, life), None);
         assert_eq!(reset.next_deadline(), Some(NOW + ENDING * 9 + LOOK_AGAIN));
     }
 }

@@ -1,6 +1,7 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
 mod input;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use super::senders::Senders;
 use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
-use crate::peer::data_channel::{DataChannel, DataChannelOptions, Life};
-use crate::peer::departure::{self, Departure, SignsOfLife};
+use crate::peer::data_channel::{DataChannel, DataChannelOptions};
+use crate::peer::departure::Departure;
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Identity, Negotiation, Op, Output, Reply};
@@ -202,36 +203,6 @@ impl RemoteActor {
             () = senders.changed() => Wake::Tracks,
             () = channels.was_reset() => Wake::ChannelReset,
             () = timer => Wake::Deadline,
-        }
-    }
-
-    fn signs_of_life(&self) -> SignsOfLife {
-        let received = self.link.as_ref().map_or(0, |link| link.connection.received());
-        SignsOfLife { received, signals: self.signals_taken }
-    }
-
-    /// Tells the room what became of a remote that the service lost, as soon as that is known.
-    fn judge(&mut self) {
-        let (now, signs) = (self.now(), self.signs_of_life());
-        let Some(verdict) = self.departure.verdict(now, signs) else { return };
-        if verdict == departure::Verdict::Silent {
-            self.restart(now);
-        }
-        let same = verdict != departure::Verdict::Gone;
-        let id = self.shared.id.clone();
-        let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
-        // Without the room the remote is let go anyway.
-        drop(verdicts.send(Verdict { id, serial, same, signals: signs.signals }));
-    }
-
-    /// Tells channels that the remote's app closed from those that its connection took along.
-    fn judge_channels(&mut self) {
-        let received = self.signs_of_life().received;
-        let has_path = self.link.as_ref().is_some_and(|link| link.has_path);
-        let certain = has_path && !self.negotiation.expects_answer();
-        let now = self.now();
-        if self.channels.judge(now, Life { received, certain }) {
-            self.restart(now);
         }
     }
 

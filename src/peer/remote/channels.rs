@@ -166,3 +166,118 @@ impl Channels {
         while self.readers.join_next().await.is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::sync::{Mutex, mpsc};
+
+    use super::*;
+    use crate::peer::data_channel::ReadyState;
+    use crate::rtc::RtcError;
+    use crate::rtc::engine::{ChannelEvent, ChannelInit, ChannelMessage};
+
+    const STEP: Duration = Duration::from_millis(50);
+
+    /// A channel of an engine that tells what it is told.
+    #[derive(Debug)]
+    struct Told(ChannelInit, Mutex<mpsc::UnboundedReceiver<ChannelEvent>>);
+
+    impl Told {
+        fn open() -> (Arc<Self>, mpsc::UnboundedSender<ChannelEvent>) {
+            let (sender, events) = mpsc::unbounded_channel();
+            sender.send(ChannelEvent::Open).unwrap();
+            (Arc::new(Self(ChannelInit::reliable("chat"), Mutex::new(events))), sender)
+        }
+    }
+
+    #[async_trait]
+    impl Channel for Told {
+        fn init(&self) -> &ChannelInit {
+            &self.0
+        }
+
+        async fn send(&self, _: &ChannelMessage) -> Result<(), RtcError> {
+            Ok(())
+        }
+
+        async fn path(&self, _: usize) {}
+
+        async fn buffered_amount(&self) -> Result<usize, RtcError> {
+            Ok(0)
+        }
+
+        async fn set_low_threshold(&self, _: u32) -> Result<(), RtcError> {
+            Ok(())
+        }
+
+        async fn next(&self) -> Option<ChannelEvent> {
+            self.1.lock().await.recv().await
+        }
+
+        async fn close(&self) -> Result<(), RtcError> {
+            Ok(())
+        }
+    }
+
+    /// As the remote's actor does it, while datagrams come: how often a restart asked.
+    async fn pass(channels: &mut Channels, time: Duration, heard: impl Fn(Duration) -> u64) -> u32 {
+        let (start, mut asked) = (tokio::time::Instant::now(), 0);
+        while start.elapsed() < time {
+            tokio::time::sleep(STEP).await;
+            let life = Life { received: heard(start.elapsed()), certain: true };
+            asked += u32::from(channels.judge(start.elapsed(), life));
+        }
+        asked
+    }
+
+    async fn durable(
+        channels: &mut Channels,
+    ) -> (DataChannel, mpsc::UnboundedSender<ChannelEvent>) {
+        let (carrier, events) = Told::open();
+        let options = DataChannelOptions { durable: true, ..DataChannelOptions::default() };
+        let channel = channels.add(carrier, options, true).await;
+        let mut state = channel.watch_ready_state();
+        state.wait_for(|state| *state == ReadyState::Open).await.unwrap();
+        (channel, events)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_durable_channel_that_a_living_remote_reset_is_closed() {
+        let mut channels = Channels::new();
+        let (channel, events) = durable(&mut channels).await;
+        events.send(ChannelEvent::Closed).unwrap();
+        channels.was_reset().await;
+        let checks = |passed: Duration| passed.as_secs();
+        assert_eq!(pass(&mut channels, Duration::from_secs(1), checks).await, 0);
+        assert_eq!(channel.ready_state(), ReadyState::Connecting);
+        assert!(channels.next_deadline().is_some() && channels.want_connection());
+        assert_eq!(pass(&mut channels, Duration::from_secs(4), checks).await, 0);
+        assert_eq!(channel.ready_state(), ReadyState::Closed);
+        assert!(channels.next_deadline().is_none() && !channels.want_connection());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_durable_channel_whose_remote_fell_silent_is_there_on_the_next_connection() {
+        let mut channels = Channels::new();
+        let (channel, events) = durable(&mut channels).await;
+        events.send(ChannelEvent::Closed).unwrap();
+        channels.was_reset().await;
+        assert_eq!(pass(&mut channels, Duration::from_secs(60), |_| 7).await, 1);
+        assert_eq!(channel.ready_state(), ReadyState::Connecting);
+        channels.detach();
+        assert!(channels.next_deadline().is_none() && channels.want_connection());
+        // The next connection's channel is none that was reset.
+        let (carrier, _events) = Told::open();
+        channels.known[0].shared.attach(carrier).await;
+        let mut state = channel.watch_ready_state();
+        state.wait_for(|state| *state == ReadyState::Open).await.unwrap();
+        assert_eq!(
+            pass(&mut channels, Duration::from_secs(60), |passed| passed.as_secs()).await,
+            0
+        );
+        assert_eq!(channel.ready_state(), ReadyState::Open);
+        channels.close().await;
+        assert_eq!(channel.ready_state(), ReadyState::Closed);
+    }
+}

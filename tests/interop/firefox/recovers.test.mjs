@@ -65,20 +65,6 @@ for (const names of [["a-page", "b-ours"], ["b-page", "a-ours"]]) {
     await talk(await channelOfOurs(both.peer, both.page, "ours"), "after");
   });
 
-  test(`a page that is loaded again while the service does not miss it has the durable channel again (${names})`, async (t) => {
-    const room = stage.room(t);
-    const both = await pair(room, { names, durable: true });
-    await stage.server.fault("stop-reading", { peerId: both.page.id });
-    const took = await timed(async () => {
-      await both.page.page.reload();
-      await until("the page's script", () => both.page.page.evaluate(() => "room" in window));
-      const token = await stage.server.token(both.page.id);
-      await both.page.do("join", room.name, { url: stage.server.url, token });
-      await talksAgain(both);
-    });
-    t.diagnostic(`after ${took.toFixed(0)} ms`);
-  });
-
   test(`the page's app closes a durable channel, and the app of ours is told so soon (${names})`, async (t) => {
     const both = await pair(stage.room(t), { names, durable: true });
     const other = await channelOfOurs(both.peer, both.page, "other", { durable: true });
@@ -105,3 +91,18 @@ for (const names of [["a-page", "b-ours"], ["b-page", "a-ours"]]) {
     await talk({ page, peer, channelId, id }, "at last");
   });
 }
+
+test("a page that is loaded again while the service does not miss it has the durable channel again", async (t) => {
+  const room = stage.room(t);
+  const both = await pair(room, { durable: true });
+  await stage.server.fault("stop-reading", { peerId: both.page.id });
+  const took = await timed(async () => {
+    await both.page.page.reload();
+    await until("the page's script", () => both.page.page.evaluate(() => "room" in window));
+    const token = await stage.server.token(both.page.id);
+    await both.page.do("join", room.name, { url: stage.server.url, token });
+    await talksAgain(both);
+  });
+  // Most often our offer comes before the page is back, and another is made when nobody answered it for 15 s.
+  t.diagnostic(`after ${took.toFixed(0)} ms`);
+});
