@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "src/signalling/session",
     "src/rtc/sdp.rs",
     "src/media/video",
+    "src/peer/data_channel/reset.rs",
     "src/peer/negotiation",
     "src/peer/departure.rs",
     "src/peer/ice_restart.rs",

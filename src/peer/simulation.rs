@@ -351,8 +351,10 @@ impl World {
 
     fn path(&mut self, at: usize, other: usize) {
         let (now, up) = (self.now, self.has_path(at, other));
+        let theirs = self.members[other].links.get(&at).map(|link| link.engine.life);
         let Some(link) = self.members[at].links.get_mut(&other) else { return };
-        if up {
+        if let Some(theirs) = theirs.filter(|_| up) {
+            link.engine.bind(theirs);
             link.signs.received += 1;
             link.silent_since = None;
             link.failure_told = false;

@@ -99,7 +99,7 @@ pub(crate) trait Connection: Send + Sync + fmt::Debug + 'static {
     fn relax(&self);
     /// There is a path, perhaps another one: what the path before may have lost is sent again over it.
     async fn path_found(&self);
-    /// Datagrams that came so far: whether the remote is still there.
+    /// Datagrams of the remote that came so far: whether it is still there.
     fn received(&self) -> u64;
     /// What the remote reports of the packets that it gets; `None` after the last. One reader at a time;
     /// without one it is dropped.

@@ -16,9 +16,20 @@ const MAX_CODECS: usize = 64;
 /// Streams of one track that are looked at.
 const MAX_STREAMS: usize = 16;
 
+/// An m-line, as far as the descriptions to come must keep to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Such as `audio`.
+    media: String,
+    /// Whether it is in use: one that is not may be taken for something else (RFC 9429 section 5.2.2).
+    in_use: bool,
+}
+
 /// What matters for negotiation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SdpFacts {
+    /// The m-lines, in order.
+    pub(crate) lines: Vec<Line>,
     /// `a=mid` of each m-line, in order.
     pub(crate) mids: Vec<String>,
     /// The first `a=ice-ufrag`: the generation of the candidates.
@@ -30,11 +41,6 @@ pub(crate) struct SdpFacts {
     pub(crate) candidates: usize,
     /// Whether an m-line for data channels is in use.
     pub(crate) has_data: bool,
-    pub(crate) media_sections: usize,
-    /// Whether Firefox made it.
-    pub(crate) is_firefox: bool,
-    /// Inside an m-line for data channels that has no port.
-    is_in_data_without_port: bool,
 }
 
 impl SdpFacts {
@@ -47,7 +53,18 @@ impl SdpFacts {
         for line in sdp.lines() {
             facts.read_line(line.trim_end());
         }
-        (facts.media_sections <= MAX_MEDIA_SECTIONS).then_some(facts)
+        if facts.lines.len() > MAX_MEDIA_SECTIONS {
+            return None;
+        }
+        facts.has_data = facts.lines.iter().any(|line| line.in_use && line.media == "application");
+        Some(facts)
+    }
+
+    /// Whether this may be of the connection whose last description had these m-lines: its next ones keep them,
+    /// in their order.
+    pub(crate) fn follows_on(&self, before: &[Line]) -> bool {
+        let keeps = |(old, new): (&Line, &Line)| !old.in_use || old.media == new.media;
+        self.lines.len() >= before.len() && before.iter().zip(&self.lines).all(keeps)
     }
 
     fn read_line(&mut self, line: &str) {
@@ -59,14 +76,16 @@ impl SdpFacts {
         };
         match key {
             "m" => {
-                self.media_sections += 1;
-                let data = value.starts_with("application ");
-                let without_port = value.split(' ').nth(1) == Some("0");
-                self.has_data |= data && !without_port;
-                self.is_in_data_without_port = data && without_port;
+                let mut words = value.split(' ');
+                let media = words.next().unwrap_or_default().to_owned();
+                self.lines.push(Line { media, in_use: words.next() != Some("0") });
             }
-            "bundle-only" => self.has_data |= self.is_in_data_without_port,
-            "o" => self.is_firefox |= value.starts_with("mozilla"),
+            // It only has no port of its own.
+            "bundle-only" => {
+                if let Some(line) = self.lines.last_mut() {
+                    line.in_use = true;
+                }
+            }
             "mid" => self.mids.push(value.to_owned()),
             "ice-ufrag" => {
                 self.ice_ufrag.get_or_insert_with(|| value.to_owned());
@@ -343,7 +362,7 @@ pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(text: &str) {
     let Some(facts) = SdpFacts::read(text) else { return };
-    assert!(facts.media_sections <= MAX_MEDIA_SECTIONS);
+    assert!(facts.lines.len() <= MAX_MEDIA_SECTIONS && facts.follows_on(&facts.lines));
     assert!(facts.mids.len() <= text.len() / "mid=".len());
     let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
     let mut candidates = 0;

@@ -6,10 +6,11 @@
 
 mod options;
 mod reader;
+mod reset;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use crate::rtc::engine::{Channel, ChannelInit};
 pub use crate::rtc::engine::ChannelMessage;
 pub use options::{DEFAULT_MAX_BUFFERED_AMOUNT, DEFAULT_MAX_QUEUED_SENDS, DataChannelOptions};
 pub(crate) use reader::read;
+pub(crate) use reset::{Life, Reset, Verdict};
 
 /// Bytes of a message that every WebRTC implementation takes (RFC 8841 section 6.1).
 pub(crate) const UNIVERSAL_MESSAGE_BYTES: usize = 65_536;
@@ -150,6 +152,14 @@ impl Event for DataChannelEvent {
 /// ```
 pub type DataChannelEvents = events::Events<DataChannelEvent>;
 
+/// A channel of the engine that carries one of ours.
+#[derive(Clone, Debug)]
+struct Carrier {
+    channel: Arc<dyn Channel>,
+    /// Tells it from those before and after it.
+    number: u64,
+}
+
 /// What handles, reader and the remote's actor share.
 pub(crate) struct Shared {
     id: String,
@@ -161,7 +171,13 @@ pub(crate) struct Shared {
     /// Whether it was ever open: one that was not has nothing to lose.
     opened: AtomicBool,
     /// What carries it now.
-    link: watch::Sender<Option<Arc<dyn Channel>>>,
+    link: watch::Sender<Option<Carrier>>,
+    /// How many carried it so far.
+    carriers: AtomicU64,
+    /// The last of them that ended from outside.
+    reset: AtomicU64,
+    /// Wakes the remote's actor after that.
+    resets: Arc<Notify>,
     /// The app closed it, or its remote is gone.
     closing: watch::Sender<bool>,
     hub: Hub<DataChannelEvent>,
@@ -242,6 +258,7 @@ impl Shared {
         options: DataChannelOptions,
         ours: bool,
         remote_limit: Arc<AtomicUsize>,
+        resets: Arc<Notify>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -251,6 +268,9 @@ impl Shared {
             state: watch::Sender::new(ReadyState::Connecting),
             opened: AtomicBool::new(false),
             link: watch::Sender::new(None),
+            carriers: AtomicU64::new(0),
+            reset: AtomicU64::new(0),
+            resets,
             closing: watch::Sender::new(false),
             hub: Hub::with_backlog(BACKLOG_BYTES),
             turn: tokio::sync::Mutex::new(()),
@@ -284,7 +304,26 @@ impl Shared {
         if let Err(error) = channel.set_low_threshold(threshold).await {
             tracing::debug!(%error, "a channel was gone before it was attached");
         }
-        self.link.send_replace(Some(channel));
+        let number = self.carriers.fetch_add(1, Ordering::Relaxed) + 1;
+        self.link.send_replace(Some(Carrier { channel, number }));
+    }
+
+    /// What carries it, or carried it last, ended, and not because we closed it.
+    fn was_reset(&self, carrier: &Carrier) {
+        self.reset.store(carrier.number, Ordering::Relaxed);
+        self.resets.notify_one();
+    }
+
+    /// Whether what carries it has ended, and it would survive that.
+    pub(crate) fn is_reset(&self) -> bool {
+        let ended = self.reset.load(Ordering::Relaxed);
+        self.link.borrow().as_ref().is_some_and(|carrier| carrier.number == ended)
+            && self.survives()
+    }
+
+    /// The remote's app has closed it.
+    pub(crate) fn closed_by_remote(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Nothing carries it any more. Closed, unless it survives that.
@@ -451,7 +490,7 @@ impl DataChannel {
     pub async fn buffered_amount(&self) -> usize {
         let link = self.shared.link.borrow().clone();
         match link {
-            Some(channel) => channel.buffered_amount().await.unwrap_or(0),
+            Some(Carrier { channel, .. }) => channel.buffered_amount().await.unwrap_or(0),
             None => 0,
         }
     }
@@ -560,9 +599,9 @@ impl DataChannel {
             if *closing.borrow_and_update() || shared.is_closed() {
                 return Err(DataChannelError::Closed);
             }
-            let channel = link.borrow_and_update().clone();
+            let carrier = link.borrow_and_update().clone();
             let open = *state.borrow_and_update() == ReadyState::Open;
-            if let Some(channel) = channel.filter(|_| open) {
+            if let Some(Carrier { channel, .. }) = carrier.filter(|_| open) {
                 tokio::select! {
                     biased;
                     () = channel.path(message.len()) => {}
@@ -644,7 +683,7 @@ impl DataChannel {
         // Sends that wait come first.
         let Ok(_turn) = self.shared.turn.try_lock() else { return Err(full) };
         let link = self.shared.link.borrow().clone();
-        let Some(channel) = link else { return Err(DataChannelError::NotOpen) };
+        let Some(Carrier { channel, .. }) = link else { return Err(DataChannelError::NotOpen) };
         if !self.has_room(&*channel, message.len()).await {
             return Err(full);
         }

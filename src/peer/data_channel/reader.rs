@@ -2,35 +2,32 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::{DataChannelEvent, ReadyState, Shared};
 use crate::rtc::engine::{Channel, ChannelEvent};
 
-/// A durable channel that closes while its connection lives on was closed by the remote's app. The end of a
-/// connection closes its channels first, so it is given this long to show.
-const CLOSED_BY_REMOTE: Duration = Duration::from_secs(2);
-
 /// Reads a channel until its end. Owned by the remote's actor.
 pub(crate) async fn read(shared: Arc<Shared>) {
     let mut closing = shared.closing.subscribe();
     let mut link = shared.link.subscribe();
     loop {
-        let channel = link.borrow_and_update().clone();
-        let attached = channel.is_some();
-        if let Some(channel) = channel {
-            read_link(&shared, &*channel, &mut closing).await;
+        let carrier = link.borrow_and_update().clone();
+        if let Some(carrier) = &carrier {
+            read_link(&shared, &*carrier.channel, &mut closing).await;
         }
         if *closing.borrow() || !shared.survives() {
             break;
         }
         shared.state.send_replace(ReadyState::Connecting);
+        if let Some(carrier) = &carrier {
+            // The remote's actor tells whether its app closed it, or its connection is ending.
+            shared.was_reset(carrier);
+        }
         tokio::select! {
             _ = link.changed() => {}
             _ = closing.changed() => {}
-            () = tokio::time::sleep(CLOSED_BY_REMOTE), if attached => break,
         }
     }
     shared.state.send_replace(ReadyState::Closed);

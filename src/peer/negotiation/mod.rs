@@ -24,7 +24,7 @@ mod wants;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::rtc::sdp::{self, SdpFacts};
+use crate::rtc::sdp::{self, Line, SdpFacts};
 use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
 use candidates::{RemoteCandidates, completed};
@@ -69,6 +69,8 @@ pub(crate) struct Negotiation {
     candidates: RemoteCandidates,
     /// The remote's key; set by the first description that was applied.
     fingerprint: Option<String>,
+    /// The m-lines of the remote's last description that was applied.
+    lines: Vec<Line>,
     /// Bytes of a message that the remote takes, by its description.
     max_message_size: Option<u64>,
     gathered: bool,
@@ -86,8 +88,6 @@ pub(crate) struct Negotiation {
     /// Restarts in a row that the remote answered from a new connection.
     rebuilt_answers: u32,
     empty_offers: u32,
-    /// Whether a description of the remote was Firefox'.
-    is_firefox: bool,
     dropped: Dropped,
 }
 
@@ -101,6 +101,7 @@ impl Negotiation {
             outputs: VecDeque::new(),
             candidates: RemoteCandidates::default(),
             fingerprint: None,
+            lines: Vec::new(),
             max_message_size: None,
             gathered: false,
             wants: Wants::default(),
@@ -113,7 +114,6 @@ impl Negotiation {
             answer_wait: ANSWER_WAIT,
             rebuilt_answers: 0,
             empty_offers: 0,
-            is_firefox: false,
             dropped: Dropped::default(),
         }
     }
@@ -443,13 +443,10 @@ impl Negotiation {
             }
             Some(Signal::Description(description)) => match SdpFacts::read(&description.sdp) {
                 None => self.outputs.push_back(Output::Failed(Failure::too_large())),
-                Some(facts) => {
-                    self.is_firefox |= facts.is_firefox;
-                    match description.kind {
-                        DescriptionKind::Offer => self.take_offer(now, description, &facts),
-                        DescriptionKind::Answer => self.take_answer(description, &facts),
-                    }
-                }
+                Some(facts) => match description.kind {
+                    DescriptionKind::Offer => self.take_offer(now, description, &facts),
+                    DescriptionKind::Answer => self.take_answer(description, &facts),
+                },
             },
         }
         true
@@ -460,8 +457,11 @@ impl Negotiation {
     }
 
     fn take_offer(&mut self, now: Duration, offer: SessionDescription, facts: &SdpFacts) {
-        if self.has_new_key(facts) {
-            return self.rebuild_when_due(now, self.for_a_new_remote(), Some(offer));
+        // m-lines that do not follow on are of another connection, too: it has the key of one before it that we know
+        // of and did no handshake with. Engines take such an offer without a word, and answer it with nonsense.
+        if self.has_new_key(facts) || !facts.follows_on(&self.lines) {
+            // Whichever it is, it has done no handshake with ours.
+            return self.rebuild_when_due(now, Identity::Same, Some(offer));
         }
         if let Phase::OfferSent { since, .. } = self.phase {
             if self.polite || now >= since + COLLISION_LIMIT {
@@ -474,7 +474,7 @@ impl Negotiation {
             }
             return;
         }
-        if facts.media_sections == 0 && offer.sdp.starts_with("v=0") {
+        if facts.lines.is_empty() && offer.sdp.starts_with("v=0") {
             self.empty_offers += 1;
             if self.empty_offers > MAX_EMPTY_OFFERS {
                 self.dropped.ignored_offers += 1;
@@ -505,7 +505,7 @@ impl Negotiation {
             // At once: it answers our own offer, so it comes no more often than that.
             self.rebuilt_answers += 1;
             self.answer_wait = REBUILT_ANSWER_WAIT;
-            return self.rebuild(self.for_a_new_remote(), None);
+            return self.rebuild(Identity::Same, None);
         }
         self.candidates.begin(facts);
         self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));
@@ -515,6 +515,7 @@ impl Negotiation {
         let Some(facts) = SdpFacts::read(&description.sdp) else { return };
         self.meeting.over();
         self.fingerprint = facts.fingerprint;
+        self.lines = facts.lines;
         self.max_message_size = facts.max_message_size;
         for candidate in self.candidates.early() {
             self.waiting.push_front(Signal::Candidate(Some(candidate)));

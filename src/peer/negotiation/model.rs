@@ -10,8 +10,12 @@ use super::*;
 /// An engine's signalling state and sessions, as far as a negotiation can tell. Panics when it is misused.
 #[derive(Debug)]
 pub(in crate::peer) struct Engine {
-    /// Its key; a new one per connection.
+    /// Its key: of this connection alone, or that of the one before it, too.
     pub(in crate::peer) key: u32,
+    /// Tells this connection from all others.
+    pub(in crate::peer) life: u32,
+    /// The connection that it did a handshake with: it takes part in no other one.
+    bound_to: Option<u32>,
     generation: u32,
     local: Option<u32>,
     pub(in crate::peer) remote: Option<(u32, u32)>,
@@ -22,8 +26,9 @@ pub(in crate::peer) struct Engine {
 
 impl Engine {
     pub(in crate::peer) fn new(name: char, key: u32) -> Self {
-        let (local, remote, pending_local) = (None, None, None);
-        Self { key, generation: 0, local, remote, pending_local, pending_remote: false, name }
+        let (local, remote, pending_local, bound_to) = (None, None, None, None);
+        let (life, generation, pending_remote) = (key, 0, false);
+        Self { key, life, bound_to, generation, local, remote, pending_local, pending_remote, name }
     }
 
     /// The engine of a connection in this one's place; `key` is of nobody yet.
@@ -31,7 +36,7 @@ impl Engine {
         match identity {
             Identity::New => Self::new(self.name, key),
             Identity::Same => {
-                Self { generation: self.generation, ..Self::new(self.name, self.key) }
+                Self { key: self.key, generation: self.generation, ..Self::new(self.name, key) }
             }
         }
     }
@@ -49,9 +54,18 @@ impl Engine {
         (key.parse().unwrap(), generation.parse().unwrap())
     }
 
-    /// Whether both descriptions are agreed on with another's present session and generation.
+    /// Whether both descriptions are agreed on with another's present session and generation, and there was no
+    /// handshake with one before it that had the same key.
     pub(in crate::peer) fn knows(&self, other: &Self) -> bool {
-        self.remote.is_some() && self.remote == other.local.map(|local| (other.key, local))
+        let agreed = self
+            .remote
+            .is_some_and(|remote| Some(remote.1) == other.local && remote.0 == other.key);
+        agreed && self.bound_to.is_none_or(|life| life == other.life)
+    }
+
+    /// The handshake with another is done.
+    pub(in crate::peer) fn bind(&mut self, to: u32) {
+        self.bound_to = Some(to);
     }
 
     pub(in crate::peer) fn run(&mut self, op: &Op) -> Reply {
@@ -176,6 +190,12 @@ impl World {
         } else if let Some(op) = side.op.take() {
             let reply = side.engine.run(&op);
             side.negotiation.done(self.now, Ok(reply));
+            if self.connected() {
+                // The handshake is done as soon as it can be.
+                let [one, two] = &mut self.sides;
+                one.engine.bind(two.engine.life);
+                two.engine.bind(one.engine.life);
+            }
         } else {
             return false;
         }

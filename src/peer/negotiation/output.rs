@@ -75,13 +75,16 @@ pub(crate) struct Dropped {
     pub(crate) overflow: u64,
 }
 
-/// Whether a connection that is made in the place of another has its certificate.
+/// Whether a connection that is made in the place of another has its certificate. It has as long as no handshake can
+/// have been done with that, whoever the remote is: what it is, a description does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// No: a remote whose connection goes on shall see that ours is another.
+    /// No: a remote whose connection did its handshake with the old one goes on with that, until another
+    /// certificate shows that this one is new.
     New,
-    /// Yes: the remote may have been told of it, and has not done a handshake with it. Firefox holds a connection
-    /// to the first certificate that an offer names, and refuses the handshake with any other.
+    /// Yes: the remote's connection has not done a handshake with it, and may have been told of it. Firefox holds a
+    /// connection to the first certificate that an offer names, and refuses the handshake with any other. To all
+    /// the rest the next offer is another generation of the one before it.
     Same,
 }
 

@@ -46,19 +46,14 @@ impl Negotiation {
     }
 
     /// What a connection proves to be that is made in this one's place while the remote's may go on. As long as
-    /// no answer was applied, no handshake was done: then the remote knows at most our certificate.
+    /// no description of the remote was applied, no handshake was done: then the remote knows at most our
+    /// certificate, and may hold to it. It need not have been heard for that: its answer may be what was lost.
     pub(super) fn successor(&self) -> Identity {
         match self.phase {
             Phase::Cooling { identity, .. } => identity,
             _ if self.is_established() => Identity::New,
-            _ => self.for_a_new_remote(),
+            _ => Identity::Same,
         }
-    }
-
-    /// The same where the remote's connection has not done a handshake with ours. Others than Firefox shall see that
-    /// the descriptions to come are those of another connection, whose m-lines need not follow on.
-    pub(super) fn for_a_new_remote(&self) -> Identity {
-        if self.is_firefox { Identity::Same } else { Identity::New }
     }
 
     /// The remote or a failure wants it: not too often.
@@ -92,6 +87,7 @@ impl Negotiation {
             self.for_the_next = offer;
         }
         self.fingerprint = None;
+        self.lines.clear();
         self.max_message_size = None;
         self.dropped.candidates += self.candidates.dropped();
         self.candidates = RemoteCandidates::default();

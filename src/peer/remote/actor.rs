@@ -1,6 +1,7 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
 mod input;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
-use crate::peer::departure::{self, Departure, SignsOfLife};
+use crate::peer::departure::Departure;
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
 use crate::peer::negotiation::{Failure, Identity, Negotiation, Op, Output, Reply};
@@ -75,6 +76,8 @@ enum Wake {
     SignalFailed(RequestError),
     /// Our tracks changed.
     Tracks,
+    /// A channel of ours ended that may be opened again.
+    ChannelReset,
     Deadline,
 }
 
@@ -134,6 +137,7 @@ impl RemoteActor {
                 Wake::Event(event) => self.event(event).await,
                 Wake::SignalFailed(error) => self.signal_failed(&error),
                 Wake::Tracks => self.send_tracks().await,
+                Wake::ChannelReset => {}
                 Wake::Deadline => {
                     let now = self.now();
                     self.negotiation.timeout(now);
@@ -143,6 +147,7 @@ impl RemoteActor {
                 }
             }
             self.judge();
+            self.judge_channels();
         }
         self.end().await;
     }
@@ -169,10 +174,11 @@ impl RemoteActor {
             self.negotiation.next_deadline(),
             self.ladder.next_deadline(),
             self.departure.next_deadline(),
+            self.channels.next_deadline(),
             self.link.as_ref().and_then(Link::next_deadline),
         ];
         let deadline = deadline.into_iter().flatten().min().map(|after| self.epoch + after);
-        let Self { inputs, commands, link, signals, closing, senders, .. } = self;
+        let Self { inputs, commands, link, signals, closing, senders, channels, .. } = self;
         let event = async {
             match link {
                 Some(link) => match link.events.recv().await {
@@ -195,27 +201,9 @@ impl RemoteActor {
             command = commands.recv() => Wake::Command(command),
             error = signals.failed() => Wake::SignalFailed(error),
             () = senders.changed() => Wake::Tracks,
+            () = channels.was_reset() => Wake::ChannelReset,
             () = timer => Wake::Deadline,
         }
-    }
-
-    fn signs_of_life(&self) -> SignsOfLife {
-        let received = self.link.as_ref().map_or(0, |link| link.connection.received());
-        SignsOfLife { received, signals: self.signals_taken }
-    }
-
-    /// Tells the room what became of a remote that the service lost, as soon as that is known.
-    fn judge(&mut self) {
-        let (now, signs) = (self.now(), self.signs_of_life());
-        let Some(verdict) = self.departure.verdict(now, signs) else { return };
-        if verdict == departure::Verdict::Silent {
-            self.restart(now);
-        }
-        let same = verdict != departure::Verdict::Gone;
-        let id = self.shared.id.clone();
-        let (verdicts, serial) = (&self.verdicts.0, self.verdicts.1);
-        // Without the room the remote is let go anyway.
-        drop(verdicts.send(Verdict { id, serial, same, signals: signs.signals }));
     }
 
     /// For this connection's next gathering, whichever side begins it, and for the connections to come.

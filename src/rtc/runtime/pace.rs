@@ -193,17 +193,20 @@ impl Pace {
 
     /// Datagrams came, this one the first of them. Whether it is the remote's, not a relay's own.
     pub(super) fn arrived(&self, datagrams: usize, datagram: &[u8]) -> bool {
-        self.received.fetch_add(datagrams as u64, Ordering::Relaxed);
         let (now, purpose) = (Instant::now(), Purpose::of(datagram));
+        let remotes = purpose != Purpose::Data || header(unwrapped(datagram)).is_none();
+        if remotes {
+            self.received.fetch_add(datagrams as u64, Ordering::Relaxed);
+        }
         let mut state = self.lock();
         (state.last_traffic, state.last_heard) = (now, now);
         if purpose == Purpose::Data {
             state.note_data(now, datagram);
         }
-        purpose != Purpose::Data || header(unwrapped(datagram)).is_none()
+        remotes
     }
 
-    /// How many came so far.
+    /// How many of the remote's came so far.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -369,6 +372,15 @@ mod tests {
         for _ in 0..2 {
             assert!(pace.sends(&check(ATTRIBUTE_ICE_CONTROLLED), peer()), "it is in use");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_relay_answers_for_itself_is_no_sign_of_the_remote() {
+        let pace = Pace::default();
+        assert!(!pace.arrived(1, &message(0x0104, 1, &[])), "a refreshed allocation");
+        assert_eq!(pace.received(), 0);
+        assert!(pace.arrived(3, DATA) && pace.arrived(1, &message(BINDING_SUCCESS, 1, &[])));
+        assert_eq!(pace.received(), 4);
     }
 
     #[test]

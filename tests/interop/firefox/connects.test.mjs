@@ -1,5 +1,5 @@
-// The official JavaScript SDK in Firefox and our peer find each other, and mend what breaks. Firefox hides its local
-// addresses here, as it does for everybody whom the user gave no camera to.
+// The official JavaScript SDK in Firefox and our peer find each other. Firefox hides its local addresses here, as it
+// does for everybody whom the user gave no camera to.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -9,9 +9,6 @@ import { firefox } from "./firefox.mjs";
 let stage;
 before(async () => (stage = await Stage.start({ launch: firefox, hideLocalAddresses: true })));
 after(() => stage.stop());
-
-const isState = (wanted) => ({ to }) => to === wanted;
-const NAMES = [["a-page", "b-ours"], ["b-page", "a-ours"]];
 
 const hidesItsAddresses = async (page) => {
   const addresses = await page.do("localAddresses");
@@ -96,41 +93,6 @@ test("the page restarts ICE, ours changes the network, and the channel goes on",
   await until("another port", async () => ![undefined, old].includes(await port()));
   await talk(both, "after");
 });
-
-for (const names of NAMES) {
-  // The page closes its connection when it hears that we left, and Firefox its channels before it: one that is durable
-  // may count as closed by the other side. So the app opens another one.
-  const opensAnother = async (both) => {
-    await both.peer.nextOf(`remote:${both.page.id}`, "connection-reset");
-    await talk(await channelOfOurs(both.peer, both.page, "again"), "after");
-  };
-
-  test(`our socket drops, and a channel is opened at the reset (${names})`, async (t) => {
-    const both = await pair(stage.room(t), { names });
-    await stage.server.fault("drop", { peerId: both.peer.id });
-    await both.peer.nextOf("peer", "state-change", isState("reconnecting"));
-    await both.peer.nextOf("peer", "state-change", isState("joined"));
-    await opensAnother(both);
-  });
-
-  test(`our dead socket is replaced, and a channel is opened at the reset (${names})`, async (t) => {
-    const both = await pair(stage.room(t), { names });
-    await stage.server.fault("mute", { peerId: both.peer.id });
-    await both.peer.call("peer.reconnectNow");
-    await both.peer.nextOf("peer", "state-change", isState("reconnecting"));
-    await both.peer.nextOf("peer", "state-change", isState("joined"));
-    await opensAnother(both);
-  });
-
-  test(`the page's socket drops and the pair talks again (${names})`, async (t) => {
-    const both = await pair(stage.room(t), { names });
-    await stage.server.fault("drop", { peerId: both.page.id });
-    await both.page.next(`remote:${both.peer.id}`, "connection-reset");
-    await both.peer.nextOf(`channel:${both.channelId}`, "close");
-    await talk(await channelOfPage(both.page, both.peer, "theirs"), "after");
-    await talk(await channelOfOurs(both.peer, both.page, "ours"), "after");
-  });
-}
 
 test("a page that is closed without goodbye leaves our room, and is met anew under its id", async (t) => {
   const room = stage.room(t);
