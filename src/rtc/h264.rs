@@ -1,8 +1,7 @@
 //! Profiles of H.264, as descriptions name them and streams have them: pure.
 //!
 //! A profile has several spellings in `profile-level-id` (RFC 6184 section 8.1, table 5), so profiles are compared
-//! and never text. The level is no part of it: with `level-asymmetry-allowed` it binds the receiver's side alone, and
-//! what we take is decoded by the app.
+//! and never text. The level is no part of it: with `level-asymmetry-allowed` each side names its own.
 
 use std::collections::BTreeMap;
 

@@ -29,7 +29,7 @@ use super::requests::Requests;
 
 /// The header extension of a picture's rotation (3GPP TS 26.114 section 7.4.5).
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
-/// Packets that are kept for retransmission: two seconds of 3 Mbit/s.
+/// Packets that are kept for retransmission: three seconds of 3 Mbit/s.
 const NACK_HISTORY: u16 = 1_024;
 
 const H264: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=";

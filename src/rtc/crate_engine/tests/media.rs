@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::support::*;
 use crate::rtc::engine::*;
+use crate::rtc::h264::StreamProfile;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 use crate::wire::SessionDescription;
@@ -145,12 +146,12 @@ async fn to_who_only_sends_nothing_is_sent_before_our_own_offer() {
         let network = SimulatedNetwork::new(Path::default(), 1);
         let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
         let forth = one.connection.add_sender(&track("forth", codec)).await.unwrap();
-        let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
         one.connection.offer(false).await.unwrap();
         one.gathered().await;
         let mut offer = one.connection.local_description().await.unwrap();
         offer.sdp = offer.sdp.replace("a=sendrecv", "a=sendonly");
         two.connection.apply_remote(offer).await.unwrap();
+        let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
         let answer = two.connection.answer().await.unwrap();
         assert!(!crate::rtc::sdp::media_sections(&answer.sdp)[0].sends, "{}", answer.sdp);
         two.gathered().await;
@@ -173,16 +174,25 @@ async fn to_who_only_sends_nothing_is_sent_before_our_own_offer() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_path_loses_is_sent_again() {
-    for (seed, loss) in (1..).zip([0.02, 0.05, 0.1]) {
+    // The last one as another profile than the first: what is sent again has to go with it.
+    let high = Some(StreamProfile::new(0x64, 0x0c, false));
+    let cases = [
+        (0.02, "video/VP8", None),
+        (0.05, "video/VP8", None),
+        (0.1, "video/VP8", None),
+        (0.05, "video/H264", high),
+    ];
+    for (seed, (loss, codec, stream)) in (1..).zip(cases) {
         let path = Path { delay: Duration::from_millis(20), ..Path::default() };
         let network = SimulatedNetwork::new(path, seed);
         let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
-        let sender = one.connection.add_sender(&track("t", "video/VP8")).await.unwrap();
+        let sender = one.connection.add_sender(&track("t", codec)).await.unwrap();
         negotiate(&mut one, &mut two, false).await;
         connected(&mut one, &mut two).await;
         let receiver = arrival(&mut two).await;
         network.set_all(Path { loss, ..path });
-        let format = agreed(&*sender).await;
+        let Agreement::Taken(format) = sender.agreement(stream).await else { panic!("{codec}") };
+        assert_eq!(format.payload_type, if stream.is_some() { 108 } else { 96 });
         let count = 1_000_u16;
         let hear = async {
             let mut heard = std::collections::BTreeSet::new();
