@@ -349,6 +349,8 @@ pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
 pub(crate) fn fuzz(text: &str) {
     let Some(facts) = SdpFacts::read(text) else { return };
     assert!(facts.media_sections <= MAX_MEDIA_SECTIONS);
+    let spelled = super::h264::as_browsers_spell(text);
+    assert_eq!(super::h264::as_offered(&spelled, &payload_types(text)).len(), text.len());
     assert!(facts.mids.len() <= text.len() / "mid=".len());
     let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
     let mut candidates = 0;

@@ -139,7 +139,7 @@ mod tests {
     fn what_is_sent_again_goes_with_the_profile_that_is_sent() {
         let ours = preferring(RtpCodecKind::Video, "video/H264");
         let numbers = Numbers::default();
-        let repairs = || [103, 105, 109, 107].map(|ours| numbers.of_the_remote(7, ours));
+        let repairs = || [103, 105, 113, 109, 107].map(|ours| numbers.of_the_remote(7, ours));
         // The remote answers by our numbers, or has none on this m-line.
         for described in [true, false] {
             let answer = ours.iter().map(|codec| {
@@ -155,9 +155,9 @@ mod tests {
             numbers.described(payload_types(&format!(
                 "v=0\r\nm=video 9 x 1\r\na=mid:{tag}\r\n{answer}"
             )));
-            for (number, repair) in [(102, 103), (104, 105), (108, 109), (106, 107)] {
+            for (number, repair) in [(102, 103), (104, 105), (112, 113), (108, 109), (106, 107)] {
                 numbers.agreed(7, "1", &ours, number);
-                assert_eq!(repairs(), [repair; 4]);
+                assert_eq!(repairs(), [repair; 5]);
                 assert_eq!(numbers.of_the_remote(7, number), number);
                 assert_eq!(numbers.of_the_remote(7, 97), 97, "another codec's");
             }
@@ -172,7 +172,7 @@ mod tests {
         for (number, wanted) in [(102, (98, 99)), (108, (96, 97))] {
             numbers.agreed(7, "1", &ours, number);
             assert_eq!(numbers.of_the_remote(7, number), wanted.0);
-            assert_eq!(repairs(), [wanted.1; 4]);
+            assert_eq!(repairs(), [wanted.1; 5]);
         }
     }
 }
