@@ -71,6 +71,10 @@ fn pcm_is_refused_and_what_is_wrong_with_it_is_still_said_first() {
     assert_eq!(track.set_encoding(options).unwrap_err().code(), "audio_bitrate");
     assert_eq!(track.set_encoding(OpusOptions::default()).unwrap_err().code(), "opus_not_built");
     track.set_muted(true); // there is no sound to fade out
+    assert_eq!(track.write_pcm(MONO, &[0.1; 960]).unwrap_err().code(), "opus_not_built");
+    assert_eq!(track.write_pcm_i16(MONO, &[1; 960]).unwrap_err().code(), "opus_not_built");
+    let uneven = track.write_pcm(PcmFormat::OPUS_STEREO, &[0.1; 3]).unwrap_err();
+    assert_eq!(uneven.code(), "audio_chunk_uneven");
     track.set_muted(false);
     assert_eq!(OpusEncoder::new(MONO, OpusOptions::default()).unwrap_err(), AudioError::NotBuilt);
     assert_eq!(OpusDecoder::new(MONO).unwrap_err(), AudioError::NotBuilt);

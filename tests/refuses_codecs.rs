@@ -10,8 +10,8 @@ mod support;
 use std::time::Duration;
 
 use metered_realtime::media::{
-    LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream,
-    VideoCodec,
+    AccessUnit, FrameEvent, LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents,
+    LocalVideoTrack, MediaStream, VideoCodec,
 };
 use metered_realtime::peer::*;
 use narrow::Narrow;
@@ -166,6 +166,81 @@ async fn a_track_that_comes_after_the_first_agreement_is_refused_as_well() {
         assert_eq!(words(&mut told), []);
     }
     for member in [alice, bob] {
+        member.peer.close().await;
+    }
+    server.shutdown().await;
+}
+
+/// A key frame of H.264 whose parameters name this profile.
+fn key_frame(profile: [u8; 2], time_us: u64) -> AccessUnit {
+    let parameters = [&[0, 0, 0, 1, 0x67][..], &profile, &[0x1f, 0xac]].concat();
+    let slices = [0, 0, 0, 1, 0x68, 0xce, 0, 0, 0, 1, 0x65, 0x88, profile[0]];
+    AccessUnit::new(VideoCodec::H264, [&parameters[..], &slices].concat().into(), time_us)
+}
+
+/// An encoder of H.264 may write what a remote that knows H.264 does not know of it.
+#[tokio::test]
+async fn a_profile_that_a_remote_does_not_take_is_told_and_another_one_is_sent() {
+    const HIGH: [u8; 2] = [0x64, 0];
+    const CONSTRAINED_BASELINE: [u8; 2] = [0x42, 0xe0];
+    let server = server().await;
+    let narrow = Narrow::before(&server, &["64"]).await;
+    let alice = Member::joined(&server, "alice").await;
+    let video = LocalVideoTrack::new(VideoCodec::H264);
+    let mut said = video.events();
+    let (encoder, profile) = (video.clone(), tokio::sync::watch::Sender::new(HIGH));
+    let written = profile.subscribe();
+    video.write(&key_frame(HIGH, 0)).unwrap();
+    let encoding = tokio::spawn(async move {
+        for n in 1.. {
+            encoder.write(&key_frame(*written.borrow(), n * 20_000)).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    alice.peer.add_track(&video, None, None).unwrap();
+    let network = Network::at([127, 0, 0, 1]);
+    let mut through = options(&server, "bob", &network);
+    through.signalling.url = narrow.url.clone();
+    let mut bob = Member::new(through, network);
+    bob.peer.join("room").await.unwrap();
+    let of_alice = bob.other().await;
+    let mut seen = of_alice.events();
+    let refused = ("bob".to_owned(), Some("video/H264"));
+    assert_eq!(word(&mut said).await, refused);
+    remote_state(&of_alice, RemoteState::Connected).await;
+    nothing_to_see(&of_alice).await;
+    let carol = Member::joined(&server, "carol").await;
+    assert_eq!(word(&mut said).await, ("carol".to_owned(), None));
+
+    // The encoder is set anew, and again: each time in one connection.
+    for _ in 0..2 {
+        profile.send_replace(CONSTRAINED_BASELINE);
+        assert_eq!(word(&mut said).await, ("bob".to_owned(), None));
+        let found = async {
+            loop {
+                let track = until_remote(&mut seen, |event| match event {
+                    RemoteEvent::Track(track) => Some(track.clone()),
+                    _ => None,
+                });
+                let track = track.await;
+                let mut frames = track.video().unwrap().frames();
+                while let Some(event) = frames.next().await {
+                    if let FrameEvent::Frame(unit) = event {
+                        return unit;
+                    }
+                }
+            }
+        };
+        let unit = within(found).await;
+        assert!(unit.key_frame && unit.data.ends_with(&CONSTRAINED_BASELINE[..1]));
+        profile.send_replace(HIGH);
+        assert_eq!(word(&mut said).await, refused);
+        let gone = |event: &RemoteEvent| matches!(event, RemoteEvent::TrackRemoved { .. });
+        until_remote(&mut seen, |event| gone(event).then_some(())).await;
+    }
+    assert_eq!(words(&mut said), []);
+    encoding.abort();
+    for member in [alice, bob, carol] {
         member.peer.close().await;
     }
     server.shutdown().await;

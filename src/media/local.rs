@@ -11,17 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use self::targets::Target;
 use self::targets::Targets;
 use super::audio::AudioError;
 use super::local_audio::LocalAudioTrack;
-use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec};
+use super::video::{AccessUnit, PacketiseError, Packetiser, Rotation, VideoCodec, h264_profile};
 use crate::diagnosis::Diagnosis;
 use crate::events::{EVENT_QUEUE_BYTES, Event, Events, Hub};
 use crate::rtc::engine::MediaKind;
+use crate::rtc::h264::StreamProfile;
 
 /// Between two wishes for a key frame.
 pub(crate) const KEY_FRAME_PAUSE: Duration = Duration::from_millis(300);
@@ -66,7 +67,8 @@ pub enum LocalTrackEvent {
         /// The remote.
         peer_id: String,
     },
-    /// A remote cannot take the track's codec and gets nothing of it.
+    /// A remote cannot take the track's codec and gets nothing of it. Of H.264: or not the profile that is written;
+    /// when another one is (constrained baseline is taken by all who take H.264), the remote is asked again.
     CodecNotSupported {
         /// The remote.
         peer_id: String,
@@ -211,6 +213,8 @@ pub(crate) struct Parcel {
     /// What has that time was recorded then, or earlier.
     pub(crate) captured: Instant,
     pub(crate) key_frame: bool,
+    /// Of H.264, with key frames that say it.
+    pub(crate) profile: Option<StreamProfile>,
     /// Of pictures.
     pub(crate) rotation: Option<Rotation>,
     /// The last packet's marker bit for pictures, the only one's for sound.
@@ -229,6 +233,8 @@ pub(crate) struct Shared {
     hub: Hub<LocalTrackEvent>,
     key_frame_told: Mutex<Option<Instant>>,
     targets: Mutex<Targets>,
+    /// Of the last key frame that said it.
+    profile: watch::Sender<Option<StreamProfile>>,
 }
 
 /// Where a sender takes its parcels from.
@@ -256,7 +262,20 @@ impl Shared {
             hub: Hub::with_backlog(EVENT_QUEUE_BYTES),
             key_frame_told: Mutex::default(),
             targets: Mutex::new(Targets::of(kind)),
+            profile: watch::Sender::new(None),
         })
+    }
+
+    /// The profile of H.264 that is written; `None` until that is known, and of anything else.
+    pub(crate) fn profile(&self) -> Option<StreamProfile> {
+        *self.profile.borrow()
+    }
+
+    /// Done when the profile is another one than this.
+    pub(crate) async fn profile_changes(&self, from: StreamProfile) {
+        let changed = |profile: &Option<StreamProfile>| *profile != Some(from);
+        // Its sender is here.
+        drop(self.profile.subscribe().wait_for(changed).await);
     }
 
     /// A sender wants what is written from now on, pictures from the next key frame.
@@ -416,11 +435,18 @@ impl LocalVideoTrack {
             return Err(WriteError::OtherCodec { expected, found });
         }
         let payloads = lock(&self.shared.packetiser).packetise(unit)?;
+        let profile = h264_profile(unit);
+        if profile.is_some() {
+            self.shared
+                .profile
+                .send_if_modified(|known| std::mem::replace(known, profile) != profile);
+        }
         self.shared.write(Parcel {
             payloads,
             timestamp_us: unit.timestamp_us,
             captured: Instant::now(),
             key_frame: unit.key_frame,
+            profile,
             rotation: Some(unit.rotation),
             marker: true,
         });

@@ -105,6 +105,7 @@ impl LocalAudioTrack {
     pub fn write_pcm(&self, format: PcmFormat, pcm: &[f32]) -> Result<(), WriteError> {
         if self.shared.is_muted() {
             format.check(pcm.len())?;
+            Capture::is_built()?;
             self.encoding.was_muted.store(true, Ordering::Relaxed);
             return Ok(());
         }
@@ -173,6 +174,7 @@ impl LocalAudioTrack {
             timestamp_us,
             captured: now.checked_sub(lasts).unwrap_or(now),
             key_frame: true,
+            profile: None,
             rotation: None,
             marker: begins,
         });

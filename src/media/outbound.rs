@@ -16,6 +16,7 @@ use super::video::Rotation;
 use crate::rtc::engine::{
     Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, TrackSender,
 };
+use crate::rtc::h264::StreamProfile;
 
 /// Bytes of a packet's headers, and of what encrypts it: about.
 const OVERHEAD: usize = 40;
@@ -50,6 +51,8 @@ pub(crate) struct Refusal {
 struct RefusalState {
     /// Whether the last negotiation says so.
     refused: bool,
+    /// The profile of H.264 that was written then.
+    profile: Option<StreamProfile>,
     /// The track that was told last, if nothing was agreed on since.
     told: Option<String>,
 }
@@ -57,14 +60,14 @@ struct RefusalState {
 impl Refusal {
     /// `told` is the track that was told already, by the sender before.
     pub(crate) fn new(wake: &Arc<Notify>, told: Option<String>) -> Arc<Self> {
-        let state = Mutex::new(RefusalState { refused: false, told });
+        let state = Mutex::new(RefusalState { told, ..RefusalState::default() });
         Arc::new(Self { state, wake: Arc::clone(wake) })
     }
 
     /// Tells the source, unless it was told.
-    fn refused(&self, source: &Shared, peer_id: &str) {
+    fn refused(&self, source: &Shared, profile: Option<StreamProfile>, peer_id: &str) {
         let mut state = lock(&self.state);
-        state.refused = true;
+        (state.refused, state.profile) = (true, profile);
         let told = state.told.replace(source.id().to_owned());
         drop(state);
         if told.as_deref() != Some(source.id()) {
@@ -121,6 +124,7 @@ impl Outbound {
             current: None,
             held_back: false,
             format: None,
+            profile: None,
             clock: Clock::new(kind),
             retry: None,
             refusal: Arc::clone(&refusal),
@@ -144,6 +148,11 @@ impl Outbound {
     /// Whether the remote takes nothing of it, as the last negotiation says.
     pub(crate) fn is_refused(&self) -> bool {
         lock(&self.refusal.state).refused
+    }
+
+    /// The profile of H.264 that was written when it was refused.
+    pub(crate) fn refused_profile(&self) -> Option<StreamProfile> {
+        lock(&self.refusal.state).profile
     }
 
     /// The track whose source knows that the remote does not take it.
@@ -247,6 +256,8 @@ struct Task {
     /// Whether the path had no room for the picture, so that it goes on with a key frame.
     held_back: bool,
     format: Option<SenderFormat>,
+    /// The profile of H.264 that the format is for.
+    profile: Option<StreamProfile>,
     clock: Clock,
     /// When the source is asked again for a key frame.
     retry: Option<Instant>,
@@ -361,14 +372,23 @@ impl Task {
         if !orders.connected || orders.negotiations == 0 {
             return self.detach();
         }
+        self.profile = source.profile();
+        self.agree(&source).await;
+    }
+
+    /// Goes by what was agreed on for what is written.
+    async fn agree(&mut self, source: &Arc<Shared>) {
         let fits = source.mime_type() == self.sender.mime_type();
-        let agreement = if fits { self.sender.agreement().await } else { Agreement::Refused };
+        let agreement = match fits {
+            true => self.sender.agreement(self.profile).await,
+            false => Agreement::Refused,
+        };
         let peer_id = self.bandwidth.peer_id().to_owned();
         let Agreement::Taken(format) = agreement else {
             self.format = None;
             self.detach();
             if agreement == Agreement::Refused {
-                self.refusal.refused(&source, &peer_id);
+                self.refusal.refused(source, self.profile, &peer_id);
             }
             return;
         };
@@ -376,7 +396,7 @@ impl Task {
         self.refusal.agreed();
         if self.attachment.is_none() {
             self.held_back = false;
-            let membership = self.bandwidth.join(self.sender.stream(), &source);
+            let membership = self.bandwidth.join(self.sender.stream(), source);
             self.attachment = Some((source.attach(), membership));
             source.tell(&LocalTrackEvent::CodecAgreed { peer_id });
             self.want_key_frame();
@@ -397,6 +417,13 @@ impl Task {
     }
 
     async fn begin(&mut self, parcel: Arc<Parcel>) {
+        if parcel.profile.is_some() && parcel.profile != self.profile {
+            // The encoder was set anew, or began after the agreement.
+            self.profile = parcel.profile;
+            if let Some(source) = self.source.clone() {
+                self.agree(&source).await;
+            }
+        }
         if self.holds_back(&parcel) {
             return;
         }
@@ -509,7 +536,7 @@ mod tests {
             "video/VP8"
         }
 
-        async fn agreement(&self) -> Agreement {
+        async fn agreement(&self, _: Option<StreamProfile>) -> Agreement {
             match self.2.load(Ordering::Relaxed) {
                 true => Agreement::Refused,
                 false => Agreement::Taken(SenderFormat { payload_type: 96, orientation: None }),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::h264::StreamProfile;
 use super::stats::ConnectionStats;
 use super::{Certificate, RtcError};
 use crate::wire::{IceCandidate, IceServer, SessionDescription};
@@ -258,7 +259,7 @@ pub(crate) enum TransportFeedback {
 pub(crate) enum Agreement {
     /// Nothing yet, or the remote takes nothing for now.
     Open,
-    /// The remote takes no such codec.
+    /// The remote takes no such codec, or not this profile of it.
     Refused,
     /// It takes packets of this form.
     Taken(SenderFormat),
@@ -273,8 +274,8 @@ pub(crate) trait TrackSender: Send + Sync + fmt::Debug + 'static {
     fn stream(&self) -> u32;
     /// The one codec that it sends.
     fn mime_type(&self) -> &'static str;
-    /// What the last negotiation says of it.
-    async fn agreement(&self) -> Agreement;
+    /// What the last negotiation says of it. A stream of H.264 is taken by who knows its profile.
+    async fn agreement(&self, stream: Option<StreamProfile>) -> Agreement;
     /// Hands packets to the transport, in their order. Many at once cost less than one by one.
     async fn send(&self, packets: Vec<OutgoingPacket>) -> Result<(), RtcError>;
     /// What has this RTP timestamp was recorded then: what the remote is told of our clock.

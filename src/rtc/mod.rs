@@ -12,6 +12,7 @@ mod certificate;
 pub(crate) mod crate_engine;
 pub(crate) mod engine;
 mod error;
+pub(crate) mod h264;
 pub(crate) mod runtime;
 pub(crate) mod sdp;
 pub(crate) mod stats;

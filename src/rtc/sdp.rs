@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::MediaKind;
+use super::h264::Profile;
 
 /// Bytes of a description that is looked at. A call with a dozen tracks has about 20 KiB.
 pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
@@ -228,7 +229,7 @@ impl Directions {
     }
 }
 
-fn tag(section: &str) -> Option<&str> {
+pub(super) fn tag(section: &str) -> Option<&str> {
     section.lines().find_map(|line| line.trim_end().strip_prefix("a=mid:"))
 }
 
@@ -278,10 +279,17 @@ pub(crate) struct PayloadType {
     pub(crate) parameters: String,
 }
 
+/// One of a format's parameters, such as `apt=96`.
+pub(super) fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
+    parameters.split(';').find_map(|parameter| {
+        let (found, value) = parameter.trim().split_once('=')?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
 impl PayloadType {
     fn parameter(&self, name: &str) -> Option<&str> {
-        let mut parameters = self.parameters.split(';');
-        parameters.find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix('='))
+        parameter(&self.parameters, name)
     }
 
     /// The number of the codec whose packets are sent again under this one (RFC 4588 section 8).
@@ -296,10 +304,7 @@ impl PayloadType {
             value(self) == value(other)
         };
         // The level may differ.
-        let profile = |one: &Self| {
-            let profile = one.parameter("profile-level-id").unwrap_or("42000a");
-            profile.get(..4).unwrap_or_default().to_ascii_lowercase()
-        };
+        let profile = |one: &Self| Profile::of_parameters(&one.parameters);
         self.name == other.name
             && match &*self.name {
                 "video/h264" => same("packetization-mode", "0") && profile(self) == profile(other),
@@ -363,6 +368,8 @@ pub(crate) fn carries(sdp: &str, candidate: &str) -> bool {
 pub(crate) fn fuzz(text: &str) {
     let Some(facts) = SdpFacts::read(text) else { return };
     assert!(facts.lines.len() <= MAX_MEDIA_SECTIONS && facts.follows_on(&facts.lines));
+    let spelled = super::h264::as_browsers_spell(text);
+    assert_eq!(super::h264::as_offered(&spelled, &payload_types(text)).len(), text.len());
     assert!(facts.mids.len() <= text.len() / "mid=".len());
     let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("a=candidate:"));
     let mut candidates = 0;

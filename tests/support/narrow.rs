@@ -53,8 +53,10 @@ async fn carry(
     let (outer, _) = client_async(format!("{service}{path}"), wire).await.unwrap();
     let narrowed = |message: Message| match message {
         Message::Text(text) if !wide.load(Ordering::Relaxed) => {
+            // A codec, or the beginning of a profile of H.264.
             let name = |text: String, codec: &&str| {
-                text.replace(&format!(" {codec}/90000"), " unknown/90000")
+                let text = text.replace(&format!(" {codec}/90000"), " unknown/90000");
+                text.replace(&format!("profile-level-id={codec}"), "profile-level-id=f4")
             };
             Message::text(codecs.iter().fold(text.to_string(), name))
         }

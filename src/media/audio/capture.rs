@@ -72,6 +72,11 @@ impl Capture {
         }
     }
 
+    /// Whether anything can be encoded: a mute shall not hide that nothing can.
+    pub(crate) const fn is_built() -> Result<(), AudioError> {
+        if cfg!(feature = "opus") { Ok(()) } else { Err(AudioError::NotBuilt) }
+    }
+
     pub(crate) const fn options(&self) -> OpusOptions {
         self.options
     }

@@ -20,6 +20,8 @@ pub(crate) use jitter_buffer::{Output, RtpVideoPacket, VideoJitterBuffer};
 pub use packetise::PacketiseError;
 pub(crate) use packetise::Packetiser;
 
+use crate::rtc::h264::StreamProfile;
+
 /// A codec of video.
 ///
 /// ```
@@ -160,6 +162,11 @@ impl AccessUnit {
     pub fn size(&self) -> Option<(u32, u32)> {
         size::of(self.codec, &self.data)
     }
+}
+
+/// The profile of a key frame of H.264, by its bitstream.
+pub(crate) fn h264_profile(unit: &AccessUnit) -> Option<StreamProfile> {
+    (unit.codec == VideoCodec::H264 && unit.key_frame).then(|| size::profile(&unit.data)).flatten()
 }
 
 /// Whether a decoder can begin with this access unit, by its bitstream.

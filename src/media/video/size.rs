@@ -1,21 +1,32 @@
-//! How large a picture is, read from a key frame's bitstream. Pure.
+//! What a key frame's bitstream says of its pictures: how large they are, and H.264's profile. Pure.
 
 use super::{VideoCodec, av1, h264};
+use crate::rtc::h264::StreamProfile;
 
 /// Width and height in pixels; `None` if the bitstream does not say so here.
 pub(super) fn of(codec: VideoCodec, data: &[u8]) -> Option<(u32, u32)> {
     match codec {
         VideoCodec::Vp8 => vp8(data),
         VideoCodec::Vp9 => vp9(data),
-        VideoCodec::H264 => {
-            h264::nal_units(data).find(|nal| h264::kind(nal) == h264::SPS).and_then(h264_sps)
-        }
+        VideoCodec::H264 => h264_parameters(data).and_then(h264_sps).map(|sps| sps.size),
         VideoCodec::Av1 => {
             let obus = av1::obus(data).ok()?;
             let header = obus.iter().find(|obu| obu.kind() == av1::SEQUENCE_HEADER)?;
             av1_sequence(header.body())
         }
     }
+}
+
+/// The profile of H.264; `None` if the bitstream does not say so here.
+pub(super) fn profile(data: &[u8]) -> Option<StreamProfile> {
+    let nal = h264_parameters(data)?;
+    let [_, idc, flags, _level] = *nal.first_chunk()?;
+    let interlaced = h264_sps(nal).is_some_and(|sps| sps.interlaced);
+    Some(StreamProfile::new(idc, flags, interlaced))
+}
+
+fn h264_parameters(data: &[u8]) -> Option<&[u8]> {
+    h264::nal_units(data).find(|nal| h264::kind(nal) == h264::SPS)
 }
 
 /// Behind the frame tag and the start code (RFC 6386 section 9.1).
@@ -77,8 +88,14 @@ fn av1_sequence(body: &[u8]) -> Option<(u32, u32)> {
     Some((bits.read(width_bits)? + 1, bits.read(height_bits)? + 1))
 }
 
-/// A sequence parameter set (ITU-T H.264 section 7.3.2.1.1), cropped.
-fn h264_sps(nal: &[u8]) -> Option<(u32, u32)> {
+struct Sps {
+    /// Cropped.
+    size: (u32, u32),
+    interlaced: bool,
+}
+
+/// A sequence parameter set (ITU-T H.264 section 7.3.2.1.1).
+fn h264_sps(nal: &[u8]) -> Option<Sps> {
     const CHROMA_PROFILES: [u32; 9] = [100, 110, 122, 244, 44, 83, 86, 118, 128];
     let raw = unescaped(nal.get(1..)?);
     let mut bits = Bits::new(&raw);
@@ -124,8 +141,9 @@ fn h264_sps(nal: &[u8]) -> Option<(u32, u32)> {
         (columns.checked_add(1)?).checked_mul(16)?,
         (rows.checked_add(1)?).checked_mul(16 * fields)?,
     );
+    let interlaced = frames_only == 0;
     if bits.read(1)? == 0 {
-        return Some((width, height));
+        return Some(Sps { size: (width, height), interlaced });
     }
     let (unit_x, unit_y) = match chroma {
         1 => (2, 2 * fields),
@@ -136,7 +154,8 @@ fn h264_sps(nal: &[u8]) -> Option<(u32, u32)> {
         bits.exp_golomb()?.checked_add(bits.exp_golomb()?)?.checked_mul(unit)
     };
     let (cut_x, cut_y) = (cut(unit_x)?, cut(unit_y)?);
-    Some((width.checked_sub(cut_x)?, height.checked_sub(cut_y)?))
+    let size = (width.checked_sub(cut_x)?, height.checked_sub(cut_y)?);
+    Some(Sps { size, interlaced })
 }
 
 /// Without emulation prevention bytes (ITU-T H.264 section 7.4.1).
@@ -216,13 +235,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_stream_of_h264_says_its_profile() {
+        let file = clip("counter_h264.h264");
+        let mut reader = AnnexBReader::new(&file[..], 25, 1).unwrap();
+        let key_frame = reader.next_item().unwrap().unwrap();
+        assert_eq!(profile(&key_frame.data), Some(StreamProfile::new(0x42, 0xc0, false)));
+        assert_eq!(profile(&reader.next_item().unwrap().unwrap().data), None);
+        // High, 640 wide: of frames, and of fields.
+        let (frames, fields) = (
+            [0x67, 0x64, 0x0, 0x1e, 0xac, 0xb4, 0x5, 0x1, 0x7c, 0x80],
+            [0x67, 0x64, 0x0, 0x1e, 0xac, 0xb4, 0x5, 0x3, 0x19],
+        );
+        for (sps, interlaced) in [(&frames[..], false), (&fields[..], true)] {
+            let rest = [0, 0, 0, 1, 0x68, 1, 0, 0, 0, 1, 0x65, 1];
+            let unit = [&[0, 0, 0, 1][..], sps, &rest[..]].concat();
+            let wanted = StreamProfile::new(0x64, 0, interlaced);
+            assert_eq!((profile(&unit), h264_sps(sps).unwrap().size.0), (Some(wanted), 640));
+        }
+        // What cannot be read to its end says its profile all the same.
+        let short = [0, 0, 0, 1, 0x67, 0x64, 0x0c, 0x1f, 0, 0, 0, 1, 0x65, 1];
+        assert_eq!(profile(&short), Some(StreamProfile::new(0x64, 0x0c, false)));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_have_a_size_or_none(data in proptest::collection::vec(any::<u8>(), 0..64)) {
             for codec in [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1] {
                 let _size = of(codec, &data);
             }
-            let _size = (h264_sps(&data), av1_sequence(&data));
+            let _size = (h264_sps(&data).map(|sps| sps.size), av1_sequence(&data));
+            let _profile = profile(&data);
         }
     }
 }

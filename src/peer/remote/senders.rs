@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -12,6 +14,7 @@ use super::Shared;
 use crate::media::{Bandwidth, LocalTrack, Outbound, Refusal};
 use crate::peer::tracks::{Published, Tracks};
 use crate::rtc::engine::{Connection, NO_SUCH_CODEC, SenderInit, TrackSender};
+use crate::rtc::h264::StreamProfile;
 use crate::rtc::stats::ConnectionStats;
 use crate::wire::TrackMetadata;
 
@@ -38,6 +41,8 @@ struct Refused {
     told: Option<String>,
     /// Whether the remote names the codec all the same.
     named: bool,
+    /// The profile of H.264 that it does not take, if it is only that: it is tried again when another is written.
+    profile: Option<StreamProfile>,
     /// Whether it is tried again: on another connection, and when the remote begins to name the codec.
     again: bool,
 }
@@ -76,12 +81,33 @@ impl Senders {
     /// Done when the tracks changed, or what is sent of them. Pending if they cannot any more.
     pub(super) async fn changed(&mut self) {
         let judged = Arc::clone(&self.judged);
+        let mut profiles = self.profiles();
         tokio::select! {
             changed = self.tracks.changed() => if changed.is_err() {
                 std::future::pending::<()>().await;
             },
             () = judged.notified() => {}
+            Some(id) = profiles.next() => if let Some(refused) = self.refused.get_mut(&id) {
+                refused.again = true;
+            },
         }
+    }
+
+    /// Refused tracks whose profile becomes another one than was refused.
+    fn profiles(&self) -> FuturesUnordered<BoxFuture<'static, String>> {
+        let refused = self.refused.iter().filter(|(_, refused)| !refused.again);
+        let refused = refused.filter_map(|(id, refused)| Some((id, refused.profile?)));
+        let changes = refused.filter_map(|(id, profile)| {
+            let tracks = self.tracks.borrow();
+            let published = tracks.all().iter().find(|published| published.wire_id == *id)?;
+            let (id, source) = (id.clone(), Arc::clone(published.track.as_ref()?.shared()));
+            let changes = async move {
+                source.profile_changes(profile).await;
+                id
+            };
+            Some(changes.boxed())
+        });
+        changes.collect()
     }
 
     /// Whether there is anything to send.
@@ -129,7 +155,8 @@ impl Senders {
                 Some(published) if live.outbound.is_refused() => {
                     changed = true;
                     remove(&**connection, &live).await;
-                    self.refuse(&**connection, published, live.outbound.told());
+                    let (told, profile) = (live.outbound.told(), live.outbound.refused_profile());
+                    self.refuse(&**connection, published, told, profile);
                 }
                 Some(published) => {
                     let source = published.track.as_ref().map(|track| Arc::clone(track.shared()));
@@ -148,7 +175,7 @@ impl Senders {
                 continue;
             }
             if let Some(refused) = self.refused.get_mut(&published.wire_id)
-                && !refused.again
+                && !refused.may_be_taken(track)
             {
                 refused.tell(track, &shared.id);
                 continue;
@@ -175,7 +202,7 @@ impl Senders {
                 Err(error) if error.reason == NO_SUCH_CODEC => {
                     let told = self.refused.remove(&published.wire_id);
                     let told = told.and_then(|refused| refused.told);
-                    let refused = self.refuse(&**connection, published, told);
+                    let refused = self.refuse(&**connection, published, told, None);
                     refused.tell(track, &shared.id);
                 }
                 // The connection failed already: its end brings the next one.
@@ -191,10 +218,12 @@ impl Senders {
         connection: &dyn Connection,
         published: &Published,
         told: Option<String>,
+        profile: Option<StreamProfile>,
     ) -> &mut Refused {
         let codec = published.mime_type;
         let named = connection.remote_takes(codec);
-        let refused = Refused { codec, told, named, again: false };
+        let profile = profile.filter(|_| named);
+        let refused = Refused { codec, told, named, profile, again: false };
         self.refused.entry(published.wire_id.clone()).insert_entry(refused).into_mut()
     }
 
@@ -252,7 +281,7 @@ impl Senders {
             let of = |published: &&Published| published.wire_id == live.wire_id;
             if let (Some(told), Some(of)) = (live.outbound.told(), tracks.all().iter().find(of)) {
                 let (codec, told) = (of.mime_type, Some(told));
-                let refused = Refused { codec, told, named: false, again: true };
+                let refused = Refused { codec, told, named: false, profile: None, again: true };
                 self.refused.insert(live.wire_id, refused);
             }
         }
@@ -267,6 +296,12 @@ impl Senders {
 }
 
 impl Refused {
+    /// Whether the remote is asked again.
+    fn may_be_taken(&self, track: &LocalTrack) -> bool {
+        let other = |profile| track.shared().profile() != Some(profile);
+        self.again || self.profile.is_some_and(other)
+    }
+
     /// Tells the source, unless it was told.
     fn tell(&mut self, track: &LocalTrack, peer_id: &str) {
         if self.told.as_deref() != Some(track.id()) {

@@ -1,8 +1,8 @@
 //! What we offer and take: codecs, header extensions, feedback, and the interceptors behind them.
 //!
-//! Opus for sound; VP8, H.264 (constrained baseline, baseline and high, packetisation mode 1), VP9 and AV1 for
-//! pictures, each with retransmission on a stream of its own (RFC 4588). The payload types are those that
-//! browsers use.
+//! Opus for sound; VP8, H.264 (constrained baseline, baseline, main, constrained high and high, packetisation mode
+//! 1), VP9 and AV1 for pictures, each with retransmission on a stream of its own (RFC 4588). The payload types are
+//! those that browsers use.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,17 +29,21 @@ use super::requests::Requests;
 
 /// The header extension of a picture's rotation (3GPP TS 26.114 section 7.4.5).
 pub(super) const ORIENTATION_URI: &str = "urn:3gpp:video-orientation";
-/// Packets that are kept for retransmission: two seconds of 3 Mbit/s.
+/// Packets that are kept for retransmission: three seconds of 3 Mbit/s.
 const NACK_HISTORY: u16 = 1_024;
 
 const H264: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=";
 
 /// Payload type, name, parameters; the retransmission's payload type is the next one.
-const VIDEO: [(u8, &str, &str); 6] = [
+const VIDEO: [(u8, &str, &str); 8] = [
     (96, "video/VP8", ""),
     (98, "video/VP9", "profile-id=0"),
     (102, "video/H264", "42e01f"),
     (104, "video/H264", "42001f"),
+    // The most that Chromium takes where its system has no decoder.
+    (112, "video/H264", "4d0032"),
+    // What Apple's encoders and decoders speak beside constrained baseline.
+    (108, "video/H264", "640c32"),
     (106, "video/H264", "640032"),
     (45, "video/AV1", ""),
 ];

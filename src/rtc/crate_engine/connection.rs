@@ -29,6 +29,7 @@ use crate::rtc::engine::{
     Channel, ChannelInit, Connection, MediaKind, NO_SUCH_CODEC, SenderInit, TrackSender,
     TransportFeedback,
 };
+use crate::rtc::h264;
 use crate::rtc::runtime::ConnectionRuntime;
 use crate::rtc::sdp::{self, Directions};
 use crate::rtc::stats::ConnectionStats;
@@ -127,7 +128,8 @@ impl CrateConnection {
                 };
                 let sdp = description.sdp.replace(says, is);
                 let offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
-                (DescriptionKind::Answer, offered.allowed(&sdp))
+                let sdp = self.feedback.numbers().as_described(&offered.allowed(&sdp));
+                (DescriptionKind::Answer, sdp)
             }
             _ => return None,
         };
@@ -176,7 +178,10 @@ impl Connection for CrateConnection {
         let fail = |error| RtcError::new("answer", &error);
         let answer = self.connection.create_answer(None).await.map_err(fail)?;
         self.connection.set_local_description(answer.clone()).await.map_err(fail)?;
-        self.outgoing(answer).ok_or_else(|| RtcError::of("answer", "NotAnAnswer"))
+        let of_the_crate = answer.sdp.clone();
+        let sent = self.outgoing(answer).ok_or_else(|| RtcError::of("answer", "NotAnAnswer"))?;
+        self.feedback.silenced().answered(&of_the_crate, &sent.sdp);
+        Ok(sent)
     }
 
     async fn roll_back(&self) -> Result<(), RtcError> {
@@ -195,13 +200,18 @@ impl Connection for CrateConnection {
         let payload_types = sdp::payload_types(&description.sdp);
         let offered =
             (description.kind == DescriptionKind::Offer).then(|| Directions::of(&description.sdp));
+        let is_answer = description.kind == DescriptionKind::Answer;
+        let read = h264::as_browsers_spell(&description.sdp);
         let description = match description.kind {
-            DescriptionKind::Offer => RTCSessionDescription::offer(description.sdp),
-            DescriptionKind::Answer => RTCSessionDescription::answer(description.sdp),
+            DescriptionKind::Offer => RTCSessionDescription::offer(read),
+            DescriptionKind::Answer => RTCSessionDescription::answer(read),
         };
         self.connection.set_remote_description(description.map_err(fail)?).await.map_err(fail)?;
         self.opens_dtls.get_or_init(|| !remote_opens);
         self.feedback.numbers().described(payload_types);
+        if is_answer {
+            self.feedback.silenced().was_answered();
+        }
         *self.remote_takes.lock().unwrap_or_else(PoisonError::into_inner) = takes;
         if let Some(offered) = offered {
             *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;

@@ -20,6 +20,7 @@ mod numbers;
 mod path;
 mod requests;
 mod senders;
+mod silenced;
 mod stats;
 #[cfg(test)]
 mod tests;

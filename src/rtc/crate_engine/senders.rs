@@ -26,6 +26,7 @@ use crate::rtc::RtcError;
 use crate::rtc::engine::{
     Agreement, MediaKind, OutgoingPacket, SenderFeedback, SenderFormat, SenderInit, TrackSender,
 };
+use crate::rtc::h264::{Profile, StreamProfile};
 
 type CrateError = webrtc::error::Error;
 
@@ -114,6 +115,21 @@ impl CrateSender {
         Ok(rtp::Packet { header, payload })
     }
 
+    /// The codec of those agreed on that the stream is sent as.
+    fn choose<'a>(
+        &self,
+        codecs: &'a [RTCRtpCodecParameters],
+        stream: Option<StreamProfile>,
+    ) -> Option<&'a RTCRtpCodecParameters> {
+        let mut fitting = codecs.iter().filter(|codec| self.fits(codec));
+        let Some(stream) = stream else { return fitting.next() };
+        let ranked = fitting.filter_map(|codec| {
+            let decoder = Profile::of_parameters(&codec.rtp_codec.sdp_fmtp_line)?;
+            Some((stream.fits(decoder)?, codec))
+        });
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, codec)| codec)
+    }
+
     fn fits(&self, codec: &RTCRtpCodecParameters) -> bool {
         let codec = &codec.rtp_codec;
         let fragments = || codec.sdp_fmtp_line.contains("packetization-mode=1");
@@ -146,7 +162,7 @@ impl TrackSender for CrateSender {
         self.mime_type
     }
 
-    async fn agreement(&self) -> Agreement {
+    async fn agreement(&self, stream: Option<StreamProfile>) -> Agreement {
         // It fails when the connection ended.
         let Ok(direction) = self.transceiver.current_direction().await else {
             return Agreement::Open;
@@ -156,7 +172,7 @@ impl TrackSender for CrateSender {
         }
         let Ok(parameters) = self.sender.get_parameters().await else { return Agreement::Open };
         let parameters = parameters.rtp_parameters;
-        let Some(codec) = parameters.codecs.iter().find(|codec| self.fits(codec)) else {
+        let Some(codec) = self.choose(&parameters.codecs, stream) else {
             return Agreement::Refused;
         };
         let sends = matches!(
@@ -167,7 +183,11 @@ impl TrackSender for CrateSender {
             return Agreement::Open;
         }
         if let Ok(Some(mid)) = self.transceiver.mid().await {
-            self.feedback.numbers().agreed(self.ssrc, &mid, &parameters.codecs);
+            if self.feedback.silenced().has(&mid) {
+                return Agreement::Open;
+            }
+            let (numbers, number) = (self.feedback.numbers(), codec.payload_type);
+            numbers.agreed(self.ssrc, &mid, &parameters.codecs, number);
         }
         let extensions = parameters.header_extensions.iter();
         let orientation = extensions

@@ -19,6 +19,15 @@ async function decoded(file, ...output) {
   return out;
 }
 
+/** Writes two seconds of a test picture, H.264 of this profile, with a key frame every second. */
+export async function encoded(file, profile) {
+  const picture = ["-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-t", "2", "-pix_fmt", "yuv420p"];
+  const codec = ["-c:v", "libx264", "-profile:v", profile, "-bf", "0", "-g", "25"];
+  await new Promise((resolve, reject) => {
+    execFile("ffmpeg", ["-nostdin", "-v", "error", ...picture, ...codec, file], LIMITS, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
 /** The numbers that its pictures show. */
 export async function counted(file) {
   const gray = await decoded(file, "-f", "rawvideo", "-pix_fmt", "gray", "-s", `${WIDTH}x${HEIGHT}`, "-fps_mode", "passthrough");

@@ -198,6 +198,11 @@ window.room = {
       .filter(({ receiver }) => receiver.track.kind === "video")
       .map(({ currentDirection, receiver }) => ({ currentDirection, muted: receiver.track.muted })),
   codecs: (direction) => [...new Set(window[direction].getCapabilities("video").codecs.map(({ mimeType }) => mimeType))],
+  /** Those of H.264 in several packets that the page takes, such as `42e01f`. */
+  profiles: () => {
+    const h264 = RTCRtpReceiver.getCapabilities("video").codecs.filter(({ mimeType, sdpFmtpLine }) => mimeType === "video/H264" && sdpFmtpLine.includes("packetization-mode=1"));
+    return h264.map(({ sdpFmtpLine }) => /profile-level-id=(\w+)/.exec(sdpFmtpLine)?.[1] ?? "");
+  },
   /** What is on a screen of the first picture track: its size, upright, and the number in it. */
   async shown(degrees) {
     const track = live().getReceivers().map((receiver) => receiver.track).find(({ kind, muted }) => kind === "video" && !muted);

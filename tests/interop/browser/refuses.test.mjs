@@ -1,8 +1,12 @@
 // Pages that do not take our codec: we say so, once, and the page is not left with a black picture.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Call } from "../node/support.mjs";
+import { encoded } from "./ffmpeg.mjs";
 import { Stage, until } from "./support.mjs";
 
 /** Longer than an offer and its answer take. */
@@ -51,6 +55,38 @@ describe("a page that takes VP8 alone", () => {
       await until("another page decodes it", async () => ((await wide.do("decoded"))[0]?.frames ?? 0) >= 20);
       assert.equal((await wide.do("decoded"))[0].codec, `video/${codec.toUpperCase()}`);
       assert.deepEqual(refusals(call), []);
+    });
+  }
+});
+
+describe("a page that takes H.264, but not every profile of it", () => {
+  let stage;
+  before(async () => (stage = await Stage.start()));
+  after(() => stage.stop());
+
+  for (const [profile, taken] of [["main", true], ["high", false]]) {
+    test(`${taken ? "decodes" : "gets none of"} ${profile}`, async (t) => {
+      const room = stage.room(t);
+      const page = await room.page("page");
+      const profiles = await page.do("profiles");
+      if (!profiles.some((id) => id.startsWith("4d00")) || profiles.some((id) => id.startsWith("64"))) return t.skip(`this build takes ${profiles}`);
+      const folder = await mkdtemp(join(tmpdir(), "profiles-"));
+      t.after(() => rm(folder, { recursive: true }));
+      const file = join(folder, "clip.h264");
+      await encoded(file, profile);
+      const call = Call.start(stage.server, room.name, "--video", file);
+      t.after(() => call.stop());
+      await call.next("state", ({ state }) => state === "connected");
+      if (taken) {
+        await until("it is decoded", async () => (await page.do("decoded")).some(({ frames }) => frames >= 20));
+        assert.deepEqual(call.inbox.taken("problem"), []);
+      } else {
+        const { peerId, message } = await call.next("problem", ({ code }) => code === "codec_not_supported");
+        assert.equal(peerId, page.id);
+        assert.match(message, /video\/H264/);
+        await settled();
+        assert.equal((await page.do("decoded")).some(({ frames }) => frames > 0), false);
+      }
     });
   }
 });

@@ -30,6 +30,7 @@ use rtc::shared::marshal::MarshalSize;
 use tokio::sync::mpsc;
 
 use super::numbers::Numbers;
+use super::silenced::Silenced;
 
 use self::again::Again;
 use self::clocks::Clocks;
@@ -59,6 +60,7 @@ pub(super) struct Feedback {
     names: Mutex<HashMap<u32, String>>,
     clocks: Mutex<Clocks>,
     numbers: Numbers,
+    silenced: Silenced,
 }
 
 impl fmt::Debug for Feedback {
@@ -72,11 +74,16 @@ impl Feedback {
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
         let receiver = tokio::sync::Mutex::new(receiver);
         let (figures, names, clocks) = Default::default();
-        Arc::new(Self { sender, receiver, figures, names, clocks, numbers: Numbers::default() })
+        let (numbers, silenced) = Default::default();
+        Arc::new(Self { sender, receiver, figures, names, clocks, numbers, silenced })
     }
 
     pub(super) fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    pub(super) fn silenced(&self) -> &Silenced {
+        &self.silenced
     }
 
     /// The next feedback. Pending when there is none, for ever if the connection is closed.

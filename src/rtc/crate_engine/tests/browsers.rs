@@ -4,12 +4,14 @@
 //! and a data channel; its answers are to offers of ours): a direction of the whole session, attributes in alphabetical
 //! order, so `fmtp` before `rtpmap`; payload types of its own; ids of tracks that the app never saw; directions in
 //! `extmap`; no H.264, which this build cannot decode. Safari does not run here: its offer has the shape that it
-//! documents, as libwebrtc, with H.264 high profile (640c1f) first, H.265, and layers named by `rid`.
+//! documents and others saw of 17 and 18: as libwebrtc, with H.264 constrained high (640c1f) first, H.265, and layers
+//! named by `rid`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::support::*;
 use crate::rtc::engine::*;
+use crate::rtc::h264::{Profile, StreamProfile};
 use crate::rtc::sdp;
 use crate::wire::{DescriptionKind, SessionDescription};
 
@@ -155,7 +157,8 @@ fn fits(offer: &str, answer: &str) {
                     };
                     assert_eq!(mode(our), mode(their));
                     let profile = |codec: &Codec| {
-                        codec.parameter("profile-level-id").unwrap()[..4].to_lowercase()
+                        let parameters = Vec::from_iter(codec.parameters.clone()).join(";");
+                        Profile::of_parameters(&parameters).unwrap()
                     };
                     assert_eq!(profile(our), profile(their));
                     assert_eq!(our.parameter("level-asymmetry-allowed"), Some("1"));
@@ -190,7 +193,7 @@ async fn answered(offer: &str, codecs: &[&'static str]) -> (Vec<Option<u8>>, Str
     let answer = side.connection.answer().await.unwrap();
     let mut agreed = Vec::new();
     for sender in senders {
-        agreed.push(match sender.agreement().await {
+        agreed.push(match sender.agreement(None).await {
             Agreement::Taken(format) => Some(format.payload_type),
             _ => None,
         });
@@ -237,7 +240,7 @@ async fn firefox_gets_an_answer_in_its_own_numbers() {
 
 #[tokio::test]
 async fn safari_gets_an_answer_in_its_own_numbers() {
-    for (codec, number) in [("video/H264", 98), ("video/VP8", 104), ("video/VP9", 106)] {
+    for (codec, number) in [("video/H264", 96), ("video/VP8", 104), ("video/VP9", 106)] {
         let (agreed, answer) = answered(SAFARI, &["audio/opus", codec]).await;
         assert_eq!(agreed, [Some(111), Some(number)], "{codec}\n{answer}");
         fits(SAFARI, &answer);
@@ -250,8 +253,7 @@ async fn the_order_and_the_profiles_are_the_remotes() {
     let (_, answer) = answered(FIREFOX, &[]).await;
     assert_eq!(main_codecs(&answer)[..2], ["VP8", "VP9"]);
     let (_, answer) = answered(SAFARI, &[]).await;
-    // Constrained high (640c) is another profile than high (6400): the baseline is what both know.
-    assert_eq!(main_codecs(&answer), ["H264 42e01f", "VP8", "VP9"]);
+    assert_eq!(main_codecs(&answer), ["H264 640c1f", "H264 42e01f", "VP8", "VP9"]);
 }
 
 #[tokio::test]
@@ -270,9 +272,8 @@ async fn directions_are_turned_around() {
                 let found = [media[0].direction(), media[1].direction()];
                 assert_eq!(found, [wanted; 2], "{says}\n{answer}");
                 // What finds no place in the answer waits for our own offer.
-                if with.starts_with("send") {
-                    assert!(agreed.iter().all(Option::is_some));
-                }
+                let sends = wanted.starts_with("send");
+                assert!(agreed.iter().all(|agreed| agreed.is_some() == sends), "{says} {agreed:?}");
             }
         }
     }
@@ -337,7 +338,7 @@ async fn what_firefox_answers_is_taken() {
                 .apply_remote(described(DescriptionKind::Answer, &answer))
                 .await
                 .unwrap();
-            let agreement = sender.agreement().await;
+            let agreement = sender.agreement(None).await;
             match number {
                 Some(number) if takes => {
                     let Agreement::Taken(format) = agreement else { panic!("{agreement:?}") };
@@ -350,4 +351,174 @@ async fn what_firefox_answers_is_taken() {
             side.connection.close(true).await;
         }
     }
+}
+
+/// Safari with what newer ones have: AV1, H.265 of another form, FEC of a stream of its own.
+fn newer_safari() -> String {
+    let more = "a=rtpmap:45 AV1/90000\na=rtcp-fb:45 goog-remb\na=rtcp-fb:45 transport-cc\na=rtcp-fb:45 ccm fir\n\
+        a=rtcp-fb:45 nack\na=rtcp-fb:45 nack pli\na=fmtp:45 level-idx=5;profile=0;tier=0\na=rtpmap:46 rtx/90000\n\
+        a=fmtp:46 apt=45\na=rtpmap:114 flexfec-03/90000\na=rtcp-fb:114 goog-remb\na=rtcp-fb:114 transport-cc\n\
+        a=fmtp:114 repair-window=10000000\na=rid:h send\n";
+    SAFARI
+        .replace("108 109 35 36 37\n", "108 109 45 46 35 36 37 114\n")
+        .replace("level-id=93;tx-mode=SRST", "level-id=186;profile-id=1;tier-flag=0;tx-mode=SRST")
+        .replace("a=rid:h send\n", more)
+}
+
+#[tokio::test]
+async fn a_newer_safari_gets_av1_and_neither_h265_nor_fec() {
+    let offer = newer_safari();
+    for (codec, number) in [("video/H264", 96), ("video/AV1", 45)] {
+        let (agreed, answer) = answered(&offer, &["audio/opus", codec]).await;
+        assert_eq!(agreed, [Some(111), Some(number)], "{codec}\n{answer}");
+        fits(&offer, &answer);
+        let wanted = ["H264 640c1f", "H264 42e01f", "VP8", "VP9", "AV1"];
+        assert_eq!(main_codecs(&answer), wanted);
+        let pictures = video(&answer);
+        assert_eq!(pictures.value("msid"), Some(&*format!("our-stream our-{codec}")));
+        assert!(pictures.extensions().contains_key("urn:3gpp:video-orientation"));
+        let named = |(name, value): &(String, String)| name == "ssrc" && value.contains(" cname:");
+        assert!(pictures.attributes.iter().any(named), "{answer}");
+        for unknown in ["H265", "red/", "ulpfec", "flexfec"] {
+            assert!(!answer.contains(unknown), "{unknown}\n{answer}");
+        }
+    }
+    // Who sends nothing else is declined.
+    let only = offer.lines().map(|line| match line.split(' ').next() {
+        Some("m=audio") => "m=audio 9 UDP/TLS/RTP/SAVPF 111".to_owned(),
+        Some("m=video") => "m=video 9 UDP/TLS/RTP/SAVPF 102 103".to_owned(),
+        _ => line.to_owned(),
+    });
+    let kept = only.filter(|line| {
+        let numbered = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"];
+        let number = numbered.iter().find_map(|name| line.strip_prefix(name)?.split(' ').next());
+        let number = number.and_then(|number| number.parse::<u8>().ok());
+        number.is_none_or(|number| [102, 103, 111].contains(&number))
+    });
+    let only: String = kept.map(|line| line + "\n").collect();
+    let (agreed, answer) = answered(&only, &["audio/opus"]).await;
+    assert_eq!(agreed, [Some(111)]);
+    assert!(video(&answer).line.starts_with("video 0 "), "{answer}");
+}
+
+/// Streams as their encoders describe them, and what each is sent as.
+fn streams(numbers: [Option<u8>; 6]) -> [(StreamProfile, Option<u8>); 6] {
+    let profiles = [
+        (0x42, 0xe0, false),
+        (0x42, 0, false),
+        (0x64, 0x0c, false),
+        // As VideoToolbox has it, where constrained high was asked for.
+        (0x64, 0, false),
+        (0x64, 0, true),
+        (0xf4, 0, false),
+    ];
+    let mut numbers = numbers.into_iter();
+    profiles.map(|(idc, flags, interlaced)| {
+        (StreamProfile::new(idc, flags, interlaced), numbers.next().flatten())
+    })
+}
+
+async fn sent_as(sender: &dyn TrackSender, wanted: [Option<u8>; 6]) {
+    for (stream, number) in streams(wanted) {
+        let found = match sender.agreement(Some(stream)).await {
+            Agreement::Taken(format) => Some(format.payload_type),
+            Agreement::Refused => None,
+            Agreement::Open => panic!("{stream:?} is open"),
+        };
+        assert_eq!(found, number, "{stream:?}");
+    }
+}
+
+fn picture(codec: &'static str) -> SenderInit {
+    let (track_id, stream_id) = ("track".to_owned(), "stream".to_owned());
+    SenderInit { kind: MediaKind::Video, track_id, stream_id, mime_type: codec }
+}
+
+#[tokio::test]
+async fn a_stream_is_sent_as_the_profile_that_it_has() {
+    let (constrained, both) = ([98, 98].map(Some), [98, 98, 96, 96].map(Some));
+    let without = SAFARI.replace("a=rtpmap:96 H264", "a=rtpmap:96 H266");
+    let spelled = SAFARI.replace("42e01f", "42c01f").replace("640c1f", "640C1F");
+    let high = SAFARI.replacen("640c1f", "64001f", 1);
+    for (offer, wanted) in [
+        (SAFARI, [both[0], both[1], both[2], both[3], None, None]),
+        (&*spelled, [both[0], both[1], both[2], both[3], None, None]),
+        (&*without, [constrained[0], constrained[1], None, None, None, None]),
+        (&*high, [both[0], both[1], both[2], both[3], Some(96), None]),
+    ] {
+        let side = Side::new().await;
+        side.connection.apply_remote(described(DescriptionKind::Offer, offer)).await.unwrap();
+        let sender = side.connection.add_sender(&picture("video/H264")).await.unwrap();
+        let answer = side.connection.answer().await.unwrap();
+        fits(offer, &answer.sdp);
+        if offer == spelled {
+            assert_eq!(main_codecs(&answer.sdp)[..2], ["H264 640C1F", "H264 42c01f"]);
+        }
+        sent_as(&*sender, wanted).await;
+        side.connection.close(true).await;
+    }
+}
+
+/// What Safari makes of an offer: the codecs that it knows, in the offer's order and under its numbers, at its own
+/// level.
+fn answer_of_safari(offer: &str) -> String {
+    let offered = video(offer);
+    let known = |number: &u8| {
+        let codec = &offered.codecs[number];
+        let repaired = codec.parameter("apt").and_then(|of| of.parse().ok());
+        let of = repaired.map_or(codec, |of: u8| &offered.codecs[&of]);
+        let profile = of.parameter("profile-level-id");
+        profile.is_none_or(|profile| ["42e0", "640c"].contains(&&profile[..4]))
+            && !of.name.starts_with("AV1")
+    };
+    let numbers: Vec<u8> = offered.formats().into_iter().filter(known).collect();
+    let mut lines = Vec::new();
+    for line in SAFARI.lines().take_while(|line| !line.starts_with("m=")) {
+        lines.push(line.replace("BUNDLE 0 1 2", "BUNDLE 0 1"));
+    }
+    let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    lines.push(format!("m=video 9 UDP/TLS/RTP/SAVPF {}", words.join(" ")));
+    let section = SAFARI.split("\nm=video").nth(1).unwrap().lines().skip(1);
+    let numbered =
+        ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=mid:", "a=extmap:", "a=rid", "a=simul"];
+    let kept = section
+        .take_while(|line| !line.starts_with("m="))
+        .filter(|line| !numbered.iter().any(|name| line.starts_with(name)));
+    lines.extend(kept.map(|line| line.replace("actpass", "active")));
+    lines.push(format!("a=mid:{}", offered.value("mid").unwrap()));
+    for (uri, id) in offered.extensions() {
+        lines.push(format!("a=extmap:{id} {uri}"));
+    }
+    for number in numbers {
+        let codec = &offered.codecs[&number];
+        lines.push(format!("a=rtpmap:{number} {}", codec.name));
+        lines.extend(codec.feedback.iter().map(|kind| format!("a=rtcp-fb:{number} {kind}")));
+        let parameters = Vec::from_iter(codec.parameters.clone()).join(";");
+        if !parameters.is_empty() {
+            let parameters = parameters.replace("640c32", "640c1f");
+            lines.push(format!("a=fmtp:{number} {parameters}"));
+        }
+    }
+    let data = SAFARI.split("\nm=application").nth(1).unwrap();
+    let data = format!("m=application{data}").replace("a=mid:2", "a=mid:1");
+    lines.push(data.replace("actpass", "active"));
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn what_safari_answers_is_taken() {
+    let side = Side::new().await;
+    let sender = side.connection.add_sender(&picture("video/H264")).await.unwrap();
+    let offer = side.connection.offer(false).await.unwrap();
+    let offered = main_codecs(&offer.sdp);
+    let h264 = ["42e01f", "42001f", "4d0032", "640c32", "640032"].map(|id| format!("H264 {id}"));
+    assert_eq!(offered[..5], h264, "the track's own codec comes first");
+    let answer = described(DescriptionKind::Answer, &answer_of_safari(&offer.sdp));
+    assert_eq!(main_codecs(&answer.sdp), ["H264 42e01f", "H264 640c1f", "VP8", "VP9"]);
+    side.connection.apply_remote(answer).await.unwrap();
+    sent_as(&*sender, [Some(102), Some(102), Some(108), Some(108), None, None]).await;
+    for (codec, takes) in [("video/H264", true), ("video/VP8", true), ("video/AV1", false)] {
+        assert_eq!(side.connection.remote_takes(codec), takes, "{codec}");
+    }
+    side.connection.close(true).await;
 }

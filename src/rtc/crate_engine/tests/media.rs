@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::support::*;
 use crate::rtc::engine::*;
+use crate::rtc::h264::StreamProfile;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 use crate::wire::SessionDescription;
@@ -55,7 +56,7 @@ fn packet(format: SenderFormat, n: u16) -> OutgoingPacket {
 }
 
 async fn agreed(sender: &dyn TrackSender) -> SenderFormat {
-    match sender.agreement().await {
+    match sender.agreement(None).await {
         Agreement::Taken(format) => format,
         other => panic!("a format is agreed, not {other:?}"),
     }
@@ -85,7 +86,7 @@ async fn tracks_of_every_codec_pass_in_both_directions_with_their_ids() {
         let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
         let forth = one.connection.add_sender(&track("forth", codec)).await.unwrap();
         let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
-        assert_eq!(forth.agreement().await, Agreement::Open, "nothing is agreed yet");
+        assert_eq!(forth.agreement(None).await, Agreement::Open, "nothing is agreed yet");
         negotiate(&mut one, &mut two, false).await;
         connected(&mut one, &mut two).await;
         let (there, here) = (arrival(&mut two).await, arrival(&mut one).await);
@@ -128,7 +129,7 @@ async fn a_removed_track_ends_and_the_next_one_takes_its_m_line_under_its_own_id
     renegotiate(&one, &two).await;
     two.until(|event| matches!(event, ConnectionEvent::TrackEnded { mid } if mid == "0")).await;
     assert!(receiver.next().await.is_none());
-    assert_eq!(first.agreement().await, Agreement::Open);
+    assert_eq!(first.agreement(None).await, Agreement::Open);
     let second = one.connection.add_sender(&track("second", "video/VP8")).await.unwrap();
     renegotiate(&one, &two).await;
     let receiver = arrival(&mut two).await;
@@ -138,18 +139,60 @@ async fn a_removed_track_ends_and_the_next_one_takes_its_m_line_under_its_own_id
     two.connection.close(true).await;
 }
 
+/// Who only sends is answered by `recvonly`, whatever the crate makes of it.
+#[tokio::test(start_paused = true)]
+async fn to_who_only_sends_nothing_is_sent_before_our_own_offer() {
+    for codec in ["video/VP8", "audio/opus"] {
+        let network = SimulatedNetwork::new(Path::default(), 1);
+        let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
+        let forth = one.connection.add_sender(&track("forth", codec)).await.unwrap();
+        one.connection.offer(false).await.unwrap();
+        one.gathered().await;
+        let mut offer = one.connection.local_description().await.unwrap();
+        offer.sdp = offer.sdp.replace("a=sendrecv", "a=sendonly");
+        two.connection.apply_remote(offer).await.unwrap();
+        let back = two.connection.add_sender(&track("back", codec)).await.unwrap();
+        let answer = two.connection.answer().await.unwrap();
+        assert!(!crate::rtc::sdp::media_sections(&answer.sdp)[0].sends, "{}", answer.sdp);
+        two.gathered().await;
+        one.connection
+            .apply_remote(two.connection.local_description().await.unwrap())
+            .await
+            .unwrap();
+        connected(&mut one, &mut two).await;
+        let there = arrival(&mut two).await;
+        send_and_hear(&*forth, &*there, 1).await;
+        assert_eq!(back.agreement(None).await, Agreement::Open, "{codec}");
+        renegotiate(&two, &one).await;
+        let here = arrival(&mut one).await;
+        assert_eq!(here.info().track_id, "back");
+        send_and_hear(&*back, &*here, 1).await;
+        one.connection.close(true).await;
+        two.connection.close(true).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_path_loses_is_sent_again() {
-    for (seed, loss) in (1..).zip([0.02, 0.05, 0.1]) {
+    // The last one as another profile than the first: what is sent again has to go with it.
+    let high = Some(StreamProfile::new(0x64, 0x0c, false));
+    let cases = [
+        (0.02, "video/VP8", None),
+        (0.05, "video/VP8", None),
+        (0.1, "video/VP8", None),
+        (0.05, "video/H264", high),
+    ];
+    for (seed, (loss, codec, stream)) in (1..).zip(cases) {
         let path = Path { delay: Duration::from_millis(20), ..Path::default() };
         let network = SimulatedNetwork::new(path, seed);
         let (mut one, mut two) = (side(&network, 1).await, side(&network, 2).await);
-        let sender = one.connection.add_sender(&track("t", "video/VP8")).await.unwrap();
+        let sender = one.connection.add_sender(&track("t", codec)).await.unwrap();
         negotiate(&mut one, &mut two, false).await;
         connected(&mut one, &mut two).await;
         let receiver = arrival(&mut two).await;
         network.set_all(Path { loss, ..path });
-        let format = agreed(&*sender).await;
+        let Agreement::Taken(format) = sender.agreement(stream).await else { panic!("{codec}") };
+        assert_eq!(format.payload_type, if stream.is_some() { 108 } else { 96 });
         let count = 1_000_u16;
         let hear = async {
             let mut heard = std::collections::BTreeSet::new();
@@ -216,7 +259,7 @@ async fn a_codec_that_the_remote_does_not_answer_is_refused_and_others_are_taken
     two.connection.apply_remote(without(offer, &codecs)).await.unwrap();
     let answer = without(two.connection.answer().await.unwrap(), &codecs);
     one.connection.apply_remote(answer).await.unwrap();
-    assert_eq!(refused.agreement().await, Agreement::Refused);
+    assert_eq!(refused.agreement(None).await, Agreement::Refused);
     agreed(&*taken).await;
     assert!(one.connection.remote_takes("video/VP8") && one.connection.remote_takes("video/VP9"));
     assert!(!one.connection.remote_takes("video/H264"));

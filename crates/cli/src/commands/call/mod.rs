@@ -252,6 +252,8 @@ impl Call {
     /// Finishes the files and leaves the room, so that the others need not find out.
     async fn end(&mut self) -> Result<(), Failure> {
         self.feeds.abort_all();
+        // A call may end before its next second.
+        self.hear_wishes()?;
         self.recordings.finish().await;
         while let Ok(event) = self.recorded.try_recv() {
             self.of_recording(&event)?;

@@ -258,13 +258,15 @@ fn not_taken(codec: &str) -> (String, Diagnosis) {
     let (what, fix) = if codec.starts_with("audio/") {
         ("sound", "Send Opus, which every browser and SDK takes: --audio tone")
     } else {
-        (
-            "pictures",
-            "Send VP8 or H.264, which every browser and SDK takes: --video test-pattern:vp8",
-        )
+        ("pictures", "Send VP8, which every browser and SDK takes: --video test-pattern:vp8")
     };
     let message = format!("gets none of our {what}: it does not take {codec}");
-    let cause = "A track has one codec, and this remote did not offer to decode it.";
+    let cause = match codec {
+        "video/H264" => {
+            "A track has one codec, and this remote did not offer to decode it, or not the profile of the file."
+        }
+        _ => "A track has one codec, and this remote did not offer to decode it.",
+    };
     (message, Diagnosis::new(cause, fix))
 }
 
