@@ -21,7 +21,7 @@ pub(crate) use held::Held;
 
 /// So far ahead of the sound a picture may be shown: nobody sees it (ITU-R BT.1359 has 125 ms), and on a calm path
 /// it leaves pictures nearly alone.
-pub(crate) const MOST_AHEAD: Duration = Duration::from_millis(35);
+pub(crate) const MOST_AHEAD: Duration = Duration::from_millis(37);
 /// No picture is held for longer.
 const MOST_HELD: Duration = Duration::from_millis(500);
 /// Sound that is so far behind its pictures is another recording's, or the reports are no reports.

@@ -71,7 +71,7 @@ public final class RemoteVideoTrack: Sendable {
     public func requestKeyFrame() throws { try native { try inner.requestKeyFrame() } }
 
     /// Whether pictures wait for the sound of their stream; they do unless told otherwise. Then a picture is at most
-    /// 35 ms ahead of the sound that an `AudioOutput` or `AudioMix` plays, and held for half a second at most. Sound
+    /// 37 ms ahead of the sound that an `AudioOutput` or `AudioMix` plays, and held for half a second at most. Sound
     /// never waits. Without, each picture comes as soon as it is whole: for a game, or for a screen that somebody
     /// controls.
     public func setLipSync(_ on: Bool) throws { try native { try inner.setLipSync(on: on) } }

@@ -1,7 +1,7 @@
 //! Which of Opus' two coders the frames of a voice are for. Pure.
 //!
 //! Opus codes speech by a model of the voice (SILK) or, as music, by its spectrum (CELT). With bits enough and
-//! nothing lost the spectrum sounds better for a third of the work; but only SILK copies what may get lost into the
+//! nothing lost the spectrum sounds better for less than half the work; but only SILK copies what may get lost into the
 //! next packet, has a detector for pauses (DTX), and makes do with few bits. So the spectrum gets what is loud and
 //! changes, and SILK the pauses between words, noises that go on, few bits and lossy paths.
 

@@ -107,7 +107,7 @@ public class RemoteVideoTrack internal constructor(private val native: NativeVid
 
     /**
      * Whether pictures wait for the sound of their stream; they do unless told otherwise. Then a picture is at most
-     * 35 ms ahead of the sound that an [AudioOutput] or [AudioMix] plays, and held for half a second at most. Sound
+     * 37 ms ahead of the sound that an [AudioOutput] or [AudioMix] plays, and held for half a second at most. Sound
      * never waits. Without, each picture comes as soon as it is whole: for a game, or for a screen that somebody
      * controls.
      */
