@@ -9,7 +9,7 @@ use super::CrateEngine;
 use crate::rtc::engine::*;
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn loopback() -> NetworkContext {
     let addresses = AddressSource::Given(Arc::new(|| vec![[127, 0, 0, 1].into()]));
@@ -94,11 +94,19 @@ pub(super) async fn negotiate(one: &mut Side, two: &mut Side, restart: bool) {
     one.connection.apply_remote(two.connection.local_description().await.unwrap()).await.unwrap();
 }
 
-/// Hands over what each has gathered by now, for descriptions that left without.
+/// Hands over what each has gathered by now, for descriptions that left without: at least one.
 pub(super) async fn exchange_candidates(one: &mut Side, two: &mut Side) {
-    tokio::time::sleep(Duration::from_millis(50)).await;
     for (from, to) in [(&*one, &*two), (&*two, &*one)] {
-        let description = from.connection.local_description().await.unwrap();
+        let search = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let description = from.connection.local_description().await.unwrap();
+                if description.sdp.contains("a=candidate:") {
+                    return description;
+                }
+            }
+        };
+        let description = tokio::time::timeout(PATIENCE, search).await.expect("no candidate");
         for line in description.sdp.lines().filter_map(|line| line.strip_prefix("a=")) {
             if line.starts_with("candidate:") {
                 let candidate = crate::wire::IceCandidate {
