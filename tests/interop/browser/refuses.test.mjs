@@ -59,6 +59,21 @@ describe("a page that takes VP8 alone", () => {
   }
 });
 
+test("metered rpc tells which remote takes none of which track, with cause and fix", async (t) => {
+  const stage = await Stage.start();
+  t.after(() => stage.stop());
+  const room = stage.room(t);
+  const page = await room.page("narrow", { takes: ["video/VP8"] });
+  const peer = await room.ours("ours");
+  const { trackId } = await peer.call("peer.addTrack", { kind: "video", source: { testPattern: { codec: "vp9" } } });
+  const { peerId, codec, error } = await peer.nextOf(`track:${trackId}`, "codec-not-supported");
+  assert.deepEqual([peerId, codec, error.code], [page.id, "video/VP9", "codec_not_supported"]);
+  assert.match(error.fix, /VP8/);
+  await peer.call("peer.addTrack", { kind: "video", source: { testPattern: { codec: "vp8" } } });
+  await until("what it takes is decoded", async () => (await page.do("decoded")).some(({ frames }) => frames >= 20));
+  assert.equal(peer.inbox.has("codec-not-supported"), false);
+});
+
 describe("a page that takes H.264, but not every profile of it", () => {
   let stage;
   before(async () => (stage = await Stage.start()));

@@ -8,6 +8,7 @@ use metered_realtime::media::{AudioStats, VideoCodec};
 use metered_realtime::peer::{CandidatePairStats, CandidateType, RemoteState};
 use serde_json::{Value, json};
 
+use crate::media::not_taken;
 use crate::media::record::Recorded;
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD, NOTE, printable};
 
@@ -253,36 +254,9 @@ impl Report {
     }
 }
 
-/// What is said of a remote that takes none of a track.
-fn not_taken(codec: &str) -> (String, Diagnosis) {
-    let (what, fix) = if codec.starts_with("audio/") {
-        ("sound", "Send Opus, which every browser and SDK takes: --audio tone")
-    } else {
-        ("pictures", "Send VP8, which every browser and SDK takes: --video test-pattern:vp8")
-    };
-    let message = format!("gets none of our {what}: it does not take {codec}");
-    let cause = match codec {
-        "video/H264" => {
-            "A track has one codec, and this remote did not offer to decode it, or not the profile of the file."
-        }
-        _ => "A track has one codec, and this remote did not offer to decode it.",
-    };
-    (message, Diagnosis::new(cause, fix))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_remote_that_takes_none_of_a_track_is_told_with_its_fix() {
-        let (message, diagnosis) = not_taken("video/AV1");
-        assert_eq!(message, "gets none of our pictures: it does not take video/AV1");
-        assert!(diagnosis.fix.contains("--video test-pattern:vp8"), "{diagnosis:?}");
-        let (message, diagnosis) = not_taken("audio/opus");
-        assert_eq!(message, "gets none of our sound: it does not take audio/opus");
-        assert!(diagnosis.fix.contains("--audio tone"), "{diagnosis:?}");
-    }
 
     fn line() -> Line {
         let picture = Picture {

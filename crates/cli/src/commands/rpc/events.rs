@@ -10,6 +10,7 @@ use metered_realtime::signalling::Event;
 use serde_json::{Value, json};
 
 use super::sources::SourceEvent;
+use crate::media::not_taken;
 use crate::media::record::{RecordEvent, Recorded, Told};
 
 /// The event's name and payload in the contract.
@@ -113,6 +114,13 @@ fn of_remote(event: &RemoteEvent) -> Value {
         RemoteEvent::Lagged { missed } => json!({ "missed": missed }),
         _ => json!({}),
     }
+}
+
+/// Of a track of ours and a remote.
+pub(super) fn codec_not_supported(peer_id: &str, codec: &str) -> Value {
+    let (message, diagnosis) = not_taken(codec);
+    let error = error("CodecNotSupportedError", "codec_not_supported", &message, &diagnosis);
+    json!({ "peerId": peer_id, "codec": codec, "error": error })
 }
 
 fn of_recording(event: &RecordEvent) -> (&'static str, Value) {

@@ -149,22 +149,25 @@ impl Session {
     }
 
     pub(super) async fn next_event(&mut self) -> SourceEvent {
-        self.adopt_new_channels();
+        self.adopt_what_is_new();
         let event = self.sources.next().await;
         self.note(&event);
         event
     }
 
     pub(super) fn waiting_event(&mut self) -> Option<SourceEvent> {
-        self.adopt_new_channels();
+        self.adopt_what_is_new();
         let event = self.sources.waiting()?;
         self.note(&event);
         Some(event)
     }
 
-    fn adopt_new_channels(&mut self) {
+    fn adopt_what_is_new(&mut self) {
         for (id, events) in std::mem::take(&mut self.channels.lock().new) {
             self.sources.add_channel(&id, events);
+        }
+        for (id, events) in self.feeds.take_new() {
+            self.sources.add_local_track(&id, events);
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
-use metered_realtime::media::{AccessUnit, FrameEvent, RemoteAudioTrack, RemoteVideoTrack};
+use metered_realtime::media::{
+    AccessUnit, FrameEvent, LocalTrackEvent, LocalTrackEvents, RemoteAudioTrack, RemoteVideoTrack,
+};
 use metered_realtime::peer::{
     DataChannelEvent, DataChannelEvents, PeerEvent, PeerEvents, RemoteEvent, RemoteEvents,
     RemoteTrack,
@@ -15,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::events;
 use crate::media::record::RecordEvent;
 use crate::media::watch::Listener;
 
@@ -24,7 +27,7 @@ pub(super) enum SourceEvent {
     Peer(PeerEvent),
     Remote(Arc<str>, RemoteEvent),
     Channel(Arc<str>, DataChannelEvent),
-    /// What a remote's track has to say: the event's name and payload.
+    /// What there is to say of a track: the event's name and payload.
     Track(Arc<str>, &'static str, Value),
     Recording(RecordEvent),
 }
@@ -135,6 +138,23 @@ impl Sources {
 
     pub(super) fn add_track(&mut self, track: &RemoteTrack) {
         self.0.push(told(track));
+    }
+
+    /// A track of ours: a remote that takes none of it.
+    pub(super) fn add_local_track(&mut self, id: &str, events: LocalTrackEvents) {
+        let id = Arc::<str>::from(id);
+        let told = events.filter_map(move |event| {
+            let told = match event {
+                LocalTrackEvent::CodecNotSupported { peer_id, codec } => {
+                    Some(("codec-not-supported", events::codec_not_supported(&peer_id, codec)))
+                }
+                LocalTrackEvent::Lagged { missed } => Some(("lagged", json!({ "missed": missed }))),
+                _ => None,
+            };
+            let told = told.map(|(kind, told)| SourceEvent::Track(Arc::clone(&id), kind, told));
+            std::future::ready(told)
+        });
+        self.0.push(told.boxed());
     }
 
     pub(super) fn add_recordings(&mut self, told: UnboundedReceiver<RecordEvent>) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metered_realtime::media::{LocalTrack, MediaKind, MediaStream};
+use metered_realtime::media::{LocalTrack, LocalTrackEvents, MediaKind, MediaStream};
 use metered_realtime::peer::MeteredPeer;
 use metered_realtime::wire::Json;
 use serde::Deserialize;
@@ -89,6 +89,8 @@ pub(super) struct Feeds(Arc<Mutex<Table>>);
 #[derive(Default)]
 struct Table {
     feeds: HashMap<String, (LocalTrack, AbortHandle)>,
+    /// What remotes say of the newest: nobody listens to that yet.
+    new: Vec<(String, LocalTrackEvents)>,
     streams: HashMap<String, Vec<LocalTrack>>,
 }
 
@@ -103,6 +105,10 @@ impl Feeds {
 
     fn start(&self, track: LocalTrack, media: Media) {
         let (id, fed) = (track.id().to_owned(), track.clone());
+        let told = match &track {
+            LocalTrack::Video(track) => track.events(),
+            LocalTrack::Audio(track) => track.events(),
+        };
         let playing = async move {
             if let Err(error) = media.play(track.clone()).await {
                 tracing::error!(
@@ -113,9 +119,16 @@ impl Feeds {
             }
         };
         let feed = tokio::spawn(playing).abort_handle();
-        if let Some((_, earlier)) = self.lock().feeds.insert(id, (fed, feed)) {
+        let mut table = self.lock();
+        table.new.push((id.clone(), told));
+        if let Some((_, earlier)) = table.feeds.insert(id, (fed, feed)) {
             earlier.abort();
         }
+    }
+
+    /// Tracks that were started since the last time, with what remotes say of them.
+    pub(super) fn take_new(&self) -> Vec<(String, LocalTrackEvents)> {
+        std::mem::take(&mut self.lock().new)
     }
 
     fn end(&self, track_id: &str) {
