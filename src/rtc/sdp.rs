@@ -42,6 +42,8 @@ pub(crate) struct SdpFacts {
     pub(crate) candidates: usize,
     /// Whether an m-line for data channels is in use.
     pub(crate) has_data: bool,
+    /// Whether Firefox made it.
+    pub(crate) is_firefox: bool,
 }
 
 impl SdpFacts {
@@ -87,6 +89,7 @@ impl SdpFacts {
                     line.in_use = true;
                 }
             }
+            "o" => self.is_firefox |= value.starts_with("mozilla"),
             "mid" => self.mids.push(value.to_owned()),
             "ice-ufrag" => {
                 self.ice_ufrag.get_or_insert_with(|| value.to_owned());

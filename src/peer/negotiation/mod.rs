@@ -88,6 +88,9 @@ pub(crate) struct Negotiation {
     /// Restarts in a row that the remote answered from a new connection.
     rebuilt_answers: u32,
     empty_offers: u32,
+    /// Whether the remote may hold to the certificate that an offer of ours named: Firefox does, and so may be who was
+    /// not heard of yet. Nothing but the origin of its descriptions tells what it is.
+    holds_to_certificate: bool,
     dropped: Dropped,
 }
 
@@ -114,6 +117,7 @@ impl Negotiation {
             answer_wait: ANSWER_WAIT,
             rebuilt_answers: 0,
             empty_offers: 0,
+            holds_to_certificate: true,
             dropped: Dropped::default(),
         }
     }
@@ -443,10 +447,13 @@ impl Negotiation {
             }
             Some(Signal::Description(description)) => match SdpFacts::read(&description.sdp) {
                 None => self.outputs.push_back(Output::Failed(Failure::too_large())),
-                Some(facts) => match description.kind {
-                    DescriptionKind::Offer => self.take_offer(now, description, &facts),
-                    DescriptionKind::Answer => self.take_answer(description, &facts),
-                },
+                Some(facts) => {
+                    self.holds_to_certificate = facts.is_firefox;
+                    match description.kind {
+                        DescriptionKind::Offer => self.take_offer(now, description, &facts),
+                        DescriptionKind::Answer => self.take_answer(description, &facts),
+                    }
+                }
             },
         }
         true
@@ -460,8 +467,7 @@ impl Negotiation {
         // m-lines that do not follow on are of another connection, too: it has the key of one before it that we know
         // of and did no handshake with. Engines take such an offer without a word, and answer it with nonsense.
         if self.has_new_key(facts) || !facts.follows_on(&self.lines) {
-            // Whichever it is, it has done no handshake with ours.
-            return self.rebuild_when_due(now, Identity::Same, Some(offer));
+            return self.rebuild_when_due(now, self.for_a_new_remote(), Some(offer));
         }
         if let Phase::OfferSent { since, .. } = self.phase {
             if self.polite || now >= since + COLLISION_LIMIT {
@@ -505,7 +511,7 @@ impl Negotiation {
             // At once: it answers our own offer, so it comes no more often than that.
             self.rebuilt_answers += 1;
             self.answer_wait = REBUILT_ANSWER_WAIT;
-            return self.rebuild(Identity::Same, None);
+            return self.rebuild(self.for_a_new_remote(), None);
         }
         self.candidates.begin(facts);
         self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));

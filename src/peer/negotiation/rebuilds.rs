@@ -47,13 +47,20 @@ impl Negotiation {
 
     /// What a connection proves to be that is made in this one's place while the remote's may go on. As long as
     /// no description of the remote was applied, no handshake was done: then the remote knows at most our
-    /// certificate, and may hold to it. It need not have been heard for that: its answer may be what was lost.
+    /// certificate. It need not have been heard for that: its answer may be what was lost.
     pub(super) fn successor(&self) -> Identity {
         match self.phase {
             Phase::Cooling { identity, .. } => identity,
             _ if self.is_established() => Identity::New,
-            _ => Identity::Same,
+            _ => self.for_a_new_remote(),
         }
+    }
+
+    /// For a connection of the remote that has done no handshake with ours, and may have had an offer of ours. Who
+    /// does not hold to the certificate in it shall see that the descriptions to come are of another connection:
+    /// what the offer of an old one had agreed on, codecs above all, would stay.
+    pub(super) const fn for_a_new_remote(&self) -> Identity {
+        if self.holds_to_certificate { Identity::Same } else { Identity::New }
     }
 
     /// The remote or a failure wants it: not too often.

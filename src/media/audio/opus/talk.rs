@@ -85,8 +85,7 @@ mod tests {
     /// Frames of noise that does not change, so many decibels below full scale.
     fn noise(frames: usize, below: f32) -> Vec<i16> {
         let most = 32_768.0 * 10_f32.powf(-below / 20.0);
-        let mut random = fastrand::Rng::with_seed(1);
-        (0..frames * 960).map(|_| ((random.f32() * 2.0 - 1.0) * most) as i16).collect()
+        super::super::tests::noise().take(frames * 960).map(|noise| (noise * most) as i16).collect()
     }
 
     fn tone(frames: usize) -> Vec<i16> {

@@ -20,6 +20,16 @@ pub(in crate::media::audio) fn speech(seconds: usize, rate: u32) -> Vec<f32> {
         .collect()
 }
 
+/// Noise that does not change, from -1 to 1.
+pub(super) fn noise() -> impl Iterator<Item = f32> {
+    let mut state = 1_u32;
+    std::iter::repeat_with(move || {
+        // Numerical Recipes' generator, and the bits of it that are random.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f32::from((state >> 16) as u16 as i16) / 32_768.0
+    })
+}
+
 fn encoder(rate: u32, channels: u8, options: OpusOptions) -> OpusEncoder {
     OpusEncoder::new(PcmFormat::new(rate, channels).unwrap(), options).unwrap()
 }
@@ -101,9 +111,9 @@ fn silence_is_a_packet_of_a_byte_and_sound_follows_at_once() {
 #[test]
 fn talk_is_coded_by_its_spectrum_and_a_fan_behind_it_is_left_out() {
     let mut encoder = encoder(48_000, 1, OpusOptions::default());
-    let mut random = fastrand::Rng::with_seed(1);
+    let mut noise = noise();
     let mut with_fan = |pcm: Vec<f32>| -> Vec<f32> {
-        pcm.iter().map(|sample| sample + 0.004 * (random.f32() - 0.5)).collect()
+        pcm.iter().zip(&mut noise).map(|(sample, noise)| sample + 0.002 * noise).collect()
     };
     let spectrum = |packet: &bytes::Bytes| packet[0] >= 0x80;
     let talk = encoder.push(&with_fan(speech(3, 48_000))).unwrap();
