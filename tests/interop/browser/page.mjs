@@ -94,6 +94,10 @@ function watch(remote) {
 }
 
 const live = () => connections.findLast((pc) => pc.connectionState !== "closed");
+/** What its connection has and says of itself: nothing while there is none yet. */
+const transceivers = () => live()?.getTransceivers() ?? [];
+const receivers = () => transceivers().map(({ receiver }) => receiver);
+const statistics = async () => [...((await live()?.getStats()) ?? new Map()).values()];
 
 const remote = (id) => {
   const found = [...peer.remotePeers].find((candidate) => candidate.id === id);
@@ -193,8 +197,7 @@ window.room = {
   },
   /** What the page's picture tracks say of themselves. */
   pictures: () =>
-    live()
-      .getTransceivers()
+    transceivers()
       .filter(({ receiver }) => receiver.track.kind === "video")
       .map(({ currentDirection, receiver }) => ({ currentDirection, muted: receiver.track.muted })),
   codecs: (direction) => [...new Set(window[direction].getCapabilities("video").codecs.map(({ mimeType }) => mimeType))],
@@ -205,7 +208,7 @@ window.room = {
   },
   /** What is on a screen of the first picture track: its size, upright, and the number in it. */
   async shown(degrees) {
-    const track = live().getReceivers().map((receiver) => receiver.track).find(({ kind, muted }) => kind === "video" && !muted);
+    const track = receivers().map((receiver) => receiver.track).find(({ kind, muted }) => kind === "video" && !muted);
     if (!track) return undefined;
     if (!screens.has(track)) {
       const screen = Object.assign(document.createElement("video"), { srcObject: new MediaStream([track]), muted: true });
@@ -217,7 +220,7 @@ window.room = {
   },
   /** What the browser decoded of each picture track. */
   async decoded() {
-    const report = [...(await live().getStats()).values()];
+    const report = await statistics();
     const codec = (id) => report.find((entry) => entry.id === id)?.mimeType;
     return report
       .filter(({ type, kind }) => type === "inbound-rtp" && kind === "video")
@@ -232,13 +235,13 @@ window.room = {
   },
   /** How loud each sound track is now, in dB, as the browser plays it. */
   async heard() {
-    const sounds = live().getReceivers().map(({ track }) => track).filter(({ kind, muted }) => kind === "audio" && !muted);
+    const sounds = receivers().map(({ track }) => track).filter(({ kind, muted }) => kind === "audio" && !muted);
     // The browser decodes only what is played.
     for (const track of sounds) {
       if (!players.has(track)) players.set(track, Object.assign(new Audio(), { srcObject: new MediaStream([track]), autoplay: true }));
     }
     const levels = [];
-    for (const { type, kind, audioLevel } of (await live().getStats()).values()) {
+    for (const { type, kind, audioLevel } of await statistics()) {
       if (type === "inbound-rtp" && kind === "audio" && audioLevel) levels.push(20 * Math.log10(audioLevel));
     }
     return levels;
