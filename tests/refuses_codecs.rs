@@ -9,6 +9,7 @@ mod support;
 
 use std::time::Duration;
 
+use metered_dev_server::DevServerHandle;
 use metered_realtime::media::{
     AccessUnit, FrameEvent, LocalAudioTrack, LocalTrack, LocalTrackEvent, LocalTrackEvents,
     LocalVideoTrack, MediaStream, VideoCodec,
@@ -61,6 +62,16 @@ async fn nothing_to_see(remote: &RemotePeer) {
     within(look).await;
 }
 
+/// Bob in the room, by a way on which descriptions lose codecs.
+async fn bob_behind(narrow: &Narrow, server: &DevServerHandle) -> Member {
+    let network = Network::at([127, 0, 0, 1]);
+    let mut through = options(server, "bob", &network);
+    through.signalling.url = narrow.url.clone();
+    let bob = Member::new(through, network);
+    bob.peer.join("room").await.unwrap();
+    bob
+}
+
 async fn bob_of(alice: &mut Member) -> RemotePeer {
     loop {
         let remote = alice.other().await;
@@ -81,11 +92,7 @@ async fn who_sends_what_a_remote_does_not_take_is_told_once_and_the_remote_sees_
         let picture = MediaStream::default().with_track(&video);
         alice.peer.add_stream(&picture, None).unwrap();
         alice.peer.add_track(&sound, None, None).unwrap();
-        let network = Network::at([127, 0, 0, 1]);
-        let mut through = options(&server, "bob", &network);
-        through.signalling.url = narrow.url.clone();
-        let mut bob = Member::new(through, network);
-        bob.peer.join("room").await.unwrap();
+        let mut bob = bob_behind(&narrow, &server).await;
         let of_alice = bob.other().await;
         assert_eq!(word(&mut said).await, ("bob".to_owned(), Some(codec.mime_type())));
         remote_state(&of_alice, RemoteState::Connected).await;
@@ -146,11 +153,7 @@ async fn a_track_that_comes_after_the_first_agreement_is_refused_as_well() {
     let seen = LocalVideoTrack::new(VideoCodec::Vp8);
     let mut said = seen.events();
     alice.peer.add_track(&seen, None, None).unwrap();
-    let network = Network::at([127, 0, 0, 1]);
-    let mut through = options(&server, "bob", &network);
-    through.signalling.url = narrow.url.clone();
-    let bob = Member::new(through, network);
-    bob.peer.join("room").await.unwrap();
+    let bob = bob_behind(&narrow, &server).await;
     assert_eq!(word(&mut said).await, ("bob".to_owned(), None));
     // Pictures that Bob takes, and pictures that he does not.
     for (codec, wanted) in [
@@ -198,11 +201,7 @@ async fn a_profile_that_a_remote_does_not_take_is_told_and_another_one_is_sent()
         }
     });
     alice.peer.add_track(&video, None, None).unwrap();
-    let network = Network::at([127, 0, 0, 1]);
-    let mut through = options(&server, "bob", &network);
-    through.signalling.url = narrow.url.clone();
-    let mut bob = Member::new(through, network);
-    bob.peer.join("room").await.unwrap();
+    let mut bob = bob_behind(&narrow, &server).await;
     let of_alice = bob.other().await;
     let mut seen = of_alice.events();
     let refused = ("bob".to_owned(), Some("video/H264"));
