@@ -229,15 +229,71 @@ async fn a_track_is_replaced_silenced_removed_and_added_again() {
     assert_eq!(gone.await, stream.id());
     let end = async { while frames.next().await.is_some() {} };
     within(end).await;
+    let left = remote.stats().await.unwrap().tracks;
+    assert_eq!(left, [], "what is sent no more has no figures");
 
     alice.peer.add_track(&second, Some(&stream), None).unwrap();
     let seen = track(&mut events).await;
     assert_eq!((seen.track_id.as_str(), &seen.metadata), (second.id(), &None));
     pictures(&mut seen.video().unwrap().frames(), 5).await;
+    for (end, direction) in [(&remote, "inbound"), (&back, "outbound")] {
+        let tracks = end.stats().await.unwrap().tracks;
+        let track = tracks.iter().map(|track| (track.direction.as_str(), track.frames >= 5));
+        assert_eq!(track.collect::<Vec<_>>(), [(direction, true)]);
+    }
     feed.abort();
     alice.peer.close().await;
     assert!(alice.peer.add_track(&first, None, None).is_err());
     bob.peer.close().await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_comes_after_a_replacement_hears_of_the_track_and_of_no_silenced_one() {
+    let server = server().await;
+    let mut alice = Member::joined(&server, "alice").await;
+    let mut bob = Member::joined(&server, "bob").await;
+    let (remote, _) = (bob.other().await, alice.other().await);
+    let mut events = remote.events();
+    let [first, second] = [(); 2].map(|()| LocalVideoTrack::new(VideoCodec::Vp8));
+    let beside = LocalVideoTrack::new(VideoCodec::Vp8);
+    // Without a stream only the track's id tells what is meant.
+    alice.peer.add_track(&first, None, metadata(r#"{"seat":1}"#).as_ref()).unwrap();
+    alice.peer.add_track(&beside, None, metadata(r#"{"seat":2}"#).as_ref()).unwrap();
+    let [seen, _] = [track(&mut events).await, track(&mut events).await];
+    let feed = encoder(&second);
+    alice.peer.replace_track(first.id(), Some(&LocalTrack::from(&second))).unwrap();
+    pictures(&mut seen.video().unwrap().frames(), 5).await;
+    // For those who have it, a track that is replaced by nothing is silent: no negotiation, no end.
+    let offers = || {
+        let log = server.log();
+        let received = log.iter().filter(|entry| entry.event == "in");
+        received.filter(|entry| entry.text.contains("\"offer\"")).count()
+    };
+    let before = offers();
+    alice.peer.replace_track(beside.id(), None).unwrap();
+    assert!(alice.peer.track_metadata(beside.id()).is_none());
+
+    let mut carol = Member::joined(&server, "carol").await;
+    let from_alice = loop {
+        let remote = carol.other().await;
+        if remote.id() == "alice" {
+            break remote;
+        }
+    };
+    let seen = track(&mut from_alice.events()).await;
+    assert_eq!(seen.metadata, metadata(r#"{"seat":1}"#));
+    pictures(&mut seen.video().unwrap().frames(), 5).await;
+    let stats = from_alice.stats().await.unwrap();
+    assert_eq!(stats.tracks.len(), 1, "the silenced one is not for who comes");
+    assert_eq!(offers(), before + 1, "carol's, and nobody else's");
+    while let Some(event) = events.try_next() {
+        assert!(!matches!(event, RemoteEvent::TrackRemoved { .. }), "{event:?}");
+    }
+    feed.abort();
+    for member in [alice, bob, carol] {
+        member.peer.close().await;
+    }
     server.shutdown().await;
 }
 

@@ -238,18 +238,22 @@ impl Senders {
         Arc::clone(self.bandwidth.insert(bandwidth))
     }
 
-    /// Adds what is known here to a connection's figures.
+    /// Adds what is known here to a connection's figures, which know tracks that are sent no more as well.
     pub(super) fn complete(&self, stats: &mut ConnectionStats) {
         stats.available_outgoing_bitrate = self.bandwidth.as_ref().map(|path| path.estimate());
-        for track in stats.tracks.iter_mut().filter(|track| track.direction == "outbound") {
+        stats.tracks.retain_mut(|track| {
+            if track.direction != "outbound" {
+                return true;
+            }
             let live = self.live.iter().find(|live| live.wire_id == track.track_id);
-            let Some(live) = live else { continue };
+            let Some(live) = live else { return false };
             let (frames, key_frames, share) = live.outbound.figures();
             track.target_bitrate = share;
             if track.kind == "video" {
                 (track.frames, track.key_frames) = (frames, key_frames);
             }
-        }
+            true
+        });
     }
 
     /// Both sides agreed on something.
@@ -318,12 +322,12 @@ async fn remove(connection: &dyn Connection, live: &Live) {
     }
 }
 
-/// What is said of a track, if anything.
+/// What is said of a track, if anything: under the id that descriptions name, also when another track is behind it.
 fn metadata(published: &Published) -> Option<(String, TrackMetadata)> {
-    let track = published.track.as_ref()?;
+    published.track.as_ref()?;
     let metadata = Some(published.metadata.clone()?);
     let stream_id = published.stream_id.clone();
     let kind = Some(published.kind.as_str().to_owned());
-    let track_id = track.id().to_owned();
+    let track_id = published.wire_id.clone();
     Some((track_id.clone(), TrackMetadata { track_id, metadata, stream_id, kind }))
 }

@@ -76,11 +76,14 @@ impl Streams {
         }
     }
 
-    /// Adds what is known here to a connection's figures.
+    /// Adds what is known here to a connection's figures, which know tracks that are sent no more as well.
     pub(super) fn complete(&self, stats: &mut ConnectionStats) {
-        for figures in stats.tracks.iter_mut().filter(|figures| figures.direction == "inbound") {
+        stats.tracks.retain_mut(|figures| {
+            if figures.direction != "inbound" {
+                return true;
+            }
             let known = self.tracks.iter().find(|(_, track)| track.track_id == figures.track_id);
-            let Some((_, track)) = known else { continue };
+            let Some((_, track)) = known else { return false };
             match &track.media {
                 RemoteMedia::Video(video) => {
                     let seen = video.stats();
@@ -96,7 +99,8 @@ impl Streams {
                     figures.jitter_ms = Some(heard.jitter_ms);
                 }
             }
-        }
+            true
+        });
     }
 
     /// The connection that they came by is gone.
