@@ -8,8 +8,8 @@
 //!
 //! What every function here keeps to, because an app in another language cannot mend it:
 //! - It returns `Result`, and its error is [`SdkError`]; a panic inside becomes one too.
-//! - It never blocks. What waits is `async`, runs on two threads of our own that start with the first use
-//!   and end with [`shutdown_all`], and is aborted when the caller gives up.
+//! - It never blocks. What waits is `async`, runs on a thread of our own that starts with the first use
+//!   and ends with [`shutdown_all`], and is aborted when the caller gives up.
 //! - No lock is held while the app's code runs, and the app's code may fail, throw or hang.
 //! - Events are pulled in batches; listeners are a task that pulls. What is not pulled stays in the queue.
 //! - `shutdown` may be called twice, and frees listener, token provider and tasks. Nothing is called `close`

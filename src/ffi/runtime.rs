@@ -1,4 +1,4 @@
-//! The two threads that everything from other languages runs on.
+//! The thread that everything from other languages runs on.
 //!
 //! Owns the runtime and knows which objects are open. A call is polled once by its caller, so that calls
 //! leave in the order in which they were made; then it is a task here, aborted when the caller gives up.
@@ -18,7 +18,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::error::SdkError;
 
-const THREADS: usize = 2;
+/// More would wake each other for every packet: with two, a call takes a quarter more of the processor, and a data
+/// channel carries less (bench/media, bench/peer). What is heavy, Opus, runs on the app's own threads.
+const THREADS: usize = 1;
 const THREAD_NAME: &str = "metered-sdk";
 /// An object that does not end within this is left to the end of the runtime: closing alone takes 2 s at
 /// most.
@@ -92,7 +94,7 @@ impl<T> Future for Task<T> {
     }
 }
 
-/// Runs a call on our threads. Dropped, it takes the call with it.
+/// Runs a call on our thread. Dropped, it takes the call with it.
 pub(super) async fn run<T, E>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, SdkError>

@@ -188,12 +188,12 @@ async def until_threads(count):
     await within(search())
 
 
-async def test_two_threads_serve_all_and_end():
+async def test_one_thread_serves_all_and_ends():
     await until_threads(0)
     await within(sdk.sleep(1))
-    await until_threads(2)
+    await until_threads(1)
     await within(asyncio.gather(*(sdk.sleep(5) for _ in range(50))))
-    assert threads() == 2
+    assert threads() == 1
     await within(sdk.shutdown_all())
     await until_threads(0)
     await within(sdk.shutdown_all())

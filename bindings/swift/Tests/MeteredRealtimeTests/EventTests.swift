@@ -139,7 +139,7 @@ final class EventTests: XCTestCase {
         let client = try await server.client("alice")
         try await within { try await client.connect() }
         // A thread names itself, when it has begun.
-        try await until { try Figures.now().threads >= 2 }
+        try await until { try Figures.now().threads >= 1 }
         let events = client.events
         let reading = Task { for await _ in events {} }
         try await within { try await MeteredSDK.shutdownAll() }

@@ -75,8 +75,8 @@ final class LeakTests: XCTestCase {
         _ = try await cycles(200)
         let before = try await cycles(100)
         let after = try await cycles(1_000)
-        // Two, and one that looks names up and goes when there is nothing to do.
-        XCTAssertLessThanOrEqual(after.threads, 3)
+        // One, and one that looks names up and goes when there is nothing to do.
+        XCTAssertLessThanOrEqual(after.threads, 2)
         // Connections of forgotten clients end in the background.
         XCTAssertLessThanOrEqual(after.handles, before.handles + 2)
         // About 1 MiB is the tests' own: each `within` leaves a timer behind until its limit.
