@@ -1,11 +1,12 @@
 //! One figure of our media, as one line of JSON: `bench-media FIGURE URL`.
 //!
 //! `js/wrtc.mjs` does the same for what libwebrtc can do without its codecs in the way; `run` alternates them.
-//! `sender` and `member` are the processes that `memory` and `mesh` start.
+//! `end`, `sender` and `member` are the processes that `cpu`, `memory` and `mesh` start.
 #![allow(clippy::print_stdout)] // its output is its purpose
 
 mod bare;
 mod call;
+mod child;
 mod cpu;
 mod encoder;
 mod memory;
@@ -40,6 +41,7 @@ async fn figure(arguments: &[&str]) -> Outcome<Option<serde_json::Value>> {
         ["sound", url] => sound::sound(url).await?,
         ["memory", url] => memory::memory(url).await?,
         ["mesh", url] => mesh::mesh(url).await?,
+        ["end", url, room, figure] => return cpu::end(url, room, figure).await.map(|()| None),
         ["sender", url, room] => return memory::sender(url, room).await.map(|()| None),
         ["member", url, room, members] => {
             return mesh::member(url, room, members.parse()?).await.map(|()| None);
@@ -48,11 +50,18 @@ async fn figure(arguments: &[&str]) -> Outcome<Option<serde_json::Value>> {
     }))
 }
 
-#[tokio::main(flavor = "multi_thread")]
-async fn main() -> Outcome<()> {
+/// As the library for apps has them (`src/ffi/runtime.rs`); `TOKIO_WORKER_THREADS` says otherwise.
+const THREADS: usize = 1;
+
+fn main() -> Outcome<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        runtime.worker_threads(THREADS);
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let Some(line) = figure(&arguments).await? {
+    let line = runtime.enable_all().build()?.block_on(figure(&arguments))?;
+    if let Some(line) = line {
         println!("{line}");
     }
     Ok(())

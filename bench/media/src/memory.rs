@@ -1,14 +1,13 @@
 //! What a received track of pictures takes: the sender is a process of its own, which adds tracks when told.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use metered_realtime::media::{FrameEvent, LocalVideoTrack, VideoCodec};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinSet;
 
 use crate::call::{peer, remote, track};
+use crate::child::{Child, Orders};
 use crate::encoder::encode;
 use crate::{Outcome, within};
 
@@ -29,16 +28,11 @@ pub(crate) async fn memory(url: &str) -> Outcome<Value> {
     let us = peer(url)?;
     let mut events = us.events();
     within("the room", async { Ok(us.join(ROOM).await?) }).await?;
-    let mut child = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["sender", url, ROOM])
-        .stdin(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut orders = child.stdin.take().ok_or("no standard input")?;
+    let mut child = Child::start(&["sender", url, ROOM])?;
     let mut remote = remote(&mut events).await?;
     let (mut sinks, mut resident) = (JoinSet::new(), Vec::new());
     for count in [FIRST, MORE] {
-        orders.write_all(format!("{count}\n").as_bytes()).await?;
+        child.tell(&count.to_string()).await?;
         for _ in 0..count {
             let track = track(&mut remote).await?;
             let mut frames = track.video().ok_or("no picture")?.frames();
@@ -53,8 +47,7 @@ pub(crate) async fn memory(url: &str) -> Outcome<Value> {
         tokio::time::sleep(SETTLE).await;
         resident.push(resident_kib()?);
     }
-    drop(orders);
-    within("the sender's end", async { Ok(child.wait().await?) }).await?;
+    child.end().await?;
     within("our end", async {
         us.close().await;
         Ok(())
@@ -81,9 +74,9 @@ pub(crate) async fn memory(url: &str) -> Outcome<Value> {
 pub(crate) async fn sender(url: &str, room: &str) -> Outcome<()> {
     let us = peer(url)?;
     us.join(room).await?;
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    let mut orders = Orders::default();
     let mut encoders = JoinSet::new();
-    while let Some(line) = orders.next_line().await? {
+    while let Some(line) = orders.next().await? {
         for _ in 0..line.parse::<usize>()? {
             let video = LocalVideoTrack::new(VideoCodec::Vp8);
             us.add_track(&video, None, None)?;

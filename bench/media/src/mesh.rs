@@ -1,17 +1,15 @@
 //! Everyone sends a picture to everyone: a process for each, in rooms of different sizes.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
 use metered_realtime::media::{FrameEvent, LocalVideoTrack, MediaStream, VideoCodec, VideoFrames};
 use metered_realtime::peer::PeerEvent;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
-use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
 
 use crate::call::{peer, track};
+use crate::child::{Child, Orders};
 use crate::encoder::{encode, number};
 use crate::{Outcome, within};
 
@@ -20,45 +18,19 @@ const SIZES: [usize; 3] = [2, 4, 6];
 const SETTLE: Duration = Duration::from_secs(8);
 const WATCH: Duration = Duration::from_secs(10);
 
-struct Member {
-    child: Child,
-    said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Member {
-    fn start(url: &str, room: &str, members: usize) -> Outcome<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["member", url, room, &members.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let said = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
-        Ok(Self { child, said })
-    }
-
-    async fn tell(&mut self, order: &str) -> Outcome<()> {
-        let input = self.child.stdin.as_mut().ok_or("no standard input")?;
-        Ok(input.write_all(order.as_bytes()).await?)
-    }
-
-    async fn line(&mut self) -> Outcome<String> {
-        let line = within("a member", async { Ok(self.said.next_line().await?) }).await?;
-        line.ok_or_else(|| "a member is gone".into())
-    }
-}
-
 pub(crate) async fn mesh(url: &str) -> Outcome<Value> {
     let (mut figures, mut lost) = (Map::new(), 0);
     for size in SIZES {
         let room = format!("mesh-{size}");
-        let mut members =
-            (0..size).map(|_| Member::start(url, &room, size)).collect::<Outcome<Vec<_>>>()?;
+        let count = size.to_string();
+        let mut members = (0..size)
+            .map(|_| Child::start(&["member", url, &room, &count]))
+            .collect::<Outcome<Vec<_>>>()?;
         for member in &mut members {
             member.line().await?;
         }
         for member in &mut members {
-            member.tell("go\n").await?;
+            member.tell("go").await?;
         }
         let mut percent = 0.0;
         for member in &mut members {
@@ -66,9 +38,8 @@ pub(crate) async fn mesh(url: &str) -> Outcome<Value> {
             percent += result["cpu"].as_f64().ok_or("no figure")?;
             lost += result["lost"].as_u64().ok_or("no figure")?;
         }
-        for mut member in members {
-            drop(member.child.stdin.take());
-            within("a member's end", async { Ok(member.child.wait().await?) }).await?;
+        for member in members {
+            member.end().await?;
         }
         #[allow(clippy::cast_precision_loss)] // thirty at most
         let remotes = (size * (size - 1)) as f64;
@@ -76,10 +47,6 @@ pub(crate) async fn mesh(url: &str) -> Outcome<Value> {
     }
     figures.insert("meshLost".into(), json!(lost));
     Ok(Value::Object(figures))
-}
-
-async fn ordered(orders: &mut Lines<BufReader<Stdin>>) -> Outcome<bool> {
-    Ok(orders.next_line().await?.is_some())
 }
 
 /// Pictures that are missing among those of the time of watching.
@@ -135,9 +102,9 @@ pub(crate) async fn member(url: &str, room: &str, members: usize) -> Outcome<()>
         pictures.push(track.video().ok_or("no picture")?.clone());
     }
     tokio::time::sleep(SETTLE).await;
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    let mut orders = Orders::default();
     println!("ready");
-    ordered(&mut orders).await?;
+    orders.next().await?;
     let (mut watches, cpu) = (JoinSet::new(), ProcessTime::now());
     for picture in &pictures {
         watches.spawn(watch(picture.frames()));
@@ -148,7 +115,7 @@ pub(crate) async fn member(url: &str, room: &str, members: usize) -> Outcome<()>
     }
     let percent = cpu.elapsed().as_secs_f64() / WATCH.as_secs_f64() * 100.0;
     println!("{}", json!({ "cpu": percent, "lost": lost }));
-    ordered(&mut orders).await?;
+    orders.next().await?;
     encoder.abort();
     us.close().await;
     Ok(())
