@@ -6,6 +6,9 @@
 //! [`wire`] and [`diagnosis`] know nobody, [`credential`] and [`platform`] know them, [`signalling`] and the
 //! WebRTC engine know those, [`peer`] knows all.
 //!
+//! It runs on the tokio runtime that it is used on. One worker thread is best for a call and for data: two wake each
+//! other for every packet.
+//!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
