@@ -116,9 +116,13 @@ struct Call {
 
 impl Call {
     async fn over(network: &Arc<SimulatedNetwork>, codec: VideoCodec) -> Self {
-        let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, 2).await);
-        let track = LocalVideoTrack::new(codec);
-        let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
+        Self::of(network, LocalVideoTrack::new(codec), 2).await
+    }
+
+    /// The track over a connection to one more remote, whose address ends so. The sender's side is connected now.
+    async fn of(network: &Arc<SimulatedNetwork>, track: LocalVideoTrack, last: u8) -> Self {
+        let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, last).await);
+        let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), last.to_string());
         let (_, outbound, task) = one.send(&LocalTrack::from(&track), &bandwidth).await;
         let mut tasks = vec![task, tokio::spawn(estimates)];
         let receiver = one.offer(&mut two, 1).await.remove(0);
@@ -243,6 +247,55 @@ async fn a_late_sink_gets_a_key_frame_and_rotation_travels() {
     // A round trip, and a picture's wait at the encoder.
     assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
     encoder.abort();
+    call.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_call_of_two_gets_a_key_frame_within_500_ms_and_the_other_loses_nothing() {
+    let path = Path { delay: Duration::from_millis(40), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let call = Call::over(&network, VideoCodec::H264).await;
+    let mut sink = call.remote.frames();
+    let watching = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        // Until a second after the last one.
+        while let Some(FrameEvent::Frame(unit)) = sink.next().await {
+            seen.push(unit.data.clone());
+        }
+        seen
+    });
+    let encoder = tokio::spawn(encode(call.track.clone(), 600));
+    let mut longest = Duration::ZERO;
+    // The other remote asks for key frames until this one is connected: at one of these moments just before that,
+    // and the key frame has left without it.
+    for phase in (0..300).step_by(20).map(Duration::from_millis) {
+        let other = call.remote.clone();
+        let asking = tokio::spawn(async move {
+            tokio::time::sleep(phase).await;
+            let mut clock = tokio::time::interval(Duration::from_millis(300));
+            loop {
+                clock.tick().await;
+                other.request_key_frame();
+            }
+        });
+        let third = Call::of(&network, call.track.clone(), 3).await;
+        let connected = Instant::now();
+        asking.abort();
+        let Some(FrameEvent::Frame(first)) = third.remote.frames().next().await else {
+            panic!("no picture")
+        };
+        assert!(first.key_frame);
+        let took = connected.elapsed();
+        assert!(took <= Duration::from_millis(500), "{took:?}");
+        longest = longest.max(took);
+        third.end().await;
+    }
+    assert!(longest > Duration::from_millis(250), "no wish came just before: {longest:?}");
+    let made = encoder.await.unwrap();
+    let seen = watching.await.unwrap();
+    assert_eq!(seen, made.into_iter().map(|unit| unit.data).collect::<Vec<_>>());
+    let stats = call.remote.stats();
+    assert_eq!((stats.packets_lost, stats.freezes), (0, 1));
     call.end().await;
 }
 
