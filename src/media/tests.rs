@@ -317,6 +317,75 @@ async fn a_flood_of_wishes_is_one_in_300_ms() {
     call.end().await;
 }
 
+/// The source is told of two remotes' wishes together as seldom as of one's, whose receiver waits as long itself.
+#[tokio::test(start_paused = true)]
+async fn wishes_of_two_remotes_at_different_moments_are_one_in_300_ms() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    let calls =
+        [Call::of(&network, track.clone(), 2).await, Call::of(&network, track.clone(), 3).await];
+    let mut wishes = track.events();
+    while wishes.try_next().is_some() {}
+    let begun = Instant::now();
+    let listening = tokio::spawn(async move {
+        let mut told = Vec::new();
+        while begun.elapsed() < Duration::from_secs(6) {
+            let event = tokio::time::timeout(Duration::from_millis(500), wishes.next()).await;
+            if event == Ok(Some(LocalTrackEvent::KeyFrameWanted)) {
+                told.push(begun.elapsed());
+            }
+        }
+        told
+    });
+    let encoder = tokio::spawn(encode(track, 240));
+    let mut asking = Vec::new();
+    for (call, phase) in calls.iter().zip([0, 130]) {
+        let remote = call.remote.clone();
+        asking.push(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(phase)).await;
+            for _ in 0..600 {
+                remote.request_key_frame();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }));
+    }
+    let told = listening.await.unwrap();
+    let gaps: Vec<_> = told.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(300)), "{gaps:?}");
+    assert!(told.len() >= 15, "{} in six seconds", told.len());
+    for task in asking {
+        task.abort();
+    }
+    encoder.abort();
+    for call in calls {
+        call.end().await;
+    }
+}
+
+#[test]
+fn a_wish_within_300_ms_of_another_is_not_told_and_says_when_it_is_due() {
+    let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    let shared = Arc::clone(LocalTrack::from(&track).shared());
+    let mut events = track.events();
+    let mut told = || std::iter::from_fn(|| events.try_next()).collect::<Vec<_>>();
+    let wanted = [LocalTrackEvent::KeyFrameWanted];
+    let begun = Instant::now();
+    let at = |ms| begun + Duration::from_millis(ms);
+    assert_eq!(shared.want_key_frame(at(0)), None);
+    assert_eq!(told(), wanted);
+    for early in [10, 299] {
+        assert_eq!(shared.want_key_frame(at(early)), Some(at(300)));
+        assert_eq!(told(), []);
+    }
+    assert_eq!(shared.want_key_frame(at(300)), None);
+    assert_eq!(told(), wanted);
+    // The pause is from wish to wish, not a grid.
+    assert_eq!(shared.want_key_frame(at(599)), Some(at(600)));
+    assert_eq!(shared.want_key_frame(at(900)), None);
+    assert_eq!(shared.want_key_frame(at(901)), Some(at(1_200)));
+    assert_eq!(told(), wanted);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     let path = Path { delay: Duration::from_millis(20), ..Path::default() };
