@@ -8,8 +8,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
+use crate::media::files::{AnnexBReader, MediaReader};
 use crate::rtc::crate_engine::CrateEngine;
 use crate::rtc::engine::*;
+use crate::rtc::h264::StreamProfile;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 use crate::wire::SessionDescription;
@@ -218,6 +220,52 @@ async fn pictures_pass_whole_and_in_order_whatever_the_path_loses() {
             call.end().await;
         }
     }
+}
+
+/// The NAL units of Annex B.
+fn nal_units(annex_b: &[u8]) -> Vec<&[u8]> {
+    let begins: Vec<_> =
+        (0..annex_b.len()).filter(|at| annex_b[*at..].starts_with(&[0, 0, 1])).collect();
+    let ends = begins.iter().skip(1).copied().chain([annex_b.len()]);
+    begins
+        .iter()
+        .zip(ends)
+        .map(|(begin, end)| {
+            let unit = &annex_b[begin + 3..end];
+            &unit[..unit.iter().rposition(|byte| *byte != 0).unwrap() + 1]
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_encoder_writes_as_avcc_a_remote_gets_as_annex_b() {
+    let clip = format!("{}/crates/cli/assets/clips/counter_h264.h264", env!("CARGO_MANIFEST_DIR"));
+    let clip = std::fs::read(clip).unwrap();
+    let mut reader = AnnexBReader::new(&clip[..], 25, 1).unwrap();
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let call = Call::over(&network, VideoCodec::H264).await;
+    let mut sink = call.remote.frames();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for n in 0..60 {
+        let annex_b = reader.next_item().unwrap().unwrap();
+        let units = nal_units(&annex_b.data);
+        let lengths = units.iter().map(|nal| [&(nal.len() as u32).to_be_bytes(), *nal].concat());
+        let avcc = lengths.collect::<Vec<_>>().concat();
+        let avcc = AccessUnit::new(VideoCodec::H264, avcc.into(), annex_b.timestamp_us);
+        call.track.write(&avcc).unwrap();
+        let Some(FrameEvent::Frame(heard)) = sink.next().await else { panic!("no picture {n}") };
+        let codes = units.iter().filter(|nal| nal[0] & 0x1f != 9);
+        let codes = codes.map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect::<Vec<_>>().concat();
+        assert_eq!(heard.data, codes, "{n}");
+        assert_eq!([avcc.key_frame, heard.key_frame], [n % 50 == 0; 2]);
+        let size = (n % 50 == 0).then_some((320, 180));
+        assert_eq!([avcc.size(), heard.size()], [size; 2]);
+        assert_eq!(video::h264_profile(&avcc), video::h264_profile(&heard));
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    let profile = LocalTrack::from(&call.track).shared().profile();
+    assert_eq!(profile, Some(StreamProfile::new(0x42, 0xc0, false)));
+    call.end().await;
 }
 
 #[tokio::test(start_paused = true)]

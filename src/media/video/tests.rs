@@ -265,6 +265,37 @@ proptest! {
         prop_assert_eq!(reassemble(codec, payloads.iter()).unwrap(), unit.data);
     }
 
+    /// Lengths from 256 to 511 among them, which look like start codes.
+    #[test]
+    fn avcc_of_any_size_comes_out_as_annex_b(
+        sizes in prop::collection::vec(prop_oneof![2_usize..600, 600_usize..4_000], 1..6),
+        delimiter: bool,
+        key: bool,
+    ) {
+        // High, 640 wide.
+        let sps = [0x67, 0x64, 0x0, 0x1e, 0xac, 0xb4, 0x5, 0x1, 0x7c, 0x80];
+        let mut nals = if key { vec![sps.to_vec(), vec![0x68, 0xce, 0x3c, 0x80]] } else { Vec::new() };
+        let head = if key { 0x65 } else { 0x41 };
+        nals.extend(sizes.iter().map(|size| [&[head][..], &vec![0x83; size - 1]].concat()));
+        let lengths = nals.iter().map(|nal| [&(nal.len() as u32).to_be_bytes(), &nal[..]].concat());
+        let lengths = lengths.collect::<Vec<_>>().concat();
+        let delimited = if delimiter { vec![0, 0, 0, 2, 0x09, 0xf0] } else { Vec::new() };
+        let avcc = AccessUnit::new(VideoCodec::H264, [delimited, lengths].concat().into(), 0);
+        let codes = nals.iter().map(|nal| [&[0, 0, 0, 1], &nal[..]].concat());
+        let annex_b = codes.collect::<Vec<_>>().concat();
+
+        let payloads = Packetiser::default().packetise(&avcc).unwrap();
+        prop_assert!(payloads.iter().all(|payload| payload.len() <= MAX_PAYLOAD_BYTES));
+        let remote = reassemble(VideoCodec::H264, payloads.iter()).unwrap();
+        prop_assert_eq!(&remote[..], &annex_b[..]);
+        let remote = AccessUnit::new(VideoCodec::H264, remote, 0);
+        prop_assert_eq!([avcc.key_frame, remote.key_frame], [key; 2]);
+        prop_assert_eq!(avcc.size(), remote.size());
+        prop_assert_eq!(avcc.size().is_some_and(|size| size.0 == 640), key);
+        prop_assert_eq!(h264_profile(&avcc), h264_profile(&remote));
+        prop_assert_eq!(h264_profile(&avcc).is_some(), key);
+    }
+
     #[test]
     fn several_nal_units_of_any_size_stay_apart(sizes in prop::collection::vec(2_usize..3_000, 1..12)) {
         let nals = sizes.iter().map(|size| [&[0, 0, 0, 1, 0x41][..], &vec![3; size - 1]].concat());
