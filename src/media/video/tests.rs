@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -5,6 +6,7 @@ use proptest::prelude::*;
 
 use super::packetise::MAX_PAYLOAD_BYTES;
 use super::*;
+use crate::media::traces::Arrival;
 
 const CODECS: [VideoCodec; 4] =
     [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1];
@@ -248,6 +250,46 @@ fn what_is_no_picture_is_refused() {
     assert_eq!(refused(VideoCodec::Vp8, &vec![1; 5 << 20]), "access_unit_too_large");
     assert_eq!(refused(VideoCodec::H264, &[1, 2, 3]), "access_unit_malformed");
     assert_eq!(refused(VideoCodec::Av1, &[0x0a, 200, 1]), "access_unit_malformed");
+}
+
+/// `tests/traces` says what these calls are. All their descriptors have four bytes.
+#[test]
+fn pictures_of_recorded_calls_come_whole_and_in_order() {
+    // Nothing is lost in the first one; of the other, 3 % is, and key frames come every two seconds.
+    for (name, least_percent) in [("chromium-video.txt", 100), ("lab-video.txt", 95)] {
+        let trace = crate::media::traces::arrivals(name);
+        let first = trace[0].timestamp;
+        let mut sizes = BTreeMap::<u32, BTreeMap<u16, usize>>::new();
+        for packet in &trace {
+            let packets = sizes.entry(packet.timestamp.wrapping_sub(first)).or_default();
+            packets.insert(packet.sequence, packet.payload.len() - 4);
+        }
+        let sent: Vec<(u64, usize)> = sizes
+            .into_iter()
+            .map(|(ticks, packets)| (u64::from(ticks) * 100 / 9, packets.into_values().sum()))
+            .collect();
+        let packet = |it: Arrival| {
+            let Arrival { at, sequence, timestamp, marker, payload } = it;
+            let (codec, rotation) = (VideoCodec::Vp8, None);
+            (at, RtpVideoPacket { codec, sequence, timestamp, marker, payload, rotation })
+        };
+        let mut buffer = VideoJitterBuffer::new();
+        let heard = run(&mut buffer, trace.into_iter().map(packet).collect());
+        let mut last = None;
+        for frame in &heard.frames {
+            let n = sent.iter().position(|sent| *sent == (frame.timestamp_us, frame.data.len()));
+            assert!(n.is_some(), "{name}: a torn frame at {}", frame.timestamp_us);
+            let follows = last.is_some_and(|last: usize| Some(last + 1) == n);
+            assert!(follows || (frame.key_frame && last < n), "{name}: {last:?} {n:?}");
+            last = n;
+        }
+        let stats = buffer.stats();
+        let came = heard.frames.len();
+        assert!(came > 200 && came * 100 >= sent.len() * least_percent, "{name}: {stats:?}");
+        assert_eq!((heard.asked.len(), heard.frozen.len(), stats.malformed), (0, 0, 0), "{name}");
+        assert!(least_percent < 100 || stats.lost == 0, "{name}: {stats:?}");
+        assert_eq!(buffer.waiting_bytes(), 0, "{name}");
+    }
 }
 
 fn codecs() -> impl Strategy<Value = VideoCodec> {
