@@ -457,7 +457,9 @@ async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     let resumed = back.elapsed();
     assert!(resumed < Duration::from_millis(1_200), "{resumed:?}");
     let Some(FrameEvent::Frame(unit)) = sink.next().await else { panic!("no picture") };
-    assert!(unit.key_frame || call.remote.stats().packets_lost == 0);
+    let stats = call.remote.stats();
+    assert!(unit.key_frame || stats.packets_lost == 0);
+    assert_eq!(stats.freezes, 1);
     encoder.abort();
     call.end().await;
 }

@@ -205,6 +205,7 @@ fn frozen_video_is_told_within_a_second_and_a_dead_gap_asks() {
     let heard = run(&mut buffer, arrivals);
     assert_eq!(heard.frames.len(), 1);
     assert_eq!(heard.frozen, [Duration::from_secs(1)]);
+    assert_eq!(buffer.stats().freezes, 1);
     assert_eq!(heard.asked[0], FRAME + Duration::from_millis(600), "the gap's limit");
     assert!(heard.asked.len() >= 3);
     assert!(buffer.waiting_bytes() < 300 * MAX_PAYLOAD_BYTES, "{}", buffer.waiting_bytes());
