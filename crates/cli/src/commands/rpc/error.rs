@@ -145,7 +145,12 @@ impl From<PeerError> for RpcError {
             }
             PeerError::Request(RequestError::Build(BuildError::Oversized {
                 size, cap, ..
-            })) => made.set("size", *size).set("cap", *cap),
+            }))
+            | PeerError::MetadataTooLarge { size, cap } => made.set("size", *size).set("cap", *cap),
+            PeerError::TrackAlreadyAttached { method } => made.set("method", *method),
+            PeerError::ReplaceTrack { succeeded, failed } => {
+                made.set("succeeded", succeeded.clone()).set("failed", failed.clone())
+            }
             _ => made,
         }
     }
