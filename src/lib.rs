@@ -8,6 +8,9 @@
 //! and the WebRTC engine know those, [`media`] knows the engine, [`peer`] knows all, and `ffi` (a feature) gives
 //! it to other languages.
 //!
+//! It runs on the tokio runtime that it is used on. One worker thread is best for a call and for data: two wake each
+//! other for every packet.
+//!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};

@@ -1,3 +1,4 @@
 //! What differs between the systems that we run on.
 
 pub mod tls;
+mod trust;

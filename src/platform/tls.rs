@@ -1,8 +1,8 @@
 //! Whom to trust: the platform's roots, the app's own, and pins.
 //!
-//! Certificates are verified by the platform (Keychain, Android's trust manager, the system's store), so
-//! that what an administrator trusts or distrusts holds for us too. Extra roots are tried first; pins are
-//! checked after either has accepted.
+//! Certificates are verified by the platform (Keychain, the system's store), so that what an administrator trusts
+//! or distrusts holds for us too; on Android by the certificates of its store. Extra roots are tried first; pins
+//! are checked after either has accepted.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,6 +18,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
+use super::trust;
 use crate::diagnosis::Diagnosis;
 
 /// Whom to trust besides the platform, and whom alone.
@@ -32,7 +33,9 @@ use crate::diagnosis::Diagnosis;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// Further roots as PEM texts, each with one or more certificates; for test servers and company proxies.
+    /// Further roots as PEM texts, each with one or more certificates; for test servers and company proxies. On
+    /// Android also for what the user or the app's network security configuration trusts: only the system's
+    /// certificates are known there.
     pub extra_roots_pem: Vec<String>,
     /// If not empty, a certificate of the presented chain must have one of these keys: `sha256/` and the
     /// base64 of the SHA-256 of its SubjectPublicKeyInfo, as in RFC 7469. Pin a backup key too.
@@ -96,8 +99,8 @@ impl TlsConfigError {
                 "Make it with: openssl x509 -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
             ),
             Self::NoPlatformVerifier => Diagnosis::new(
-                "The system has no store of trusted certificates, or on Android it was not initialised.",
-                "On Linux install ca-certificates; on Android initialise the SDK with the app's context; or give extra roots.",
+                "The system has no store of trusted certificates that can be read.",
+                "On Linux install ca-certificates; or give the service's root as an extra root.",
             ),
         }
     }
@@ -139,7 +142,7 @@ fn new_client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>, TlsConfi
 /// Extra roots, then the platform, then pins.
 struct Verifier {
     extra: Option<(Arc<RootCertStore>, Arc<WebPkiServerVerifier>)>,
-    platform: Option<rustls_platform_verifier::Verifier>,
+    platform: Option<Arc<dyn ServerCertVerifier>>,
     pins: Vec<[u8; 32]>,
     provider: Arc<CryptoProvider>,
 }
@@ -164,7 +167,7 @@ impl Verifier {
                 .map_err(|_| TlsConfigError::BadRoot { index: 0 })
             })
             .transpose()?;
-        let platform = rustls_platform_verifier::Verifier::new(Arc::clone(provider)).ok();
+        let platform = trust::verifier(provider);
         if platform.is_none() && extra.is_none() {
             return Err(TlsConfigError::NoPlatformVerifier);
         }
