@@ -4,6 +4,10 @@ import Testing
 
 @testable import MeteredRealtime
 
+#if canImport(CoreMedia)
+    import CoreMedia
+#endif
+
 /// The part for Apple's systems, without Apple: its bitstreams, and its calls against stand-ins.
 @Suite struct AppleTests {
     private let sps = Data([0x67, 1, 0, 2])

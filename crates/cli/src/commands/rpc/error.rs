@@ -192,3 +192,31 @@ impl From<CredentialError> for RpcError {
         Self::sdk("InvalidArgumentError", error.code(), error.to_string(), &error.diagnosis())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_failure_is_in_its_data() {
+        let data = |error: PeerError| RpcError::from(error).to_json()["data"].clone();
+        let metadata = data(PeerError::MetadataTooLarge { size: 70_000, cap: 65_536 });
+        assert_eq!(metadata["name"], "MeteredPeerOversizedError");
+        assert_eq!((&metadata["size"], &metadata["cap"]), (&70_000.into(), &65_536.into()));
+        let (succeeded, failed) = (vec!["alice".to_owned()], vec!["bob".to_owned()]);
+        let replace = data(PeerError::ReplaceTrack { succeeded, failed });
+        assert_eq!(replace["name"], "MeteredPeerReplaceTrackError");
+        assert_eq!(
+            (&replace["succeeded"], &replace["failed"]),
+            (&json!(["alice"]), &json!(["bob"]))
+        );
+        let attached = data(PeerError::TrackAlreadyAttached { method: "add_track" });
+        assert_eq!(
+            (&attached["code"], &attached["method"]),
+            (&"track_already_attached".into(), &"add_track".into())
+        );
+        let full =
+            data(PeerError::DataChannel(DataChannelError::Overflow { queued: 256, cap: 256 }));
+        assert_eq!((&full["size"], &full["cap"]), (&256.into(), &256.into()));
+    }
+}
