@@ -17,7 +17,7 @@ const FRAME: Duration = Duration::from_micros(33_333);
 fn picture(codec: VideoCodec, n: u64, size: usize, key: bool) -> AccessUnit {
     let noise: Vec<u8> = (0..size).map(|at| (at as u64 * 31 + n * 7) as u8 | 2).collect();
     let data = match codec {
-        VideoCodec::Vp8 => [&[u8::from(!key), 0, 0, 0x9d][..], &noise].concat(),
+        VideoCodec::Vp8 => [&[u8::from(!key), 0, 0, 0x9d, 1, 0x2a][..], &noise].concat(),
         VideoCodec::Vp9 => [&[if key { 0x80 } else { 0x84 }][..], &noise].concat(),
         VideoCodec::H264 if key => {
             let sets = [0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80];
@@ -290,6 +290,44 @@ fn pictures_of_recorded_calls_come_whole_and_in_order() {
         assert_eq!((heard.asked.len(), heard.frozen.len(), stats.malformed), (0, 0, 0), "{name}");
         assert!(least_percent < 100 || stats.lost == 0, "{name}: {stats:?}");
         assert_eq!(buffer.waiting_bytes(), 0, "{name}");
+    }
+}
+
+/// An app names the codec of a track once, and its encoder makes another: a remote would see nothing.
+#[test]
+fn pictures_of_another_codec_are_refused() {
+    let mut packetiser = Packetiser::default();
+    let avcc = |unit: AccessUnit| {
+        let units = h264::nal_units(&unit.data).map(<[u8]>::to_vec);
+        let sized = units.flat_map(|unit| [(unit.len() as u32).to_be_bytes().to_vec(), unit]);
+        sized.flatten().collect::<Vec<u8>>()
+    };
+    for key in [true, false] {
+        let h264 = picture(VideoCodec::H264, 1, 4_000, key);
+        let short = [&[0, 0, 1][..], &h264.data[4..]].concat();
+        let [vp8, vp9] =
+            [VideoCodec::Vp8, VideoCodec::Vp9].map(|codec| picture(codec, 1, 4_000, key).data);
+        let wrong = [
+            (VideoCodec::Vp8, vec![h264.data.to_vec(), short.clone(), avcc(h264.clone())]),
+            (
+                VideoCodec::Vp9,
+                vec![h264.data.to_vec(), short.clone(), avcc(h264.clone()), vp8.to_vec()],
+            ),
+            (VideoCodec::Av1, vec![h264.data.to_vec(), short, avcc(h264)]),
+            (VideoCodec::H264, vec![vp8.to_vec(), vp9.to_vec()]),
+        ];
+        for (codec, others) in wrong {
+            for data in others {
+                let unit = AccessUnit::new(codec, data.into(), 0);
+                let refused = packetiser.packetise(&unit).err();
+                assert_eq!(
+                    refused,
+                    Some(PacketiseError::Malformed(codec)),
+                    "{:x?}",
+                    &unit.data[..8]
+                );
+            }
+        }
     }
 }
 
