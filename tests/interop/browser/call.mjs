@@ -1,9 +1,21 @@
 // A call between a page and our peer, and what each side tells of it.
 
+import assert from "node:assert/strict";
 import { until } from "./support.mjs";
+
+// Every browser has VP8 and H.264 (RFC 7742 section 5): a build without them shall leave no test out unseen.
+const OPTIONAL = ["VP9", "AV1"];
 
 export const pattern = (codec, more = {}) => ({ kind: "video", source: { testPattern: { codec }, ...more } });
 export const toneOf = (hz) => ({ kind: "audio", source: { tone: { hz } } });
+
+/** Whether the page's browser has a codec in this direction; fails where it must. */
+export async function hasCodec(page, direction, codec) {
+  const codecs = await page.do("codecs", direction);
+  const found = codecs.includes(`video/${codec}`);
+  assert.ok(found || OPTIONAL.includes(codec), `${direction} has but ${codecs}`);
+  return found;
+}
 
 /** Both in a room. */
 export async function inCall(room) {

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { bothMute, frames, inCall, level, loudest, more, pattern, received, toneOf, tracks } from "./call.mjs";
+import { bothMute, frames, hasCodec, inCall, level, loudest, more, pattern, received, toneOf, tracks } from "./call.mjs";
 import { counted, heard, toneShare } from "./ffmpeg.mjs";
 import { Stage, until } from "./support.mjs";
 
@@ -32,7 +32,7 @@ describe("calls", () => {
   for (const codec of CODECS) {
     test(`the page shows our ${codec} as it lies, and plays our tone`, async (t) => {
       const { peer, page } = await both(t);
-      if (!(await page.do("codecs", "RTCRtpReceiver")).includes(`video/${codec}`)) return t.skip(`no ${codec} in this build`);
+      if (!(await hasCodec(page, "RTCRtpReceiver", codec))) return t.skip(`no ${codec} in this build`);
       await peer.call("peer.addTrack", toneOf(440));
       let { trackId } = await peer.call("peer.addTrack", pattern(codec.toLowerCase(), { rotation: 90 }));
       for (const degrees of [90, 0, 270, 180]) {
@@ -59,7 +59,7 @@ describe("calls", () => {
 
     test(`what the page draws as ${codec} and plays is recorded whole`, async (t) => {
       const { peer, page, theirs, dir } = await both(t);
-      if (!(await page.do("codecs", "RTCRtpSender")).includes(`video/${codec}`)) return t.skip(`no ${codec} in this build`);
+      if (!(await hasCodec(page, "RTCRtpSender", codec))) return t.skip(`no ${codec} in this build`);
       await peer.call("remote.record", { peerId: page.id, dir });
       await page.do("addPattern", `video/${codec}`);
       const { video, audio } = await tracks(peer, theirs);
