@@ -60,6 +60,25 @@ describe("media", () => {
     assert.deepEqual(await page.next(`remote:${peer.id}`, "stream-removed"), { streamId: "screen" });
   });
 
+  test("a page that comes after a replacement hears what was said of the track, which has no stream", async (t) => {
+    const room = stage.room(t);
+    const peer = await room.ours("ours");
+    const metadata = { seat: 1 };
+    const heard = async (page) => {
+      assert.deepEqual(await page.next(`remote:${peer.id}`, "track"), { kind: "video", metadata });
+      await until("frames are decoded", async () => (await page.do("decoded"))[0]?.frames >= 20);
+    };
+    const picture = (codec) => ({ kind: "video", source: { testPattern: { codec } } });
+    const { trackId } = await peer.call("peer.addTrack", { ...picture("vp8"), metadata });
+    const first = await room.page("first");
+    await heard(first);
+    const replaced = await peer.call("peer.replaceTrack", { trackId, source: picture("vp8").source });
+    assert.notEqual(replaced.trackId, trackId);
+    await first.stop();
+    await peer.nextOf("peer", "peer-left");
+    await heard(await room.page("late"));
+  });
+
   test("we receive its camera and microphone, and see them go and come", async (t) => {
     const room = stage.room(t);
     const peer = await room.ours("ours");
