@@ -8127,7 +8127,7 @@ class PeerState(enum.Enum):
 
     RECONNECTING = 3
     """
-    The connection to the service is lost and comes back; calls go on.
+    The connection to the service is lost and comes back; with a token calls go on.
 """
 
     LEAVING = 4

@@ -12401,7 +12401,7 @@ public enum PeerState: Equatable, Hashable {
      */
     case joined
     /**
-     * The connection to the service is lost and comes back; calls go on.
+     * The connection to the service is lost and comes back; with a token calls go on.
      */
     case reconnecting
     /**

@@ -16351,7 +16351,7 @@ enum class PeerState {
      */
     JOINED,
     /**
-     * The connection to the service is lost and comes back; calls go on.
+     * The connection to the service is lost and comes back; with a token calls go on.
      */
     RECONNECTING,
     /**
