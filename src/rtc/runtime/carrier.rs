@@ -123,8 +123,12 @@ async fn carry(
             while let Ok(datagram) = outbound.try_recv() {
                 frame(&datagram, &mut frames);
             }
-            let written = timeout(WRITE_TIMEOUT, writer.write_all(&frames)).await;
-            if !matches!(written, Ok(Ok(()))) {
+            let written = timeout(WRITE_TIMEOUT, async {
+                writer.write_all(&frames).await?;
+                // TLS counts as written what it has encrypted, and keeps what the stream did not take.
+                writer.flush().await
+            });
+            if !matches!(written.await, Ok(Ok(()))) {
                 return Err(io::ErrorKind::BrokenPipe);
             }
             frames.clear();
@@ -177,10 +181,14 @@ pub(super) fn next_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, io::Erro
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use tokio::io::DuplexStream;
+
     use super::*;
 
     fn stun(body: &[u8]) -> Vec<u8> {
-        let mut message = vec![0x01, 0x01, 0, u8::try_from(body.len()).unwrap()];
+        let mut message = vec![0x01, 0x01];
+        message.extend_from_slice(&u16::try_from(body.len()).unwrap().to_be_bytes());
         message.extend_from_slice(&[0; 16]);
         message.extend_from_slice(body);
         message
@@ -212,5 +220,65 @@ mod tests {
         assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData));
         let mut bytes = BytesMut::from(&b"\x00\x03\x00\x03"[..]);
         assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData), "no STUN length");
+    }
+
+    /// Both ends of TLS on a stream that takes few bytes at a time.
+    async fn tls() -> (
+        tokio_rustls::client::TlsStream<DuplexStream>,
+        tokio_rustls::server::TlsStream<DuplexStream>,
+    ) {
+        let provider = || Arc::new(rustls::crypto::ring::default_provider());
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let server = rustls::ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (near, far) = tokio::io::duplex(4_096);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (client, server) = tokio::join!(
+            TlsConnector::from(Arc::new(client)).connect(name, near),
+            tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(far),
+        );
+        (client.unwrap(), server.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_burst_does_not_stay_in_tls() {
+        const BURST: usize = 12;
+        let (client, mut server) = tls().await;
+        let servers = Arc::new(Servers::new(Arc::default(), Box::new(|_| {})));
+        servers.set(&[crate::wire::IceServer {
+            urls: crate::wire::IceUrls::One("turns:127.0.0.1".into()),
+            username: Some("user".into()),
+            credential: Some("password".into()),
+        }]);
+        let link = Arc::new(Link::new(servers.behind(([240, 0, 0, 1], 0).into()).unwrap(), true));
+        let (outbound, mut datagrams) = mpsc::channel(BURST);
+        let carrying = tokio::spawn(async move {
+            let inbound = Inbound::default();
+            carry(&servers, &link, client, &mut datagrams, &inbound).await.is_ok()
+        });
+        let datagram = Bytes::from(stun(&[7; 1_000]));
+        for _ in 0..BURST {
+            outbound.try_send(datagram.clone()).unwrap();
+        }
+        let mut arrived = vec![0; BURST * datagram.len()];
+        // Nothing follows that would push it out.
+        let all = timeout(Duration::from_secs(5), server.read_exact(&mut arrived)).await;
+        all.expect("all of it arrives").unwrap();
+        assert_eq!(arrived, datagram.repeat(BURST));
+        drop(outbound);
+        assert!(carrying.await.unwrap());
     }
 }

@@ -94,6 +94,11 @@ pub(super) struct LinkState {
 }
 
 impl Link {
+    pub(super) fn new(server: Arc<Server>, ipv4: bool) -> Self {
+        let state = LinkState { watch: Watch::default(), held: Vec::new(), stream: None };
+        Self { server, ipv4, state: Mutex::new(state) }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -296,8 +301,7 @@ impl ConnectionSocket {
     fn link(&self, server: Arc<Server>) -> Arc<Link> {
         self.linked.store(true, Ordering::Relaxed);
         let (made_up, ipv4) = (server.made_up(self.ipv4), self.ipv4);
-        let state = LinkState { watch: Watch::default(), held: Vec::new(), stream: None };
-        let new = || Arc::new(Link { server, ipv4, state: Mutex::new(state) });
+        let new = || Arc::new(Link::new(server, ipv4));
         Arc::clone(self.links().entry(made_up).or_insert_with(new))
     }
 
