@@ -6,7 +6,8 @@
 //! - [`alarm`]: the driver's sleeps, of which it makes one for each turn, share a timer.
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`recent`]: what a broken path lost is sent again as soon as there is another.
-//! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
+//! - [`turns`]: the driver reads no more at once than its queues hold, and a datagram by a relay needs more turns
+//!   of it than it takes by itself.
 //! - [`burst`]: what goes to a relay leaves evenly.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
@@ -272,6 +273,7 @@ impl Runtime for ConnectionRuntime {
         let (common, sockets) = (Arc::clone(&self.common), Arc::clone(&self.sockets));
         let mut future = future;
         let turns = poll_fn(move |cx| {
+            common.turns.polled();
             let ended = future.as_mut().poll(cx);
             if common.departing.swap(false, Ordering::Relaxed) {
                 depart(&sockets, cx);

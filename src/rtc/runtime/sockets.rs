@@ -448,8 +448,10 @@ impl AsyncUdpSocket for ConnectionSocket {
             return Poll::Pending;
         }
         let received = self.read(cx, bufs, meta);
-        if received.is_ready() {
-            self.common.turns.read();
+        if let Poll::Ready(received) = &received {
+            let read = meta.iter().take(*received.as_ref().unwrap_or(&0));
+            let datagrams = read.map(|meta| meta.len.div_ceil(meta.stride.max(1))).sum();
+            self.common.turns.read(datagrams);
         }
         received
     }
