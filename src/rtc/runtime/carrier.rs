@@ -1,6 +1,7 @@
 //! Datagrams to and from a TURN server on a stream (RFC 8656 sections 2.1 and 12.5): TCP, or TLS over it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,13 @@ use tokio_rustls::TlsConnector;
 
 use super::reception::Inbound;
 use super::servers::{Servers, Transport, UNREACHABLE};
-use super::sockets::{Link, examine, expect_answer};
+use super::sockets::{Link, SocketBinder, examine, expect_answer};
+use crate::platform::race::race;
 
 /// For each of name, TCP and TLS.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the name if an address is known from before.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A stream that takes nothing for so long is dead; ICE has noticed by then.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const CHANNEL_DATA_HEADER: usize = 4;
@@ -62,28 +66,23 @@ enum Stream {
 
 async fn connect(servers: &Servers, link: &Link) -> Result<Stream, Failure> {
     let fail = |code, reason| Failure { code, reason };
-    let mut found = link.server.addresses.clone();
-    let looked_up = timeout(STEP_TIMEOUT, found.wait_for(Option::is_some)).await.is_ok();
-    let addresses = match looked_up {
-        true => found.borrow().clone().unwrap_or_default(),
-        false => Vec::new(),
-    };
-    // A stream is not bound to the family of the socket that it serves.
-    let same = addresses.iter().find(|address| address.is_ipv4() == link.ipv4);
-    let Some(address) = same.or(addresses.first()).copied() else {
+    let name = &link.server.name;
+    let patience = if name.addresses().is_empty() { STEP_TIMEOUT } else { REFRESH_TIMEOUT };
+    // Too late, what is known from before must do.
+    drop(timeout(patience, name.settled()).await);
+    let mut addresses = name.addresses();
+    if addresses.is_empty() {
         return Err(fail("ice_server_unresolved", "its name was not found"));
-    };
-    let unreachable = fail("turn_unreachable", "no TCP connection to it");
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let Ok(socket) = socket else { return Err(unreachable) };
-    if let Some(binder) = &servers.network.binder
-        && binder.bind(&SockRef::from(&socket)).is_err()
-    {
-        return Err(fail("turn_unreachable", "its socket could not be bound to the network"));
     }
-    let stream = match timeout(STEP_TIMEOUT, socket.connect(address)).await {
+    // A stream is not bound to the family of the socket that it serves, and begins with it.
+    addresses.sort_by_key(|address| address.is_ipv4() != link.ipv4);
+    let raced = race(addresses, |address| tcp(servers.network.binder.as_deref(), address));
+    let stream = match timeout(STEP_TIMEOUT, raced).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return Err(unreachable),
+        Ok(Err(failures)) if failures.iter().all(|(_, error)| is_unbound(error)) => {
+            return Err(fail("turn_unreachable", "its socket could not be bound to the network"));
+        }
+        Ok(Err(_)) => return Err(fail("turn_unreachable", "no TCP connection to it")),
         Err(_) => return Err(fail("turn_unreachable", "no TCP connection to it within 5 s")),
     };
     // Only later without it.
@@ -105,6 +104,23 @@ async fn connect(servers: &Servers, link: &Link) -> Result<Stream, Failure> {
         }
         Err(_) => Err(fail("turn_tls", "no TLS handshake within 5 s")),
     }
+}
+
+/// The socket was not bound to the network of the platform.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket could not be bound to the network")]
+struct Unbound;
+
+fn is_unbound(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Unbound>())
+}
+
+async fn tcp(binder: Option<&dyn SocketBinder>, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(binder) = binder {
+        binder.bind(&SockRef::from(&socket)).map_err(|_| io::Error::other(Unbound))?;
+    }
+    socket.connect(address).await
 }
 
 async fn carry(
@@ -184,7 +200,9 @@ mod tests {
     use rustls::pki_types::PrivatePkcs8KeyDer;
     use tokio::io::DuplexStream;
 
+    use super::super::{NameSource, NetworkContext};
     use super::*;
+    use crate::wire::{IceServer, IceUrls};
 
     fn stun(body: &[u8]) -> Vec<u8> {
         let mut message = vec![0x01, 0x01];
@@ -253,17 +271,40 @@ mod tests {
         (client.unwrap(), server.unwrap())
     }
 
+    fn link_to(url: &str, network: NetworkContext) -> (Servers, Link) {
+        let servers = Servers::new(Arc::new(network), Box::new(|_| {}));
+        servers.set(&[IceServer {
+            urls: IceUrls::One(url.into()),
+            username: Some("user".into()),
+            credential: Some("password".into()),
+        }]);
+        let server = servers.behind(([240, 0, 0, 1], 0).into()).unwrap();
+        (servers, Link::new(server, true))
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_server_is_tried() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listens = listener.local_addr().unwrap();
+        // Bound and not listening: refuses.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addresses = vec![silent.local_addr().unwrap(), listens];
+        let names = NameSource::Given(Arc::new(move |_| addresses.clone()));
+        let network = NetworkContext { names, ..NetworkContext::default() };
+        let (servers, link) = link_to("turn:turn.example.org?transport=tcp", network);
+        match connect(&servers, &link).await {
+            Ok(Stream::Plain(stream)) => assert_eq!(stream.peer_addr().unwrap(), listens),
+            Ok(Stream::Tls(_)) => panic!("plain was asked for"),
+            Err(failure) => panic!("{}", failure.reason),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_end_of_a_burst_does_not_stay_in_tls() {
         const BURST: usize = 12;
         let (client, mut server) = tls().await;
-        let servers = Arc::new(Servers::new(Arc::default(), Box::new(|_| {})));
-        servers.set(&[crate::wire::IceServer {
-            urls: crate::wire::IceUrls::One("turns:127.0.0.1".into()),
-            username: Some("user".into()),
-            credential: Some("password".into()),
-        }]);
-        let link = Arc::new(Link::new(servers.behind(([240, 0, 0, 1], 0).into()).unwrap(), true));
+        let (servers, link) = link_to("turns:127.0.0.1", NetworkContext::default());
         let (outbound, mut datagrams) = mpsc::channel(BURST);
         let carrying = tokio::spawn(async move {
             let inbound = Inbound::default();

@@ -18,6 +18,7 @@
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
 //!   can be read ([`watch`]), because the crate keeps a refusal to itself.
 //! - `simulated`: for tests, a network inside the process with delay, loss, reordering, rate and partitions.
+//! - [`names`]: those of the servers are looked up again when they are needed again.
 //! - [`addresses`]: which local addresses are used, asked anew whenever sockets are bound.
 //!
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
@@ -31,6 +32,7 @@ mod early;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz;
 mod handshake;
+mod names;
 mod pace;
 mod recent;
 mod reception;
@@ -65,6 +67,7 @@ use crate::wire::IceServer;
 
 pub(crate) use addresses::{AddressSource, LocalAddresses};
 use alarm::Alarm;
+pub(crate) use names::NameSource;
 pub(crate) use pace::{KEEPALIVE, Pace};
 use recent::Recent;
 pub(crate) use reception::Selection;
@@ -88,6 +91,8 @@ pub(crate) struct NetworkContext {
     /// Called with every new socket.
     pub(crate) binder: Option<Arc<dyn SocketBinder>>,
     pub(crate) addresses: AddressSource,
+    /// Who knows the addresses of ICE servers.
+    pub(crate) names: NameSource,
     /// Whom to trust as a TURN server over TLS; the default trusts the platform's roots.
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
     /// Carries everything instead of the machine's network.
@@ -297,6 +302,7 @@ impl Runtime for ConnectionRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
         let socket = Arc::new(ConnectionSocket::new(inner, Arc::clone(&self.common))?);
+        self.common.servers.bound();
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.retain(|socket| socket.strong_count() > 0);
         sockets.push(Arc::downgrade(&socket));
