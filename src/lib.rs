@@ -1,10 +1,12 @@
-//! The native client of the Metered Realtime Messaging service: pub/sub with presence over one connection
-//! that is kept alive, whatever the network does, and peer to peer over WebRTC.
+//! The native client of the Metered Realtime Messaging service: pub/sub with presence over one connection,
+//! and peer to peer over WebRTC. Both outlive what networks do, until the attempts run out: 100 to the service by
+//! default, two minutes for a path to a peer.
 //!
 //! Start at [`peer::MeteredPeer`] for rooms and connections between peers, at [`signalling::SignallingClient`]
-//! for messages alone. Every error answers `code()` and `diagnosis()`: cause and fix. The layers, from below:
-//! [`wire`] and [`diagnosis`] know nobody, [`credential`] and [`platform`] know them, [`signalling`] and the
-//! WebRTC engine know those, [`peer`] knows all.
+//! for messages alone. Errors of calls answer `code()` and `diagnosis()`: cause and fix. The layers, from below:
+//! [`wire`], [`diagnosis`] and [`events`] know nobody, [`credential`] and [`platform`] know them, [`signalling`]
+//! and the WebRTC engine know those, [`media`] knows the engine, [`peer`] knows all, and `ffi` (a feature) gives
+//! it to other languages.
 //!
 //! It runs on the tokio runtime that it is used on. One worker thread is best for a call and for data: two wake each
 //! other for every packet.

@@ -12,19 +12,19 @@ pub fn of_close_code(code: u16) -> Diagnosis {
     let (cause, fix) = match code {
         1000 => (
             "The server ended the connection in the ordinary way.",
-            "Nothing: the client connects again by itself unless the app closed it.",
+            "Nothing, after a first connection: the client connects again by itself unless the app closed it. A first connect is not repeated: call it again.",
         ),
         1001 => (
             "The server is being restarted or deployed.",
-            "Nothing: the client connects again after the pause that the server asked for.",
+            "Nothing, after a first connection: the client connects again after the pause that the server asked for. A first connect is not repeated: call it again.",
         ),
         1005 => (
             "The server ended the connection without giving a code.",
-            "Nothing: the client connects again. If it repeats, look for a proxy between app and service.",
+            "Nothing, after a first connection: the client connects again. A first connect is not repeated: call it again. If it repeats, look for a proxy between app and service.",
         ),
         1006 => (
             "The connection broke without a farewell: the network changed or failed, or something between app and service cut it.",
-            "Nothing: the client connects again. Call network_changed when the platform reports a change, so that it does at once.",
+            "Nothing, after a first connection: the client connects again. Call network_changed when the platform reports a change, so that it does at once. A first connect is not repeated: call it again.",
         ),
         1008 => (
             "The server refused the connection's behaviour, without saying which; a client that reads too slowly is one reason.",
@@ -36,11 +36,11 @@ pub fn of_close_code(code: u16) -> Diagnosis {
         ),
         1011..=1013 => (
             "The server met a fault of its own or is overloaded.",
-            "Nothing: the client connects again. If it lasts, look at the service's status page.",
+            "Nothing, after a first connection: the client connects again. A first connect is not repeated: call it again after a pause. If it lasts, look at the service's status page.",
         ),
         4000 => (
             "Nothing was heard from the server for too long, so this client gave the connection up: the network is gone, or a device between swallows the data.",
-            "Nothing: the client connects again. Call network_changed and entered_foreground when the platform reports them, so that it notices sooner.",
+            "Nothing, after a first connection: the client connects again. Call network_changed and entered_foreground when the platform reports them, so that it notices sooner.",
         ),
         4001 => (
             "The credential is not valid: a token with a wrong signature, or a key that does not exist or was revoked.",
@@ -56,11 +56,11 @@ pub fn of_close_code(code: u16) -> Diagnosis {
         ),
         4010 => (
             "All connections of the plan are in use. Clients that are never closed count until the server notices.",
-            "Close clients that are no longer needed, enable overage or take a larger plan. The client tries again after 30 s or more.",
+            "Close clients that are no longer needed, enable overage or take a larger plan. After a first connection the client tries again after 30 s or more. A first connect is not repeated: call it again after that time.",
         ),
         4011 => (
             "This connection sent faster than the service allows: 100 messages a second, 200 at once.",
-            "Leave pacing on (it is by default), or lower its rate if several parts of the app share one plan-limited key.",
+            "Leave pacing on (it is by default, 100 a second), or lower its rate.",
         ),
         4012 => (
             "The account is suspended, for billing or a breach of terms.",

@@ -36,7 +36,7 @@ pub fn of_http_refusal(status: u16, code: Option<&str>) -> Diagnosis {
         ),
         (429, _) => (
             "Too many connects from this address in a short time; many devices behind one address share the limit of 60 a minute.",
-            "Nothing: the client waits as long as the server asks, or 10 s and more. Keep one client per app instead of one per screen.",
+            "After a first connection the client waits as long as the server asks, or 10 s and more, and tries again. A first connect or join that fails so is not repeated: call it again after that time. Keep one client per app instead of one per screen.",
         ),
         (400..=499, _) => (
             "The server, or a proxy before it, refused the connection.",
@@ -44,7 +44,7 @@ pub fn of_http_refusal(status: u16, code: Option<&str>) -> Diagnosis {
         ),
         (500..=599, _) => (
             "The server, or a gateway before it, is failing.",
-            "Nothing: the client tries again. If it lasts, look at the service's status page.",
+            "Nothing, after a first connection: the client tries again. A first connect or join is not repeated: call it again after a pause. If it lasts, look at the service's status page.",
         ),
         _ => (
             "What answered at this address is not the service: a portal that asks to sign in, or another server.",

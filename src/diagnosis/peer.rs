@@ -96,10 +96,6 @@ pub fn of_negotiation_error(code: &str) -> Diagnosis {
             "The remote sent a description that is too large to be one.",
             "It is not a client that can be talked to; its message was dropped.",
         ),
-        "signal_refused" => (
-            "The service refused to hand a signal to the remote.",
-            "Look at the error's code: action_not_permitted means that the key or token lacks the action send, which calls need.",
-        ),
         _ => (
             "A step of the negotiation failed; the connection is made anew by itself.",
             "If it repeats, report it with a trace log; credentials are never in it.",

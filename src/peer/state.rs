@@ -20,7 +20,7 @@ pub enum PeerState {
     Joining,
     /// In the room.
     Joined,
-    /// The connection to the service is lost and comes back; calls go on.
+    /// The connection to the service is lost and comes back; with a token calls go on.
     Reconnecting,
     /// Being closed.
     Leaving,

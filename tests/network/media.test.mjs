@@ -4,11 +4,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lab, SERVER } from "./lab.mjs";
+import { voice } from "./voice.mjs";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const PACKET_SAMPLES = 960;
+/** What a changed wire may take until the target has followed it. */
+const FOLLOWS_MS = 5_000;
+/** What a path may take to carry again that was dark for 10 s: 1.6 to 3.4 s were measured on busy machines. */
+const LIGHT_MS = 5_000;
 
-/** A call from a to b: a counter that follows its target, and a tone. */
+/** A call from a to b: a counter that follows its target, and a voice. */
 class Media {
   static async open(t) {
     const lab = await Lab.open();
@@ -24,7 +29,7 @@ class Media {
     await media.a.nextOf("peer", "peer-joined");
     const tracks = [
       { kind: "video", source: { testPattern: { bitrate: 2_000_000 } } },
-      { kind: "audio", source: { tone: {} } },
+      { kind: "audio", source: { file: voice(), loop: true } },
     ];
     await media.a.call("peer.addStream", { tracks });
     while (!media.video || !media.audio) {
@@ -75,9 +80,8 @@ class Media {
     };
   }
 
-  /** Until the figures are so: how many milliseconds that took. */
-  async until(what, holds, seconds = 30) {
-    const began = performance.now();
+  /** Until the figures are so: how many milliseconds that took, since then. */
+  async until(what, holds, seconds = 30, began = performance.now()) {
     for (;;) {
       const now = await this.figures();
       if (holds(now)) return performance.now() - began;
@@ -122,11 +126,19 @@ test("media over losses, jitter and reordering, and without the service", async 
   for (const loss of [0, 0.02, 0.05, 0.1]) {
     await media.wire({ loss });
     await pause(1_000);
-    const { frames, sent, concealed, delay, target } = await media.stretch(`${loss * 100} % loss`, 7);
+    // Each packet has a copy in the next: single losses are heard from there, and only several together are concealed.
+    const most = 0.05 + loss / 2;
+    const holds = ({ frames, sent, concealed, target }) => concealed <= most && frames >= sent * 0.5 && target >= 300_000;
+    let seen;
+    // A machine that is busy for some seconds loses and conceals as well, with nothing lost on the wire; losses do so all
+    // the time.
+    for (let stretches = 0; stretches < 6 && !(seen && holds(seen)); stretches += 1) {
+      seen = await media.stretch(`${loss * 100} % loss`, 5);
+    }
+    const { frames, sent, concealed, delay, target } = seen;
     // What is lost is sent again.
     assert.ok(frames >= sent * 0.5 && sent >= 50, `${frames} of ${sent} pictures`);
-    // A tone is no voice: it has hardly any copies.
-    assert.ok(concealed <= loss + 0.3, `${concealed} concealed`);
+    assert.ok(concealed <= most, `${concealed} concealed`);
     assert.ok(delay < 1_500, `${delay} ms`);
     assert.ok(target >= 300_000, `losses alone take the target to ${target}`);
   }
@@ -139,7 +151,7 @@ test("media over losses, jitter and reordering, and without the service", async 
   // Neither is a queue.
   for (const { target } of [jitter, reordered]) assert.ok(target >= 600_000, `jitter takes the target to ${target}`);
   for (const { frames, concealed, delay } of [jitter, reordered]) {
-    assert.ok(frames >= 50 && concealed <= 0.5 && delay < 1_500, JSON.stringify({ frames, concealed, delay }));
+    assert.ok(frames >= 50 && concealed <= 0.2 && delay < 1_500, JSON.stringify({ frames, concealed, delay }));
   }
   // Both lose the service: pictures go on meanwhile, and over the same connection when it is there again.
   await media.wire({});
@@ -164,16 +176,19 @@ test("media from 2 Mbit/s to 300 kbit/s and back", async (t) => {
   await media.wire({ kbitPerS: 2_000, queueBytes });
   const up = await media.until("the target fills the path", ({ target }) => target >= 1_200_000);
   await media.stretch("2 Mbit/s", 5);
+  const narrowed = performance.now();
   await media.wire({ kbitPerS: 300, queueBytes });
-  const down = await media.until("the target follows down", ({ target }) => target <= 300_000, 10);
+  const down = await media.until("the target follows down", ({ target }) => target <= 300_000, 10, narrowed);
   // What filled the queue must leave it first.
   const falling = await media.stretch("falling to 300 kbit/s", 4);
   const narrow = await media.stretch("300 kbit/s", 6);
+  const widened = performance.now();
   await media.wire({ kbitPerS: 2_000, queueBytes });
-  const again = await media.until("the target follows up", ({ target }) => target >= 1_000_000, 10);
+  const again = await media.until("the target follows up", ({ target }) => target >= 1_000_000, 10, widened);
   const wide = await media.stretch("2 Mbit/s again", 5);
   const told = [up, down, again].map((ms) => (ms / 1e3).toFixed(1));
   t.diagnostic(`up to 1.2 Mbit/s in ${told[0]} s, down in ${told[1]} s, up to 1 Mbit/s again in ${told[2]} s`);
+  for (const took of [down, again]) assert.ok(took < FOLLOWS_MS, `${told}`);
   // The queue of the wire is 1.7 s long; a target that tries for more is above the path for a moment.
   assert.ok(falling.delay < 3_000, JSON.stringify(falling));
   assert.ok(narrow.frames >= 30 && narrow.target <= 450_000, JSON.stringify(narrow));
@@ -189,10 +204,14 @@ test("media over a blackout of 10 s", async (t) => {
   assert.ok(dark.frames <= 25, `${dark.frames} pictures out of the dark`);
   assert.ok(dark.concealed > 0, "what was missing is counted");
   const before = await media.figures();
+  const lit = performance.now();
   await media.wire({});
-  const pictures = await media.until("pictures come again", ({ video }) => video.frames >= before.video.frames + 10);
-  const sound = await media.until("sound comes again", ({ audio }) => audio.packets >= before.audio.packets + 25);
-  t.diagnostic(`pictures again after ${pictures.toFixed(0)} ms, sound by ${(pictures + sound).toFixed(0)} ms`);
+  const [pictures, sound] = await Promise.all([
+    media.until("pictures come again", ({ video }) => video.frames >= before.video.frames + 10, 30, lit),
+    media.until("sound comes again", ({ audio }) => audio.packets >= before.audio.packets + 25, 30, lit),
+  ]);
+  t.diagnostic(`pictures again after ${pictures.toFixed(0)} ms, sound after ${sound.toFixed(0)} ms`);
+  for (const took of [pictures, sound]) assert.ok(took < LIGHT_MS, `${took} ms after the dark`);
   await pause(5_000);
   const after = await media.stretch("after", 5);
   assert.ok(after.frames >= 50 && after.concealed < 0.3 && after.delay < 1_500, JSON.stringify(after));

@@ -8,6 +8,7 @@ While it runs, a line of JSON on standard input sets a wire, and a line on stand
      "cut": false}
 What is left out is off. Jitter delays each frame by a chance of its own and keeps their order, but for the share
 that `reorder` names. A rate has a queue of its own, of `queueBytes` at most: beyond them the tail is lost. Both directions have the same properties and queues of their own.
+It plays the part of netem, which not every kernel has (sch_netem).
 """
 
 import ctypes

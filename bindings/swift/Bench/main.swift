@@ -121,7 +121,8 @@ for (name, bytes, count) in [("event100", 100, 200_000), ("event64k", 65_536, 20
         }
     }
 }
-let unit = Data(count: accessUnit)
+// A VP8 picture that is no key frame.
+let unit = Data(repeating: 1, count: accessUnit)
 if isWanted("frameOut") {
     figures["frameOut"] = try await micros(20_000) { count in
         for n in 0..<count { try track.write(unit, timestampUs: UInt64(n) * 33_333) }

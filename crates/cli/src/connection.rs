@@ -16,16 +16,16 @@ use crate::output::Failure;
 ///
 /// A credential on the command line can be seen by other users of this machine; the environment or a file
 /// cannot.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Connection {
     /// The service: wss://host or wss://host:port, or ws:// for this machine.
     #[arg(long, env = "METERED_URL", default_value = DEFAULT_URL)]
     url: String,
-    /// A publishable key, pk_live_…
-    #[arg(long, env = "METERED_API_KEY", hide_env_values = true, group = "credential")]
+    /// A publishable key, pk_live_… Without any credential here it is METERED_API_KEY.
+    #[arg(long, group = "credential")]
     key: Option<String>,
-    /// A token for all connections.
-    #[arg(long, env = "METERED_TOKEN", hide_env_values = true, group = "credential")]
+    /// A token for all connections. Without any credential here it is METERED_TOKEN.
+    #[arg(long, group = "credential")]
     token: Option<String>,
     /// A file with a token, read anew for each connection.
     #[arg(long, value_name = "FILE", group = "credential")]
@@ -42,6 +42,21 @@ pub(crate) struct Connection {
     /// A PEM file of a further root to trust; may be repeated.
     #[arg(long, value_name = "FILE")]
     extra_root: Vec<PathBuf>,
+    /// By the environment, for those who give no credential on the command line.
+    #[arg(skip = Environment::read())]
+    environment: Environment,
+}
+
+struct Environment {
+    key: Option<String>,
+    token: Option<String>,
+}
+
+impl Environment {
+    fn read() -> Self {
+        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self { key: read("METERED_API_KEY"), token: read("METERED_TOKEN") }
+    }
 }
 
 /// A credential as it was given, for a look at its shape. Not to be shown.
@@ -60,8 +75,19 @@ impl Connection {
         Ok(options)
     }
 
+    /// Key and token: those of the command line, or those of the environment if it names no credential.
+    fn key_and_token(&self) -> (Option<&str>, Option<&str>) {
+        let named = self.key.is_some()
+            || self.token.is_some()
+            || self.token_file.is_some()
+            || self.token_command.is_some();
+        let Environment { key, token } = &self.environment;
+        let (key, token) = if named { (&self.key, &self.token) } else { (key, token) };
+        (key.as_deref(), token.as_deref())
+    }
+
     pub(crate) fn given(&self) -> Given<'_> {
-        match (&self.key, &self.token) {
+        match self.key_and_token() {
             (Some(key), _) => Given::Key(key),
             (None, Some(token)) => Given::Token(token),
             (None, None) => Given::Elsewhere,
@@ -70,7 +96,16 @@ impl Connection {
 
     /// Defaults with the credential.
     pub(crate) fn credential(&self) -> Result<SignallingOptions, Failure> {
-        Ok(match (&self.key, &self.token, &self.token_file, &self.token_command) {
+        let (key, token) = self.key_and_token();
+        Ok(match (key, token, &self.token_file, &self.token_command) {
+            (Some(_), Some(_), ..) => {
+                return Err(Failure::new(
+                    "two_credentials",
+                    "METERED_API_KEY and METERED_TOKEN are both set",
+                    "The service must know which of the two connects.",
+                    "Unset one of them, or give --key, --token, --token-file or --token-command.",
+                ));
+            }
             (Some(key), ..) => SignallingOptions::with_api_key(key)?,
             (_, Some(token), ..) => SignallingOptions::with_token(token)?,
             (.., Some(file), _) => token_file(file.clone()),

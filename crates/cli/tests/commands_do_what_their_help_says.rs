@@ -119,6 +119,31 @@ fn errors_print_cause_and_fix_and_no_colour_into_pipes() {
 }
 
 #[test]
+fn a_credential_of_the_command_line_comes_before_one_of_the_environment() {
+    let (mut server, line) = serve();
+    let url = line["url"].as_str().unwrap();
+    let token = text(&run(&["mint", "alice"]).stdout);
+    let join = |more: &[&str], key: &str, token: &str| {
+        let mut command = metered(&[&["join", "lobby", "--json", "--url", url], more].concat());
+        command.env("METERED_API_KEY", key).env("METERED_TOKEN", token);
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    // By the environment; what is empty is not set.
+    assert!(join(&[], "pk_live_dev", "").status.success());
+    let by_option = join(&["--token", token.trim()], "pk_live_wrong", "x");
+    assert!(by_option.status.success(), "{}", text(&by_option.stderr));
+    assert!(join(&["--key", "pk_live_dev"], "pk_live_wrong", token.trim()).status.success());
+    let both = text(&join(&[], "pk_live_dev", token.trim()).stderr);
+    assert!(both.contains("two_credentials") && both.contains("METERED_TOKEN"), "{both}");
+    assert!(!both.contains(token.trim()));
+    // Two on the command line are one too many.
+    let two = join(&["--key", "pk_live_dev", "--token", token.trim()], "", "");
+    assert_eq!(two.status.code(), Some(2));
+    drop(server.stdin.take());
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
 fn the_demo_holds() {
     let demo = run(&["demo"]);
     let said = text(&demo.stdout);

@@ -41,6 +41,12 @@ impl<'a> Obu<'a> {
     }
 }
 
+/// Whether this can be a temporal unit: what is first has a type, and 0 is kept for later (section 6.2.2 of the
+/// specification). Without a size it would be all that follows, whatever that is.
+pub(super) fn is_unit(data: &[u8]) -> bool {
+    data.first().is_some_and(|first| first >> 3 & 0x0f != 0)
+}
+
 /// The OBUs of a temporal unit in the low-overhead format (AV1 specification section 5.2).
 pub(super) fn obus(data: &[u8]) -> Result<Vec<Obu<'_>>, NotObus> {
     let mut reader = Reader::new(data);

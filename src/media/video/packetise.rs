@@ -58,7 +58,7 @@ impl PacketiseError {
             ),
             Self::Malformed(codec) => Diagnosis::new(
                 format!("The bytes do not hold what a picture of {} has.", codec.mime_type()),
-                "H.264: Annex B, or AVCC with lengths of four bytes. AV1: OBUs with their sizes. VP8 and VP9: the frame without IVF or WebM around it.",
+                "Make the track with the encoder's codec. H.264: Annex B, or AVCC with lengths of four bytes. AV1: OBUs with their sizes. VP8 and VP9: the frame without IVF or WebM around it.",
             ),
         }
     }
@@ -80,9 +80,19 @@ impl Packetiser {
         if data.len() > MAX_ACCESS_UNIT_BYTES {
             return Err(PacketiseError::TooLarge);
         }
+        let malformed = PacketiseError::Malformed(unit.codec);
+        // Payloads of these carry any bytes, those of another codec among them.
+        let possible = match unit.codec {
+            VideoCodec::Vp8 => vp8::is_frame(data),
+            VideoCodec::Vp9 => vp9::is_frame(data),
+            VideoCodec::Av1 => av1::is_unit(data),
+            VideoCodec::H264 => true,
+        };
+        if !possible {
+            return Err(malformed);
+        }
         let id = self.picture_id;
         self.picture_id = (id + 1) & 0x7fff;
-        let malformed = PacketiseError::Malformed(unit.codec);
         let payloads = match unit.codec {
             VideoCodec::Vp8 => vp8::packetise(data, id, MAX_PAYLOAD_BYTES),
             VideoCodec::Vp9 => vp9::packetise(data, id, unit.key_frame, MAX_PAYLOAD_BYTES),

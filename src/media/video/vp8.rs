@@ -9,6 +9,11 @@ pub(super) fn is_key_frame(data: &[u8]) -> bool {
     data.first().is_some_and(|first| first & 1 == 0) && data.len() > 3
 }
 
+/// Whether this can be a frame: what says that it is a key frame has the start code (RFC 6386 section 9.1).
+pub(super) fn is_frame(data: &[u8]) -> bool {
+    !is_key_frame(data) || data.get(3..6) == Some(&[0x9d, 0x01, 0x2a])
+}
+
 /// What a payload descriptor says.
 #[derive(Debug)]
 pub(super) struct Descriptor<'a> {

@@ -17,6 +17,11 @@ pub(super) fn is_key_frame(data: &[u8]) -> bool {
     existing == 0 && inter == 0
 }
 
+/// Whether this can be a frame: it begins with the frame marker (section 6.2 there).
+pub(super) fn is_frame(data: &[u8]) -> bool {
+    data.first().is_some_and(|first| first >> 6 == 2)
+}
+
 /// What a payload descriptor says.
 #[derive(Debug)]
 pub(super) struct Descriptor<'a> {

@@ -1,9 +1,21 @@
 // A call between a page and our peer, and what each side tells of it.
 
+import assert from "node:assert/strict";
 import { until } from "./support.mjs";
+
+// Every browser has VP8 and H.264 (RFC 7742 section 5): a build without them shall leave no test out unseen.
+const OPTIONAL = ["VP9", "AV1"];
 
 export const pattern = (codec, more = {}) => ({ kind: "video", source: { testPattern: { codec }, ...more } });
 export const toneOf = (hz) => ({ kind: "audio", source: { tone: { hz } } });
+
+/** Whether the page's browser has a codec in this direction; fails where it must. */
+export async function hasCodec(page, direction, codec) {
+  const codecs = await page.do("codecs", direction);
+  const found = codecs.includes(`video/${codec}`);
+  assert.ok(found || OPTIONAL.includes(codec), `${direction} has but ${codecs}`);
+  return found;
+}
 
 /** Both in a room. */
 export async function inCall(room) {
@@ -29,6 +41,33 @@ export async function received(peer, trackId, frames) {
   let stats = { framesReceived: 0 };
   while (stats.framesReceived < frames) stats = await peer.nextOf(`track:${trackId}`, "stats");
   return stats;
+}
+
+// What leaves before we have the keys is lost, to whoever receives: on a busy machine that were 160 ms, so half a second
+// may be: at 25 pictures and 50 packets of sound a second.
+const AT_THE_START = { pictures: 13, packets: 25 };
+
+/**
+ * Ends the page's media when all of it has left, and answers the recordings: of what the page sent nothing is missing but
+ * at the start. What it never sent, because it was short of time, is its own matter.
+ */
+export async function recordedWhole(t, { peer, page }, { video, audio }) {
+  const sent = await page.do("still");
+  const { tracks } = await peer.call("remote.stats", { peerId: page.id });
+  await page.do("removeMedia");
+  const picture = await peer.nextOf(`track:${video}`, "recorded");
+  const sound = await peer.nextOf(`track:${audio}`, "recorded");
+  const [seen, heard] = [video, audio].map((id) => tracks.find(({ trackId, direction }) => trackId === id && direction === "inbound"));
+  const told = `sent ${JSON.stringify(sent)}, recorded ${picture.frames} pictures and ${sound.frames} packets of sound`;
+  t.diagnostic(told);
+  assert.deepEqual([seen.packetsLost, heard.packetsLost], [0, 0], told);
+  assert.deepEqual([picture.frames, sound.frames], [seen.frames, heard.packets], told);
+  const missing = { pictures: sent.video.frames - picture.frames, packets: sent.audio.packets - sound.frames };
+  // If its first key frame came to us there was no other, and we began with it. Firefox counts them not.
+  const late = sent.video.keyFrames !== 1;
+  assert.ok(missing.pictures === 0 || (late && missing.pictures > 0 && missing.pictures <= AT_THE_START.pictures), told);
+  assert.ok(missing.packets >= 0 && missing.packets <= AT_THE_START.packets, told);
+  return { picture, sound };
 }
 
 /** Until it is so loud, or so quiet. */

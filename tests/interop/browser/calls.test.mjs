@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { bothMute, frames, inCall, level, loudest, more, pattern, received, toneOf, tracks } from "./call.mjs";
+import { bothMute, frames, hasCodec, inCall, level, loudest, more, pattern, received, recordedWhole, toneOf, tracks } from "./call.mjs";
 import { counted, heard, toneShare } from "./ffmpeg.mjs";
 import { Stage, until } from "./support.mjs";
 
@@ -32,7 +32,7 @@ describe("calls", () => {
   for (const codec of CODECS) {
     test(`the page shows our ${codec} as it lies, and plays our tone`, async (t) => {
       const { peer, page } = await both(t);
-      if (!(await page.do("codecs", "RTCRtpReceiver")).includes(`video/${codec}`)) return t.skip(`no ${codec} in this build`);
+      if (!(await hasCodec(page, "RTCRtpReceiver", codec))) return t.skip(`no ${codec} in this build`);
       await peer.call("peer.addTrack", toneOf(440));
       let { trackId } = await peer.call("peer.addTrack", pattern(codec.toLowerCase(), { rotation: 90 }));
       for (const degrees of [90, 0, 270, 180]) {
@@ -59,7 +59,7 @@ describe("calls", () => {
 
     test(`what the page draws as ${codec} and plays is recorded whole`, async (t) => {
       const { peer, page, theirs, dir } = await both(t);
-      if (!(await page.do("codecs", "RTCRtpSender")).includes(`video/${codec}`)) return t.skip(`no ${codec} in this build`);
+      if (!(await hasCodec(page, "RTCRtpSender", codec))) return t.skip(`no ${codec} in this build`);
       await peer.call("remote.record", { peerId: page.id, dir });
       await page.do("addPattern", `video/${codec}`);
       const { video, audio } = await tracks(peer, theirs);
@@ -67,9 +67,7 @@ describe("calls", () => {
       assert.deepEqual([first.codec, first.keyFrame, first.width, first.height], [`video/${codec}`, true, 320, 180]);
       const stats = await received(peer, video, 60);
       await received(peer, audio, 150);
-      await page.do("removeMedia");
-      const picture = await peer.nextOf(`track:${video}`, "recorded");
-      const sound = await peer.nextOf(`track:${audio}`, "recorded");
+      const { picture, sound } = await recordedWhole(t, { peer, page }, { video, audio });
       const numbers = await counted(picture.file);
       assert.equal(numbers.length, picture.frames);
       const steps = numbers.slice(1).map((number, n) => (number - numbers[n] + 128) % 128);
@@ -91,9 +89,7 @@ describe("calls", () => {
     const { video, audio } = await tracks(peer, theirs);
     await received(peer, video, 40);
     await received(peer, audio, 150);
-    await page.do("removeMedia");
-    const picture = await peer.nextOf(`track:${video}`, "recorded");
-    const sound = await peer.nextOf(`track:${audio}`, "recorded");
+    const { picture, sound } = await recordedWhole(t, { peer, page }, { video, audio });
     assert.equal((await counted(picture.file)).length, picture.frames);
     const pcm = await heard(sound.file);
     // The fake microphone beeps once a second.

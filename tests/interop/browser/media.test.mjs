@@ -60,6 +60,25 @@ describe("media", () => {
     assert.deepEqual(await page.next(`remote:${peer.id}`, "stream-removed"), { streamId: "screen" });
   });
 
+  test("a page that comes after a replacement hears what was said of the track, which has no stream", async (t) => {
+    const room = stage.room(t);
+    const peer = await room.ours("ours");
+    const metadata = { seat: 1 };
+    const heard = async (page) => {
+      assert.deepEqual(await page.next(`remote:${peer.id}`, "track"), { kind: "video", metadata });
+      await until("frames are decoded", async () => (await page.do("decoded"))[0]?.frames >= 20);
+    };
+    const picture = (codec) => ({ kind: "video", source: { testPattern: { codec } } });
+    const { trackId } = await peer.call("peer.addTrack", { ...picture("vp8"), metadata });
+    const first = await room.page("first");
+    await heard(first);
+    const replaced = await peer.call("peer.replaceTrack", { trackId, source: picture("vp8").source });
+    assert.notEqual(replaced.trackId, trackId);
+    await first.stop();
+    await peer.nextOf("peer", "peer-left");
+    await heard(await room.page("late"));
+  });
+
   test("we receive its camera and microphone, and see them go and come", async (t) => {
     const room = stage.room(t);
     const peer = await room.ours("ours");
@@ -85,17 +104,43 @@ describe("media", () => {
     await receive();
   });
 
-  /** A call with pictures both ways; who offers first is left to chance. */
-  const call = async (room, names) => {
+  const screen = { kind: "video", source: { file: clip("pattern-vp8.ivf"), loop: true }, streamId: "screen", metadata: { seat: 3 } };
+
+  const meet = async (room, names) => {
     const peer = await room.ours(names[1]);
     const page = await room.page(names[0]);
     await page.next("peer", "peer-joined");
-    const source = { file: clip("pattern-vp8.ivf"), loop: true };
-    const [{ trackId }] = await Promise.all([
-      peer.call("peer.addTrack", { kind: "video", source, streamId: "screen" }),
-      page.do("addMedia"),
-    ]);
-    return { peer, page, trackId };
+    return { peer, page };
+  };
+
+  /** A call with pictures both ways; who offers first is left to chance. */
+  const call = async (room, names) => {
+    const { peer, page } = await meet(room, names);
+    const [, streamId] = await Promise.all([peer.call("peer.addTrack", screen), page.do("addMedia")]);
+    return { peer, page, streamId };
+  };
+
+  /** The page sees our stream: its id, and what was said of it. */
+  const seesOurs = ({ peer, page }) => page.next(`remote:${peer.id}`, "stream-added");
+  /** We see the page's. */
+  const oursSees = ({ peer, page }) => peer.nextOf(`remote:${page.id}`, "stream-added");
+
+  /**
+   * Each sees the other's stream, under the same id on every connection. Of metadata nothing is promised here: the
+   * SDK knows it by the browser's id of a track alone, and where both send over one m-line Chromium mints one.
+   */
+  const bothSee = async (both) => {
+    assert.equal((await seesOurs(both)).streamId, screen.streamId);
+    assert.equal((await oursSees(both)).streamId, both.streamId);
+  };
+
+  /** Drops a socket, and waits until the page has said that its connection is another, or that we left and came back. */
+  const drop = async ({ peer, page }, whose) => {
+    await stage.server.fault("drop", { peerId: whose.id });
+    if (whose === page) return page.next(`remote:${peer.id}`, "connection-reset");
+    await peer.nextOf("peer", "state-change", ({ to }) => to === "joined");
+    await page.next("peer", "peer-left");
+    return page.next("peer", "peer-joined");
   };
 
   /** New pictures both ways, whatever was before. */
@@ -117,26 +162,39 @@ describe("media", () => {
   for (const names of [["a-page", "b-ours"], ["b-page", "a-ours"]]) {
     test(`both begin to send at the same moment (${names})`, async (t) => {
       const both = await call(stage.room(t), names);
+      await bothSee(both);
       await flows(both);
       await flows(both);
     });
 
-    test(`the page's socket drops in a call (${names})`, async (t) => {
-      const both = await call(stage.room(t), names);
-      await flows(both);
-      await stage.server.fault("drop", { peerId: both.page.id });
-      await both.page.next(`remote:${both.peer.id}`, "connection-reset");
-      await flows(both);
-    });
+    for (const whose of ["page", "peer"]) {
+      const socket = whose === "page" ? "the page's socket" : "our socket";
+      test(`${socket} drops in a call (${names})`, async (t) => {
+        const both = await call(stage.room(t), names);
+        await bothSee(both);
+        await flows(both);
+        await drop(both, both[whose]);
+        await bothSee(both);
+        await flows(both);
+      });
 
-    test(`our socket drops in a call (${names})`, async (t) => {
-      const both = await call(stage.room(t), names);
-      await flows(both);
-      await stage.server.fault("drop", { peerId: both.peer.id });
-      await both.peer.nextOf("peer", "state-change", ({ to }) => to === "joined");
-      await both.page.next("peer", "peer-left");
-      await both.page.next("peer", "peer-joined");
-      await flows(both);
-    });
+      test(`${socket} drops: our stream comes again as it was (${names})`, async (t) => {
+        const both = await meet(stage.room(t), names);
+        const { streamId, metadata } = screen;
+        await both.peer.call("peer.addTrack", screen);
+        assert.deepEqual(await seesOurs(both), { streamId, metadata });
+        await drop(both, both[whose]);
+        assert.deepEqual(await seesOurs(both), { streamId, metadata });
+        await until("frames are decoded", async () => (await both.page.do("decoded"))[0]?.frames >= 20);
+      });
+
+      test(`${socket} drops: the page's stream comes again as it was (${names})`, async (t) => {
+        const both = await meet(stage.room(t), names);
+        const theirs = { streamId: await both.page.do("addMedia"), metadata: { from: "page" } };
+        assert.deepEqual(await oursSees(both), theirs);
+        await drop(both, both[whose]);
+        assert.deepEqual(await oursSees(both), theirs);
+      });
+    }
   }
 });

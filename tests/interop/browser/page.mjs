@@ -10,6 +10,7 @@ const channels = new Map();
 const connections = [];
 const players = new Map();
 const screens = new Map();
+const stilled = [];
 let peer;
 let media;
 let codec;
@@ -99,6 +100,14 @@ const transceivers = () => live()?.getTransceivers() ?? [];
 const receivers = () => transceivers().map(({ receiver }) => receiver);
 const statistics = async () => [...((await live()?.getStats()) ?? new Map()).values()];
 
+/** What left on the connection, by kind: pictures, how many of them began anew, and packets. */
+async function sent() {
+  const streams = (await statistics()).filter(({ type }) => type === "outbound-rtp");
+  return Object.fromEntries(
+    streams.map((stream) => [stream.kind, { frames: stream.framesSent, keyFrames: stream.keyFramesEncoded, packets: stream.packetsSent }]),
+  );
+}
+
 const remote = (id) => {
   const found = [...peer.remotePeers].find((candidate) => candidate.id === id);
   if (!found) throw new Error(`no remote ${id}`);
@@ -165,7 +174,24 @@ window.room = {
     peer.addStream(media, { from: "page" });
     return media.id;
   },
-  removeMedia: () => peer.removeStream(media),
+  removeMedia() {
+    peer.removeStream(media);
+    for (const sender of stilled.splice(0)) transceivers().find((candidate) => candidate.sender === sender).direction = "recvonly";
+  },
+  /** Sends no more of its tracks, without a word to the other side, and says what it sent when the last of it has left. */
+  async still() {
+    for (const sender of live().getSenders().filter(({ track }) => track)) {
+      await sender.replaceTrack(null);
+      // The SDK knows a sender by its track, and would remove none that has none.
+      stilled.push(sender);
+    }
+    let [before, now] = [undefined, await sent()];
+    while (JSON.stringify(before) !== JSON.stringify(now)) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      [before, now] = [now, await sent()];
+    }
+    return now;
+  },
   /** Sends a picture that counts and a tone. */
   async addPattern(wanted, hz = 440) {
     codec = wanted;

@@ -8,21 +8,30 @@ from math import pi, sin
 import pytest
 from aiortc import AudioStreamTrack, VideoStreamTrack
 from av import VideoFrame
-from metered_realtime import MediaStream, PeerJoined, PeerLeft, Track
+from metered_realtime import MediaStream, PeerJoined, PeerLeft, StreamAdded, Track
 from peers import Theirs, end, joined
 from support import LIMIT
 
 # As the clips of `tools/clips` have it: the number in binary in a row of boxes along the lower edge.
 WIDTH, HEIGHT, BITS, BOX = 320, 180, 7, 16
+# Half a second of 30 pictures and 50 packets of sound.
+MOST_PICTURES_EARLY, MOST_PACKETS_EARLY = 15, 25
 HARMLESS = [b"dts to muxer", b"Timestamps are unset", b"Estimating duration", b"monotonically increasing dts"]
+
+
+async def while_still(track):
+    """Gives nothing while the track is still."""
+    while track.still:
+        await asyncio.sleep(0.01)
 
 
 class Counter(VideoStreamTrack):
     """Counts to 127, again and again."""
 
-    number = 0
+    number, made, still = 0, 0, False
 
     async def recv(self):
+        await while_still(self)
         pts, time_base = await self.next_timestamp()
         lower = bytearray(WIDTH)
         for bit in range(BITS):
@@ -37,6 +46,7 @@ class Counter(VideoStreamTrack):
         for plane in chroma:
             plane.update(b"\x80" * plane.buffer_size)
         frame.pts, frame.time_base = pts, time_base
+        self.made += 1
         return frame
 
 
@@ -45,9 +55,10 @@ class Tone(AudioStreamTrack):
 
     def __init__(self, hz):
         super().__init__()
-        self.hz, self.at, self.silent = hz, 0, False
+        self.hz, self.at, self.silent, self.still = hz, 0, False, False
 
     async def recv(self):
+        await while_still(self)
         frame = await super().recv()
         step = 2 * pi * self.hz / frame.sample_rate
         size = 0 if self.silent else 8_192
@@ -93,7 +104,11 @@ def heard(file):
 async def both(server):
     theirs = await Theirs.joined(server, "theirs")
 
-    theirs.peer.on(PeerJoined, lambda event: event.peer.on(Track, lambda track: theirs.inbox.put(Track, track)))
+    def listen(event):
+        for kind in (Track, StreamAdded):
+            event.peer.on(kind, lambda payload, kind=kind: theirs.inbox.put(kind, payload))
+
+    theirs.peer.on(PeerJoined, listen)
     ours = await joined(server, "ours")
     await ours.next("peer-joined")
     await theirs.next(PeerJoined)
@@ -150,21 +165,49 @@ async def ends(track):
             await asyncio.wait_for(track.recv(), 1)
 
 
+async def packets(theirs):
+    """What left, by kind."""
+    sent = {}
+    for sender in theirs.remote().pc.getSenders():
+        for figures in (await sender.getStats()).values():
+            if figures.type == "outbound-rtp":
+                sent[figures.kind] = figures.packetsSent
+    return sent
+
+
+async def all_sent(theirs, stream):
+    """Stills the tracks, and answers how many packets left when the last of them has."""
+    for track in stream.get_tracks():
+        track.still = True
+    before, now = None, await packets(theirs)
+    while before != now:
+        await asyncio.sleep(0.5)
+        before, now = now, await packets(theirs)
+    return now
+
+
 async def test_its_counter_and_its_tone_are_recorded_whole(server, tmp_path):
     theirs, ours = await both(server)
     await ours.call("remote.record", peerId=theirs.id, dir=str(tmp_path))
-    stream = MediaStream([Counter(), Tone(440)])
+    counter = Counter()
+    stream = MediaStream([counter, Tone(440)])
     theirs.peer.add_stream(stream, {"from": "python"})
     video, audio = [await next_track(ours, theirs, kind) for kind in ("video", "audio")]
     await received(ours, video, 60)
     await received(ours, audio, 150)
+    sent = await all_sent(theirs, stream)
+    stats = await ours.call("remote.stats", peerId=theirs.id)
     theirs.peer.remove_stream(stream)
     picture = await ours.next_of(f"track:{video}", "recorded")
     sound = await ours.next_of(f"track:{audio}", "recorded")
     numbers = counted(picture["file"])
     assert len(numbers) == picture["frames"]
-    steps = [(after - before) % 128 for before, after in zip(numbers, numbers[1:])]
-    assert all(step < 40 for step in steps) and len(set(numbers)) >= 40, numbers
+    # What it drew is there to the last, without a gap; what left before we had the keys is lost, to whoever receives.
+    missing = counter.made - len(numbers), sent["audio"] - sound["frames"]
+    assert numbers == [n % 128 for n in range(missing[0], counter.made)]
+    assert 0 <= missing[0] <= MOST_PICTURES_EARLY and 0 <= missing[1] <= MOST_PACKETS_EARLY, missing
+    inbound = [track for track in stats["tracks"] if track["direction"] == "inbound"]
+    assert [track["packetsLost"] for track in inbound] == [0, 0]
     pcm = heard(sound["file"])
     assert len(pcm) >= 2 * 48_000 and share_of_tone(pcm, 440) > 0.5
     assert 6_000 < max(pcm) < 12_000
@@ -249,17 +292,29 @@ async def test_two_streams_at_once_and_a_third_peer_that_comes_late(server):
     await end(theirs, ours)
 
 
+async def told(theirs, ours, stream):
+    """Each is told of the other's stream: under its id and with what was said of it, on every connection."""
+    added = await theirs.next(StreamAdded)
+    assert (added.stream.id, dict(added.metadata)) == ("screen", {"seat": 3})
+    added = await ours.next_of(f"remote:{theirs.id}", "stream-added")
+    assert (added["streamId"], added["metadata"]) == (stream.id, {"from": "python"})
+
+
 @pytest.mark.parametrize("whose", ["theirs", "ours"])
 async def test_a_socket_drops_in_a_call(server, whose):
     theirs, ours = await both(server)
-    await ours.call("peer.addTrack", kind="video", source={"testPattern": {}}, streamId="screen")
+    source = {"testPattern": {}}
+    await ours.call("peer.addTrack", kind="video", source=source, streamId="screen", metadata={"seat": 3})
     await pictures((await theirs.next(Track)).track)
-    theirs.peer.add_track(Counter())
+    stream = MediaStream([Counter()])
+    theirs.peer.add_stream(stream, {"from": "python"})
+    await told(theirs, ours, stream)
     await received(ours, await next_track(ours, theirs, "video"), 20)
     await server.fault("drop", peerId=whose)
     if whose == "ours":
         await theirs.next(PeerLeft)
     # aiortc's connection is made anew in both cases.
+    await told(theirs, ours, stream)
     await pictures((await theirs.next(Track)).track)
     await received(ours, await next_track(ours, theirs, "video"), 20)
     await end(theirs, ours)

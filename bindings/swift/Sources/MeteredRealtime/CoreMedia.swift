@@ -4,7 +4,8 @@
 
     extension LocalVideoTrack {
         /// Hands a picture that VideoToolbox has compressed to every remote, as the other `write` does: H.264, with
-        /// the parameter sets of its format description before each key frame. Its presentation time counts.
+        /// the parameter sets of its format description before each key frame. Its presentation time counts. Throws
+        /// `other_codec` if track or sample are of another codec.
         ///
         /// It was compiled against stand-ins of Apple's modules alone, and never ran on a device.
         public func write(_ sample: CMSampleBuffer, rotationDegrees: Int = 0) throws {
@@ -15,6 +16,12 @@
                     "sample_buffer_empty", "the sample buffer has no data or no format",
                     cause: "Only what a compression session gives can be sent.",
                     fix: "Write the sample buffers of the session's output handler, those without an error.")
+            }
+            guard codec == .h264 else {
+                throw otherCodec("the track carries \(codec.mimeType), not \(VideoCodec.h264.mimeType)")
+            }
+            guard CMFormatDescriptionGetMediaSubType(format) == kCMVideoCodecType_H264 else {
+                throw otherCodec("the sample buffer is not of \(VideoCodec.h264.mimeType)")
             }
             var data = Data()
             let isKeyFrame = sample.isSync
@@ -109,6 +116,13 @@
             first?[kCMSampleAttachmentKey_DisplayImmediately] = true
             first?[kCMSampleAttachmentKey_NotSync] = !isSync
         }
+    }
+
+    private func otherCodec(_ message: String) -> MeteredError {
+        invalidArgument(
+            "other_codec", message,
+            cause: "Sample buffers are sent as H.264, and a track carries one codec.",
+            fix: "Make the track with .h264 and the compression session with kCMVideoCodecType_H264.")
     }
 
     private func appendParameterSets(of format: CMFormatDescription, to data: inout Data) throws {

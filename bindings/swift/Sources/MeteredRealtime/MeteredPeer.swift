@@ -9,7 +9,7 @@ public enum PeerState: String, Sendable {
     case joining
     /// In the room.
     case joined
-    /// The connection to the service is lost and comes back; calls go on.
+    /// The connection to the service is lost and comes back; with a token calls go on.
     case reconnecting
     /// Being closed.
     case leaving

@@ -4,6 +4,10 @@ import Testing
 
 @testable import MeteredRealtime
 
+#if canImport(CoreMedia)
+    import CoreMedia
+#endif
+
 /// The part for Apple's systems, without Apple: its bitstreams, and its calls against stand-ins.
 @Suite struct AppleTests {
     private let sps = Data([0x67, 1, 0, 2])
@@ -34,6 +38,11 @@ import Testing
     }
 
     #if canImport(CoreMedia)
+        private func code(of call: () throws -> Void) -> String? {
+            do { try call() } catch { return (error as? MeteredError)?.code }
+            return nil
+        }
+
         @Test func aPictureBecomesASampleBufferAndIsTakenBack() throws {
             let buffers = SampleBuffers()
             func picture(_ data: Data, _ codec: MeteredRealtimeFFI.VideoCodec = .h264) -> MeteredRealtime.AccessUnit {
@@ -48,6 +57,21 @@ import Testing
                 guard let sample = try buffers.sampleBuffer(for: unit) else { throw Missing(description: "a sample") }
                 try track.write(sample)
             }
+            let vp8 = try MeteredRealtime.LocalVideoTrack(.vp8)
+            guard let h264 = try buffers.sampleBuffer(for: key), let block = CMSampleBufferGetDataBuffer(h264) else {
+                throw Missing(description: "a sample")
+            }
+            #expect(code(of: { try vp8.write(h264) }) == "other_codec")
+            var (hevc, sample) = (CMFormatDescription?.none, CMSampleBuffer?.none)
+            _ = CMVideoFormatDescriptionCreate(
+                allocator: nil, codecType: kCMVideoCodecType_HEVC, width: 2, height: 2, extensions: nil,
+                formatDescriptionOut: &hevc)
+            _ = CMSampleBufferCreateReady(
+                allocator: nil, dataBuffer: block, formatDescription: hevc, sampleCount: 1,
+                sampleTimingEntryCount: 0, sampleTimingArray: nil, sampleSizeEntryCount: 0, sampleSizeArray: nil,
+                sampleBufferOut: &sample)
+            let other = try #require(sample)
+            #expect(code(of: { try track.write(other) }) == "other_codec")
             #expect(throws: MeteredError.self) { _ = try buffers.sampleBuffer(for: picture(Data([0]), .vp8)) }
         }
     #endif

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Address to listen on. Others than this machine's need TLS files or --insecure-lan.
     #[arg(long)]
     host: Option<IpAddr>,
-    /// Allow plain connections from other machines.
+    /// Allow a --host of the network without TLS. This SDK does not connect so: it needs wss:// to other machines.
     #[arg(long)]
     insecure_lan: bool,
     /// PEM file of a certificate chain, for wss.
@@ -68,7 +68,7 @@ pub(crate) struct Args {
     print_config: bool,
 }
 
-/// The port when none is given.
+/// The port when neither an option nor the file gives one.
 const DEFAULT_PORT: u16 = 8787;
 
 impl Args {
@@ -80,10 +80,12 @@ impl Args {
                     let message = format!("{}: {error}", path.display());
                     Failure::new("unreadable_file", message, "", "Check the path.")
                 })?;
-                Config::from_toml(&text).map_err(|error| {
+                let config = Config::from_toml(&text).map_err(|error| {
                     let fix = "`metered serve --print-config` shows every name and default.";
                     Failure::new(error.code(), error, "", fix)
-                })?
+                })?;
+                let named = text.parse::<toml::Table>().is_ok_and(|file| file.contains_key("port"));
+                Config { port: if named { config.port } else { DEFAULT_PORT }, ..config }
             }
         };
         config.port = self.port.unwrap_or(config.port);
@@ -180,4 +182,40 @@ async fn stdin_ends() {
     let mut stdin = tokio::io::stdin();
     let mut buffer = [0; 1024];
     while matches!(stdin.read(&mut buffer).await, Ok(1..)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: Args,
+    }
+
+    #[test]
+    fn the_port_is_8787_unless_an_option_or_the_file_names_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let port = |text: Option<&str>, option: &[&str]| {
+            let mut args = vec!["serve"];
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+                args.extend(["--config", file.to_str().unwrap()]);
+            }
+            args.extend(option);
+            Command::parse_from(args).serve.configuration().unwrap().port
+        };
+        let without = "[limits]\nsubscriptions = 3";
+        assert_eq!(port(None, &[]), 8787);
+        assert_eq!(port(Some(without), &[]), 8787);
+        assert_eq!(port(Some(Config::default_toml()), &[]), 8787);
+        assert_eq!(port(Some("port = 0"), &[]), 0);
+        assert_eq!(port(Some("port = 1234"), &[]), 1234);
+        assert_eq!(port(Some("port = 1234"), &["--port", "4321"]), 4321);
+        assert_eq!(port(Some(without), &["--port", "0"]), 0);
+    }
 }

@@ -99,12 +99,31 @@ impl SourceError {
     }
 }
 
+/// How sources are named to whom a fix is told.
+#[derive(Clone, Copy)]
+pub(crate) enum Named {
+    /// By options of the command.
+    Options,
+    /// By parameters of `metered rpc`.
+    Parameters,
+}
+
 /// What is said of a remote that takes none of a track.
-pub(crate) fn not_taken(codec: &str) -> (String, Diagnosis) {
-    let (what, fix) = if codec.starts_with("audio/") {
-        ("sound", "Send Opus, which every browser and SDK takes: --audio tone")
-    } else {
-        ("pictures", "Send VP8, which every browser and SDK takes: --video test-pattern:vp8")
+pub(crate) fn not_taken(codec: &str, named: Named) -> (String, Diagnosis) {
+    let (what, fix) = match (codec.starts_with("audio/"), named) {
+        (true, Named::Options) => {
+            ("sound", "Send Opus, which every browser and SDK takes: --audio tone")
+        }
+        (true, Named::Parameters) => {
+            ("sound", r#"Send Opus, which every browser and SDK takes: {"tone":{}}"#)
+        }
+        (false, Named::Options) => {
+            ("pictures", "Send VP8, which every browser and SDK takes: --video test-pattern:vp8")
+        }
+        (false, Named::Parameters) => (
+            "pictures",
+            r#"Send VP8, which every browser and SDK takes: {"testPattern":{"codec":"vp8"}}"#,
+        ),
     };
     let message = format!("gets none of our {what}: it does not take {codec}");
     let cause = match codec {
@@ -122,11 +141,16 @@ mod tests {
 
     #[test]
     fn a_remote_that_takes_none_of_a_track_is_told_with_its_fix() {
-        let (message, diagnosis) = not_taken("video/AV1");
-        assert_eq!(message, "gets none of our pictures: it does not take video/AV1");
-        assert!(diagnosis.fix.contains("--video test-pattern:vp8"), "{diagnosis:?}");
-        let (message, diagnosis) = not_taken("audio/opus");
-        assert_eq!(message, "gets none of our sound: it does not take audio/opus");
-        assert!(diagnosis.fix.contains("--audio tone"), "{diagnosis:?}");
+        for (named, picture, sound) in [
+            (Named::Options, "--video test-pattern:vp8", "--audio tone"),
+            (Named::Parameters, r#"{"testPattern":{"codec":"vp8"}}"#, r#"{"tone":{}}"#),
+        ] {
+            let (message, diagnosis) = not_taken("video/AV1", named);
+            assert_eq!(message, "gets none of our pictures: it does not take video/AV1");
+            assert!(diagnosis.fix.ends_with(picture), "{diagnosis:?}");
+            let (message, diagnosis) = not_taken("audio/opus", named);
+            assert_eq!(message, "gets none of our sound: it does not take audio/opus");
+            assert!(diagnosis.fix.ends_with(sound), "{diagnosis:?}");
+        }
     }
 }

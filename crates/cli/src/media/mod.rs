@@ -17,7 +17,7 @@ pub(crate) mod watch;
 use metered_realtime::media::{LocalAudioTrack, LocalTrack, LocalVideoTrack, MediaKind};
 
 use self::clip::Clip;
-pub(crate) use self::error::{SourceError, not_taken};
+pub(crate) use self::error::{Named, SourceError, not_taken};
 use self::sound::Sound;
 pub(crate) use self::source::Source;
 #[cfg(test)]

@@ -69,9 +69,29 @@ public func CMBlockBufferReplaceDataBytes(
     return noErr
 }
 
+public typealias FourCharCode = UInt32
+public typealias CMVideoCodecType = FourCharCode
+public let kCMVideoCodecType_H264: CMVideoCodecType = 0x6176_6331
+public let kCMVideoCodecType_HEVC: CMVideoCodecType = 0x6876_6331
+
 public final class CMFormatDescription {
     let sets: [Data]
-    init(_ sets: [Data]) { self.sets = sets }
+    let codec: CMVideoCodecType
+    init(_ sets: [Data], _ codec: CMVideoCodecType = kCMVideoCodecType_H264) {
+        (self.sets, self.codec) = (sets, codec)
+    }
+}
+
+public func CMFormatDescriptionGetMediaSubType(_ description: CMFormatDescription) -> FourCharCode {
+    description.codec
+}
+
+public func CMVideoFormatDescriptionCreate(
+    allocator: CFAllocator?, codecType: CMVideoCodecType, width: Int32, height: Int32, extensions: NSDictionary?,
+    formatDescriptionOut: UnsafeMutablePointer<CMFormatDescription?>
+) -> OSStatus {
+    formatDescriptionOut.pointee = CMFormatDescription([], codecType)
+    return noErr
 }
 
 public func CMVideoFormatDescriptionCreateFromH264ParameterSets(

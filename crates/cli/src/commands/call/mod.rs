@@ -200,7 +200,8 @@ impl Call {
             }
             Some(PeerEvent::StateChange { from, to }) => match to {
                 PeerState::Reconnecting => {
-                    self.report.note("the service is lost; the call goes on, trying again")?;
+                    self.report
+                        .note("the service is lost; the call goes on meanwhile, trying again")?;
                 }
                 PeerState::Joined if from == PeerState::Reconnecting => {
                     self.report.note("the service is back")?;

@@ -8,8 +8,8 @@ use metered_realtime::media::{AudioStats, VideoCodec};
 use metered_realtime::peer::{CandidatePairStats, CandidateType, RemoteState};
 use serde_json::{Value, json};
 
-use crate::media::not_taken;
 use crate::media::record::Recorded;
+use crate::media::{Named, not_taken};
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD, NOTE, printable};
 
 /// A remote's last second.
@@ -227,7 +227,7 @@ impl Report {
     }
 
     pub(super) fn no_codec(&self, id: &str, codec: &str) -> Result<(), Failure> {
-        let (message, diagnosis) = not_taken(codec);
+        let (message, diagnosis) = not_taken(codec, Named::Options);
         self.problem(id, "codec_not_supported", &message, &diagnosis)
     }
 

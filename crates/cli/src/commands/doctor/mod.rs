@@ -36,9 +36,9 @@ const SOMETHING_FAILED: u8 = 3;
 ///
 /// Give it the url, the credential and the room of the app. It joins the room, publishes one message there
 /// ({"meteredDoctor":…}), sends one to itself, asks every STUN and TURN server for an address, connects two peers
-/// of its own directly and by a relay, and opens a data channel "metered-doctor" to who else is in the room. Without
-/// a room it uses one of its own. Run it on both devices at once, with the same room: each says how it reaches the
-/// other.
+/// of its own directly and by a relay, and opens a data channel "metered-doctor" to who else is in the room, 16 peers
+/// at most; the others are named. Without a room it uses one of its own. Run it on both devices at once, with the
+/// same room: each says how it reaches the other.
 ///
 /// With a token it is the same peer as the app that has this token; close the app, or mint another.
 /// Credentials are never in its output. The exit code is 0 if nothing failed, 3 if something did.

@@ -77,8 +77,8 @@ impl FileError {
                 "Read what the receiver printed; then run both commands again: the transfer goes on.",
             ),
             Self::SenderGaveUp => (
-                "The sender was stopped, or its file changed.",
-                "Run the sender again: what has arrived is kept as long as the file is the same.",
+                "The sender's file changed while it was sent. What had arrived was not kept.",
+                "Send it again when nobody writes to it: it begins anew.",
             ),
             Self::Refused(Refusal::TooLarge) => (
                 "The file is larger than the receiver takes.",

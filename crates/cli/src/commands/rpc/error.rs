@@ -145,7 +145,12 @@ impl From<PeerError> for RpcError {
             }
             PeerError::Request(RequestError::Build(BuildError::Oversized {
                 size, cap, ..
-            })) => made.set("size", *size).set("cap", *cap),
+            }))
+            | PeerError::MetadataTooLarge { size, cap } => made.set("size", *size).set("cap", *cap),
+            PeerError::TrackAlreadyAttached { method } => made.set("method", *method),
+            PeerError::ReplaceTrack { succeeded, failed } => {
+                made.set("succeeded", succeeded.clone()).set("failed", failed.clone())
+            }
             _ => made,
         }
     }
@@ -185,5 +190,33 @@ impl From<OptionsError> for RpcError {
 impl From<CredentialError> for RpcError {
     fn from(error: CredentialError) -> Self {
         Self::sdk("InvalidArgumentError", error.code(), error.to_string(), &error.diagnosis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_failure_is_in_its_data() {
+        let data = |error: PeerError| RpcError::from(error).to_json()["data"].clone();
+        let metadata = data(PeerError::MetadataTooLarge { size: 70_000, cap: 65_536 });
+        assert_eq!(metadata["name"], "MeteredPeerOversizedError");
+        assert_eq!((&metadata["size"], &metadata["cap"]), (&70_000.into(), &65_536.into()));
+        let (succeeded, failed) = (vec!["alice".to_owned()], vec!["bob".to_owned()]);
+        let replace = data(PeerError::ReplaceTrack { succeeded, failed });
+        assert_eq!(replace["name"], "MeteredPeerReplaceTrackError");
+        assert_eq!(
+            (&replace["succeeded"], &replace["failed"]),
+            (&json!(["alice"]), &json!(["bob"]))
+        );
+        let attached = data(PeerError::TrackAlreadyAttached { method: "add_track" });
+        assert_eq!(
+            (&attached["code"], &attached["method"]),
+            (&"track_already_attached".into(), &"add_track".into())
+        );
+        let full =
+            data(PeerError::DataChannel(DataChannelError::Overflow { queued: 256, cap: 256 }));
+        assert_eq!((&full["size"], &full["cap"]), (&256.into(), &256.into()));
     }
 }

@@ -10,8 +10,8 @@ use metered_realtime::signalling::Event;
 use serde_json::{Value, json};
 
 use super::sources::SourceEvent;
-use crate::media::not_taken;
 use crate::media::record::{RecordEvent, Recorded, Told};
+use crate::media::{Named, not_taken};
 
 /// The event's name and payload in the contract.
 pub(crate) fn source_event(event: &Event) -> (&'static str, Value) {
@@ -118,7 +118,7 @@ fn of_remote(event: &RemoteEvent) -> Value {
 
 /// Of a track of ours and a remote.
 pub(super) fn codec_not_supported(peer_id: &str, codec: &str) -> Value {
-    let (message, diagnosis) = not_taken(codec);
+    let (message, diagnosis) = not_taken(codec, Named::Parameters);
     let error = error("CodecNotSupportedError", "codec_not_supported", &message, &diagnosis);
     json!({ "peerId": peer_id, "codec": codec, "error": error })
 }

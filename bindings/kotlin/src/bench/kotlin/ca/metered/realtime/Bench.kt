@@ -65,7 +65,8 @@ public fun main(names: Array<String>): Unit = runBlocking(Dispatchers.Default) {
             share { readMessages(MessageFeed(bytes.toUInt(), 10_000u, text), 10_000 * SECONDS) }
         }
     }
-    val unit = ByteArray(ACCESS_UNIT)
+    // A VP8 picture that is no key frame.
+    val unit = ByteArray(ACCESS_UNIT) { 1 }
     figure("frameOut") { micros(20_000) { n -> repeat(n) { track.write(unit, it * 33_333L) } } }
     figure("frameIn") { micros(20_000) { n -> readFrames(FrameFeed(ACCESS_UNIT.toUInt(), 0u), n) } }
     figure("frameInShare") { share { readFrames(FrameFeed(ACCESS_UNIT.toUInt(), 30u), 30 * SECONDS) } }

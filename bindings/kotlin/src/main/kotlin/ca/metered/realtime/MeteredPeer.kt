@@ -28,7 +28,7 @@ public enum class PeerState {
     /** In the room. */
     JOINED,
 
-    /** The connection to the service is lost and comes back; calls go on. */
+    /** The connection to the service is lost and comes back; with a token calls go on. */
     RECONNECTING,
 
     /** Being closed. */
