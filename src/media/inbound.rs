@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use super::remote_audio::RemoteAudioTrack;
 use super::sounds::{Sounds, report_since};
 use super::sync::{Held, LipSync};
-use super::video::{AccessUnit, Output, Rotation, RtpVideoPacket, VideoCodec, VideoJitterBuffer};
+use super::video::{
+    AccessUnit, Output, Rotation, RtpVideoPacket, Stream, Streams, VideoCodec, VideoJitterBuffer,
+};
 use crate::events::{Event, Events, Hub};
 use crate::rtc::engine::{IncomingPacket, MediaKind, TrackReceiver};
 
@@ -460,7 +462,7 @@ struct Reader {
     shared: Arc<VideoShared>,
     sounds: Sounds,
     buffer: VideoJitterBuffer,
-    ssrc: Option<u32>,
+    streams: Streams,
     sync: LipSync,
     held: Held<FrameEvent>,
     requested: Option<Instant>,
@@ -474,7 +476,7 @@ async fn read_video(receiver: Arc<dyn TrackReceiver>, shared: Arc<VideoShared>, 
         shared,
         sounds,
         buffer: VideoJitterBuffer::new(),
-        ssrc: None,
+        streams: Streams::default(),
         sync: LipSync::new(),
         held: Held::default(),
         requested: None,
@@ -522,14 +524,18 @@ impl Reader {
     }
 
     fn take(&mut self, packet: IncomingPacket) {
-        if self.ssrc.replace(packet.ssrc).is_some_and(|before| before != packet.ssrc) {
-            self.buffer.stream_changed();
-            self.sync.stream_changed();
-        }
+        let ssrc = packet.ssrc;
+        let Some(packet) = video_packet(packet) else { return };
         let now = self.now();
-        if let Some(packet) = video_packet(packet) {
-            self.buffer.packet(now, packet);
+        match self.streams.of(now, ssrc) {
+            Stream::Current => {}
+            Stream::New => {
+                self.buffer.stream_changed();
+                self.sync.stream_changed();
+            }
+            Stream::Late => return,
         }
+        self.buffer.packet(now, packet);
     }
 
     /// What the buffer gives, to the sinks when it is due.
@@ -561,7 +567,7 @@ impl Reader {
             self.sync.let_go();
             return self.sync.due(now, rtp, None);
         }
-        let report = self.ssrc.and_then(|ssrc| self.receiver.sender_report(ssrc));
+        let report = self.streams.current().and_then(|ssrc| self.receiver.sender_report(ssrc));
         if let Some(report) = report {
             self.sync.reported(report_since(self.sounds.epoch(), report));
         }

@@ -147,8 +147,7 @@ impl PeerOptions {
             binder: self.socket_binder.clone(),
             addresses,
             tls,
-            #[cfg(test)]
-            simulation: None,
+            ..NetworkContext::default()
         })
     }
 }

@@ -225,6 +225,9 @@ impl VideoJitterBuffer {
         self.give_up();
         (self.sequence, self.timestamp) = Default::default();
         (self.floor, self.transit, self.asked) = (None, None, None);
+        // Its numbers may be lower than any before: below all of them, whatever comes first is the highest.
+        self.highest = 0;
+        self.heard_since_asked = false;
         if self.first_timestamp.take().is_some() {
             self.base_us = self.last_us + 1;
         }

@@ -7,6 +7,7 @@ mod h264;
 mod jitter_buffer;
 mod packetise;
 mod size;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod unwrap;
@@ -19,6 +20,7 @@ pub(crate) use depacketise::{is_key_frame_start, reassemble, starts_frame};
 pub(crate) use jitter_buffer::{Output, RtpVideoPacket, VideoJitterBuffer};
 pub use packetise::PacketiseError;
 pub(crate) use packetise::Packetiser;
+pub(crate) use streams::{Stream, Streams};
 
 use crate::rtc::h264::StreamProfile;
 

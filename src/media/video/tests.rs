@@ -223,6 +223,21 @@ fn a_sender_that_begins_anew_is_followed() {
 }
 
 #[test]
+fn a_stream_that_takes_over_is_followed_from_its_first_packet() {
+    for (old, new) in [(100, 30_000), (30_000, 100), (20_000, 19_000), (65_500, 0)] {
+        let mut buffer = VideoJitterBuffer::new();
+        let first = run(&mut buffer, on_time(packets(VideoCodec::Vp8, 12, 2_000, old)));
+        buffer.stream_changed();
+        let begins = FRAME * 12;
+        let arrivals = on_time(packets(VideoCodec::Vp8, 12, 2_000, new)).into_iter();
+        let arrivals = arrivals.map(|(at, packet)| (begins + at, packet)).collect();
+        let second = run(&mut buffer, arrivals);
+        assert_eq!((first.frames.len(), second.frames.len()), (12, 12), "{old} then {new}");
+        assert_eq!((second.asked, buffer.stats().lost), (vec![], 0), "{old} then {new}");
+    }
+}
+
+#[test]
 fn avcc_and_annex_b_are_one_bitstream() {
     let nals: [&[u8]; 3] = [&[0x67, 0x42, 0xe0], &[0x68, 0xce], &[0x65; 300]];
     let mut annex_b = Vec::new();

@@ -1,6 +1,7 @@
 //! Datagrams to and from a TURN server on a stream (RFC 8656 sections 2.1 and 12.5): TCP, or TLS over it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,13 @@ use tokio_rustls::TlsConnector;
 
 use super::reception::Inbound;
 use super::servers::{Servers, Transport, UNREACHABLE};
-use super::sockets::{Link, examine, expect_answer};
+use super::sockets::{Link, SocketBinder, examine, expect_answer};
+use crate::platform::race::race;
 
 /// For each of name, TCP and TLS.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the name if an address is known from before.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A stream that takes nothing for so long is dead; ICE has noticed by then.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const CHANNEL_DATA_HEADER: usize = 4;
@@ -62,28 +66,23 @@ enum Stream {
 
 async fn connect(servers: &Servers, link: &Link) -> Result<Stream, Failure> {
     let fail = |code, reason| Failure { code, reason };
-    let mut found = link.server.addresses.clone();
-    let looked_up = timeout(STEP_TIMEOUT, found.wait_for(Option::is_some)).await.is_ok();
-    let addresses = match looked_up {
-        true => found.borrow().clone().unwrap_or_default(),
-        false => Vec::new(),
-    };
-    // A stream is not bound to the family of the socket that it serves.
-    let same = addresses.iter().find(|address| address.is_ipv4() == link.ipv4);
-    let Some(address) = same.or(addresses.first()).copied() else {
+    let name = &link.server.name;
+    let patience = if name.addresses().is_empty() { STEP_TIMEOUT } else { REFRESH_TIMEOUT };
+    // Too late, what is known from before must do.
+    drop(timeout(patience, name.settled()).await);
+    let mut addresses = name.addresses();
+    if addresses.is_empty() {
         return Err(fail("ice_server_unresolved", "its name was not found"));
-    };
-    let unreachable = fail("turn_unreachable", "no TCP connection to it");
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let Ok(socket) = socket else { return Err(unreachable) };
-    if let Some(binder) = &servers.network.binder
-        && binder.bind(&SockRef::from(&socket)).is_err()
-    {
-        return Err(fail("turn_unreachable", "its socket could not be bound to the network"));
     }
-    let stream = match timeout(STEP_TIMEOUT, socket.connect(address)).await {
+    // A stream is not bound to the family of the socket that it serves, and begins with it.
+    addresses.sort_by_key(|address| address.is_ipv4() != link.ipv4);
+    let raced = race(addresses, |address| tcp(servers.network.binder.as_deref(), address));
+    let stream = match timeout(STEP_TIMEOUT, raced).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return Err(unreachable),
+        Ok(Err(failures)) if failures.iter().all(|(_, error)| is_unbound(error)) => {
+            return Err(fail("turn_unreachable", "its socket could not be bound to the network"));
+        }
+        Ok(Err(_)) => return Err(fail("turn_unreachable", "no TCP connection to it")),
         Err(_) => return Err(fail("turn_unreachable", "no TCP connection to it within 5 s")),
     };
     // Only later without it.
@@ -107,6 +106,23 @@ async fn connect(servers: &Servers, link: &Link) -> Result<Stream, Failure> {
     }
 }
 
+/// The socket was not bound to the network of the platform.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket could not be bound to the network")]
+struct Unbound;
+
+fn is_unbound(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Unbound>())
+}
+
+async fn tcp(binder: Option<&dyn SocketBinder>, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(binder) = binder {
+        binder.bind(&SockRef::from(&socket)).map_err(|_| io::Error::other(Unbound))?;
+    }
+    socket.connect(address).await
+}
+
 async fn carry(
     servers: &Servers,
     link: &Link,
@@ -123,8 +139,12 @@ async fn carry(
             while let Ok(datagram) = outbound.try_recv() {
                 frame(&datagram, &mut frames);
             }
-            let written = timeout(WRITE_TIMEOUT, writer.write_all(&frames)).await;
-            if !matches!(written, Ok(Ok(()))) {
+            let written = timeout(WRITE_TIMEOUT, async {
+                writer.write_all(&frames).await?;
+                // TLS counts as written what it has encrypted, and keeps what the stream did not take.
+                writer.flush().await
+            });
+            if !matches!(written.await, Ok(Ok(()))) {
                 return Err(io::ErrorKind::BrokenPipe);
             }
             frames.clear();
@@ -177,10 +197,16 @@ pub(super) fn next_frame(bytes: &mut BytesMut) -> Result<Option<Bytes>, io::Erro
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use tokio::io::DuplexStream;
+
+    use super::super::{NameSource, NetworkContext};
     use super::*;
+    use crate::wire::{IceServer, IceUrls};
 
     fn stun(body: &[u8]) -> Vec<u8> {
-        let mut message = vec![0x01, 0x01, 0, u8::try_from(body.len()).unwrap()];
+        let mut message = vec![0x01, 0x01];
+        message.extend_from_slice(&u16::try_from(body.len()).unwrap().to_be_bytes());
         message.extend_from_slice(&[0; 16]);
         message.extend_from_slice(body);
         message
@@ -212,5 +238,88 @@ mod tests {
         assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData));
         let mut bytes = BytesMut::from(&b"\x00\x03\x00\x03"[..]);
         assert_eq!(next_frame(&mut bytes), Err(io::ErrorKind::InvalidData), "no STUN length");
+    }
+
+    /// Both ends of TLS on a stream that takes few bytes at a time.
+    async fn tls() -> (
+        tokio_rustls::client::TlsStream<DuplexStream>,
+        tokio_rustls::server::TlsStream<DuplexStream>,
+    ) {
+        let provider = || Arc::new(rustls::crypto::ring::default_provider());
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let server = rustls::ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (near, far) = tokio::io::duplex(4_096);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (client, server) = tokio::join!(
+            TlsConnector::from(Arc::new(client)).connect(name, near),
+            tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(far),
+        );
+        (client.unwrap(), server.unwrap())
+    }
+
+    fn link_to(url: &str, network: NetworkContext) -> (Servers, Link) {
+        let servers = Servers::new(Arc::new(network), Box::new(|_| {}));
+        servers.set(&[IceServer {
+            urls: IceUrls::One(url.into()),
+            username: Some("user".into()),
+            credential: Some("password".into()),
+        }]);
+        let server = servers.behind(([240, 0, 0, 1], 0).into()).unwrap();
+        (servers, Link::new(server, true))
+    }
+
+    #[tokio::test]
+    async fn every_address_of_a_server_is_tried() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listens = listener.local_addr().unwrap();
+        // Bound and not listening: refuses.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addresses = vec![silent.local_addr().unwrap(), listens];
+        let names = NameSource::Given(Arc::new(move |_| addresses.clone()));
+        let network = NetworkContext { names, ..NetworkContext::default() };
+        let (servers, link) = link_to("turn:turn.example.org?transport=tcp", network);
+        match connect(&servers, &link).await {
+            Ok(Stream::Plain(stream)) => assert_eq!(stream.peer_addr().unwrap(), listens),
+            Ok(Stream::Tls(_)) => panic!("plain was asked for"),
+            Err(failure) => panic!("{}", failure.reason),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_burst_does_not_stay_in_tls() {
+        const BURST: usize = 12;
+        let (client, mut server) = tls().await;
+        let (servers, link) = link_to("turns:127.0.0.1", NetworkContext::default());
+        let (outbound, mut datagrams) = mpsc::channel(BURST);
+        let carrying = tokio::spawn(async move {
+            let inbound = Inbound::default();
+            carry(&servers, &link, client, &mut datagrams, &inbound).await.is_ok()
+        });
+        let datagram = Bytes::from(stun(&[7; 1_000]));
+        for _ in 0..BURST {
+            outbound.try_send(datagram.clone()).unwrap();
+        }
+        let mut arrived = vec![0; BURST * datagram.len()];
+        // Nothing follows that would push it out.
+        let all = timeout(Duration::from_secs(5), server.read_exact(&mut arrived)).await;
+        all.expect("all of it arrives").unwrap();
+        assert_eq!(arrived, datagram.repeat(BURST));
+        drop(outbound);
+        assert!(carrying.await.unwrap());
     }
 }

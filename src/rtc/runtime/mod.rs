@@ -6,7 +6,8 @@
 //! - [`alarm`]: the driver's sleeps, of which it makes one for each turn, share a timer.
 //! - [`handshake`]: a lost flight of DTLS is sent again, which the crate forgets.
 //! - [`recent`]: what a broken path lost is sent again as soon as there is another.
-//! - [`turns`]: a datagram by a relay needs more turns of the driver than it takes by itself.
+//! - [`turns`]: the driver reads no more at once than its queues hold, and a datagram by a relay needs more turns
+//!   of it than it takes by itself.
 //! - [`burst`]: what goes to a relay leaves evenly.
 //! - [`sockets`]: large buffers, a hook that binds them to a network of the platform, and a detour for
 //!   what goes to a STUN or TURN server.
@@ -17,6 +18,7 @@
 //!   us, for all servers at once; a server behind TCP or TLS is reached by a [`carrier`]; and its answers
 //!   can be read ([`watch`]), because the crate keeps a refusal to itself.
 //! - `simulated`: for tests, a network inside the process with delay, loss, reordering, rate and partitions.
+//! - [`names`]: those of the servers are looked up again when they are needed again.
 //! - [`addresses`]: which local addresses are used, asked anew whenever sockets are bound.
 //!
 //! Its clock is tokio's, so that a paused clock is virtual time for the crate as well.
@@ -30,6 +32,7 @@ mod early;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz;
 mod handshake;
+mod names;
 mod pace;
 mod recent;
 mod reception;
@@ -64,6 +67,7 @@ use crate::wire::IceServer;
 
 pub(crate) use addresses::{AddressSource, LocalAddresses};
 use alarm::Alarm;
+pub(crate) use names::NameSource;
 pub(crate) use pace::{KEEPALIVE, Pace};
 use recent::Recent;
 pub(crate) use reception::Selection;
@@ -87,6 +91,8 @@ pub(crate) struct NetworkContext {
     /// Called with every new socket.
     pub(crate) binder: Option<Arc<dyn SocketBinder>>,
     pub(crate) addresses: AddressSource,
+    /// Who knows the addresses of ICE servers.
+    pub(crate) names: NameSource,
     /// Whom to trust as a TURN server over TLS; the default trusts the platform's roots.
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
     /// Carries everything instead of the machine's network.
@@ -272,6 +278,7 @@ impl Runtime for ConnectionRuntime {
         let (common, sockets) = (Arc::clone(&self.common), Arc::clone(&self.sockets));
         let mut future = future;
         let turns = poll_fn(move |cx| {
+            common.turns.polled();
             let ended = future.as_mut().poll(cx);
             if common.departing.swap(false, Ordering::Relaxed) {
                 depart(&sockets, cx);
@@ -295,6 +302,7 @@ impl Runtime for ConnectionRuntime {
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let inner = self.carry(socket)?;
         let socket = Arc::new(ConnectionSocket::new(inner, Arc::clone(&self.common))?);
+        self.common.servers.bound();
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.retain(|socket| socket.strong_count() > 0);
         sockets.push(Arc::downgrade(&socket));

@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::FutureExt;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use webrtc::peer_connection::RTCIceServer;
 
 use super::NetworkContext;
+use super::names::Name;
 use crate::rtc::engine::IceServerError;
 use crate::wire::IceServer;
 
@@ -86,8 +87,7 @@ pub(super) struct Server {
     url: String,
     /// The first that named it as a relay: one server may be both, and as a relay it can refuse.
     relay_url: OnceLock<String>,
-    /// Its addresses: `None` while they are looked up, empty if there are none.
-    pub(super) addresses: watch::Receiver<Option<Vec<SocketAddr>>>,
+    pub(super) name: Name,
 }
 
 impl Server {
@@ -107,12 +107,6 @@ impl Server {
             false => IpAddr::from(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, self.number)),
         };
         SocketAddr::new(ip, self.port)
-    }
-
-    /// The first known address of a socket's family.
-    pub(super) fn address(&self, ipv4: bool) -> Option<SocketAddr> {
-        let addresses = self.addresses.borrow();
-        addresses.as_ref()?.iter().copied().find(|address| address.is_ipv4() == ipv4)
     }
 }
 
@@ -196,24 +190,23 @@ impl Servers {
             transport: parsed.transport,
             url: url.to_owned(),
             relay_url: parsed.relay.then(|| url.to_owned()).map_or_else(OnceLock::new, Into::into),
-            addresses: self.look_up(&parsed.host, parsed.port),
+            name: Name::new(&parsed.host, parsed.port),
         });
+        self.look_up(&server);
         known.push(Arc::clone(&server));
         Some(server)
     }
 
-    fn look_up(&self, host: &str, port: u16) -> watch::Receiver<Option<Vec<SocketAddr>>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return watch::channel(Some(vec![SocketAddr::new(ip, port)])).1;
+    fn look_up(&self, server: &Arc<Server>) {
+        if server.name.begin(Instant::now()) {
+            let (server, source) = (Arc::clone(server), self.network.names.clone());
+            self.spawn(async move { server.name.look_up(&source).await });
         }
-        let (found, addresses) = watch::channel(None);
-        let host = host.to_owned();
-        self.spawn(async move {
-            let result = tokio::net::lookup_host((host.as_str(), port)).await;
-            // Nobody waits for it once the connection is closed.
-            found.send_replace(Some(result.map(Iterator::collect).unwrap_or_default()));
-        });
-        addresses
+    }
+
+    /// A socket is bound, maybe to another network than those before.
+    pub(super) fn bound(&self) {
+        self.lock().iter().for_each(|server| self.look_up(server));
     }
 
     /// The addresses that the crate shall take for a server's.
@@ -337,7 +330,7 @@ mod tests {
         let host = name.trim_start_matches("turn:").trim_end_matches("?transport=udp");
         for address in servers.made_up_addresses(host).unwrap() {
             let server = servers.behind(address).unwrap();
-            assert_eq!(server.address(true), Some(([127, 0, 0, 1], 9).into()));
+            assert_eq!(server.name.address(true), Some(([127, 0, 0, 1], 9).into()));
         }
     }
 

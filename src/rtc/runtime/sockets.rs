@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -82,6 +82,8 @@ pub(super) fn prepare(
 pub(super) struct Link {
     pub(super) server: Arc<Server>,
     pub(super) ipv4: bool,
+    /// The server's address that it leads to: an allocation is known at no other.
+    address: OnceLock<SocketAddr>,
     pub(super) state: Mutex<LinkState>,
 }
 
@@ -94,6 +96,22 @@ pub(super) struct LinkState {
 }
 
 impl Link {
+    pub(super) fn new(server: Arc<Server>, ipv4: bool) -> Self {
+        let state = LinkState { watch: Watch::default(), held: Vec::new(), stream: None };
+        Self { server, ipv4, address: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// Where its datagrams go over a socket, once that is known.
+    fn address(&self) -> Option<SocketAddr> {
+        match self.address.get() {
+            Some(address) => Some(*address),
+            None => {
+                let address = self.server.name.address(self.ipv4)?;
+                Some(*self.address.get_or_init(|| address))
+            }
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -296,8 +314,7 @@ impl ConnectionSocket {
     fn link(&self, server: Arc<Server>) -> Arc<Link> {
         self.linked.store(true, Ordering::Relaxed);
         let (made_up, ipv4) = (server.made_up(self.ipv4), self.ipv4);
-        let state = LinkState { watch: Watch::default(), held: Vec::new(), stream: None };
-        let new = || Arc::new(Link { server, ipv4, state: Mutex::new(state) });
+        let new = || Arc::new(Link::new(server, ipv4));
         Arc::clone(self.links().entry(made_up).or_insert_with(new))
     }
 
@@ -310,8 +327,8 @@ impl ConnectionSocket {
         }
         match link.server.transport {
             Transport::Udp => {
-                let address = link.server.address(self.ipv4);
-                if address.is_none() && link.server.addresses.borrow().is_none() {
+                let address = link.address();
+                if address.is_none() && link.server.name.is_under_way() {
                     if state.held.is_empty() {
                         self.flush_when_found(Arc::clone(link));
                     }
@@ -338,13 +355,10 @@ impl ConnectionSocket {
 
     fn flush_when_found(&self, link: Arc<Link>) {
         let inner = Arc::clone(&self.inner);
-        let mut addresses = link.server.addresses.clone();
         self.common.servers.spawn(async move {
-            if addresses.wait_for(Option::is_some).await.is_err() {
-                return;
-            }
+            link.server.name.settled().await;
             let held = std::mem::take(&mut link.lock().held);
-            let Some(address) = link.server.address(link.ipv4) else { return };
+            let Some(address) = link.address() else { return };
             for datagram in held {
                 // Lost, as on the path: the request is repeated.
                 drop(inner.send_to(&datagram, address).await);
@@ -357,7 +371,7 @@ impl ConnectionSocket {
         let from = meta.addr;
         let links = self.links();
         let found = links.iter().find(|(_, link)| {
-            link.server.transport == Transport::Udp && link.server.address(self.ipv4) == Some(from)
+            link.server.transport == Transport::Udp && link.address.get() == Some(&from)
         });
         let Some((made_up, link)) = found else { return };
         meta.addr = *made_up;
@@ -379,9 +393,9 @@ pub(super) fn expect_answer(servers: &Arc<Servers>, link: Arc<Link>) {
             && silent
             && link.lock().watch.broken()
         {
-            let (code, reason) = match link.server.addresses.borrow().as_deref() {
-                Some([]) | None => ("ice_server_unresolved", "its name was not found"),
-                _ => ("ice_server_timeout", "no answer within 5 s"),
+            let (code, reason) = match link.server.name.addresses().is_empty() {
+                true => ("ice_server_unresolved", "its name was not found"),
+                false => ("ice_server_timeout", "no answer within 5 s"),
             };
             servers.report(link.server.url(), code, UNREACHABLE, reason);
         }
@@ -444,8 +458,10 @@ impl AsyncUdpSocket for ConnectionSocket {
             return Poll::Pending;
         }
         let received = self.read(cx, bufs, meta);
-        if received.is_ready() {
-            self.common.turns.read();
+        if let Poll::Ready(received) = &received {
+            let read = meta.iter().take(*received.as_ref().unwrap_or(&0));
+            let datagrams = read.map(|meta| meta.len.div_ceil(meta.stride.max(1))).sum();
+            self.common.turns.read(datagrams);
         }
         received
     }

@@ -1,12 +1,17 @@
-//! Turns of a connection's driver that a relay needs.
+//! How much a connection's driver reads at once, and the turns of it that a relay needs.
 //!
-//! In a turn the crate's driver (0.21.1) sends what its TURN client has and then what its core has: what the
+//! The crate's driver (0.21.1) hands media to a queue of 256 packets for each track, and what finds no room is
+//! lost: it counts as received and is never asked for again. One turn reads up to 520 datagrams of a direct
+//! path, and the next follows at once while there are more. So after [`MOST_AT_ONCE`] datagrams the driver waits
+//! until the runtime has polled the others that are ready, which empties the queues.
+//!
+//! In a turn the driver sends what its TURN client has and then what its core has: what the
 //! core sends by a relay goes into the TURN client, and stays there. Then it reads what came by a relay, and
 //! the core's reply to it is not sent. So a datagram by a relay needs two more turns, and the driver sleeps
 //! instead, until its next timer: up to a second. While a relay is in use, whatever wakes the driver is
 //! followed by these turns at once.
 //!
-//! And a turn reads few datagrams. The crate reads up to 64, acknowledges them at once, and the sender answers
+//! And a turn with a relay reads few datagrams. The crate reads up to 64, acknowledges them at once, and the sender answers
 //! with as many and more in one burst; a relay's sockets have the buffers that its operator chose (coturn:
 //! 64 KiB, some fifty datagrams), and what they drop twice costs SCTP a second.
 
@@ -19,12 +24,18 @@ const EXTRA_TURNS: u8 = 2;
 /// Datagrams that one turn reads while a relay is in use.
 const MOST_READ: usize = 8;
 
+/// Datagrams that are read before others run. A read brings up to eight, and all may be of one track.
+const MOST_AT_ONCE: usize = 192;
+
 /// The turns of one connection's driver.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     relayed: AtomicBool,
     due: AtomicU8,
+    /// Reads of this turn.
     read: AtomicUsize,
+    /// Datagrams since the runtime polled the driver.
+    at_once: AtomicUsize,
 }
 
 impl Turns {
@@ -33,14 +44,22 @@ impl Turns {
         self.relayed.store(true, Ordering::Relaxed);
     }
 
-    /// A datagram was read.
-    pub(super) fn read(&self) {
-        self.read.fetch_add(1, Ordering::Relaxed);
+    /// The runtime polls the driver: others had their chance.
+    pub(super) fn polled(&self) {
+        self.at_once.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the next datagram waits for the next turn.
+    /// So many datagrams were read at a time.
+    pub(super) fn read(&self, datagrams: usize) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.at_once.fetch_add(datagrams, Ordering::Relaxed);
+    }
+
+    /// Whether the next datagram waits for the next turn, or poll.
     pub(super) fn has_read_enough(&self) -> bool {
-        self.relayed.load(Ordering::Relaxed) && self.read.load(Ordering::Relaxed) >= MOST_READ
+        self.at_once.load(Ordering::Relaxed) >= MOST_AT_ONCE
+            || self.relayed.load(Ordering::Relaxed)
+                && self.read.load(Ordering::Relaxed) >= MOST_READ
     }
 
     /// The driver wants to sleep, and to read again.
@@ -111,14 +130,27 @@ mod tests {
         drop(turns.sleep());
         assert_eq!([(); 3].map(|()| slept(&turns)), [true, true, false]);
     }
+
     #[test]
     fn with_a_relay_a_turn_reads_few_datagrams() {
         let turns = Arc::new(Turns::default());
-        let read = || (0..100).take_while(|_| !turns.has_read_enough()).inspect(|_| turns.read());
+        let read = || (0..100).take_while(|_| !turns.has_read_enough()).inspect(|_| turns.read(1));
         assert_eq!(read().count(), 100);
         turns.relayed();
         assert_eq!(read().count(), 0);
         drop(turns.sleep());
         assert_eq!(read().count(), MOST_READ);
+    }
+
+    #[test]
+    fn on_a_direct_path_others_run_before_a_queue_is_full() {
+        let turns = Arc::new(Turns::default());
+        let read = || (0..100).take_while(|_| !turns.has_read_enough()).inspect(|_| turns.read(8));
+        assert_eq!(read().count() * 8, MOST_AT_ONCE);
+        // The next turn of the same poll reads nothing.
+        drop(turns.sleep());
+        assert_eq!(read().count(), 0);
+        turns.polled();
+        assert_eq!(read().count() * 8, MOST_AT_ONCE);
     }
 }

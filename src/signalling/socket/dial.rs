@@ -10,10 +10,10 @@ use tokio_rustls::TlsConnector;
 
 use super::error::{DialError, ProxyFailure};
 use super::progress::{ConnectStep, DialProgress};
-use super::race::race;
 use super::stream::{Socket, Stream};
 use super::target::Target;
 use super::upgrade::upgrade;
+use crate::platform::race::race;
 
 /// Connects to a target; `query` carries the credential. Dropping the future leaves nothing behind.
 pub(crate) async fn dial(

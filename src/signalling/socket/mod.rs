@@ -7,7 +7,6 @@ mod dial;
 mod error;
 mod progress;
 mod proxy;
-mod race;
 mod response;
 mod stream;
 mod target;

@@ -275,3 +275,36 @@ async fn a_codec_that_the_remote_does_not_answer_is_refused_and_others_are_taken
     one.connection.close(true).await;
     two.connection.close(true).await;
 }
+
+/// Bursts of one track, each as fast as its sender can: of none is a packet lost on our side.
+async fn bursts(mut one: Side, mut two: Side) {
+    let forth = one.connection.add_sender(&track("forth", "video/VP8")).await.unwrap();
+    negotiate(&mut one, &mut two, false).await;
+    connected(&mut one, &mut two).await;
+    let there = arrival(&mut two).await;
+    let format = agreed(&*forth).await;
+    let mut first = 0_u16;
+    for burst in [128_u16, 256, 512, 900] {
+        let packets = (first..first + burst).map(|n| packet(format, n)).collect();
+        forth.send(packets).await.unwrap();
+        for n in first..first + burst {
+            let heard = tokio::time::timeout(PATIENCE, there.next()).await;
+            let heard = heard.unwrap_or_else(|_| panic!("{} of {burst} come", n - first));
+            assert_eq!(heard.expect("the track goes on").sequence, n, "of {burst}");
+        }
+        first += burst;
+    }
+    one.connection.close(true).await;
+    two.connection.close(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_is_longer_than_the_crates_queue_arrives_whole() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    bursts(side(&network, 1).await, side(&network, 2).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_burst_over_sockets_arrives_whole_on_one_thread() {
+    bursts(Side::new().await, Side::new().await).await;
+}

@@ -9,13 +9,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 /// Head start of each address over the next (RFC 8305 section 5).
-pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Addresses that are tried at most.
 const MAX_ADDRESSES: usize = 16;
 
 /// The order to try addresses in: families by turns, the family of the first address first (the system
 /// sorted them by RFC 6724), order within a family kept (RFC 8305 section 4).
-pub(super) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut ours, mut others): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -31,7 +31,7 @@ pub(super) fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Connects to the first address that answers. A failure lets the next address start at once.
-pub(super) async fn race<T, F>(
+pub(crate) async fn race<T, F>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
 ) -> Result<T, Vec<(SocketAddr, io::Error)>>
