@@ -2,11 +2,15 @@
 //! for its end: two connections of one client never run beside each other.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[path = "support/room.rs"]
+mod room;
 mod support;
 
 use futures_util::FutureExt;
 use metered_dev_server::{DevServerHandle, Target};
+use metered_realtime::peer::{DataChannelOptions, PeerState};
 use metered_realtime::signalling::{SignallingClient, State};
+use room::Pair;
 use support::{Watched, by_token, server, within};
 
 /// Begins a close and gives it up.
@@ -61,5 +65,19 @@ async fn a_second_close_waits_for_what_the_first_began() {
     give_up_closing(&watched.client);
     within(watched.client.close()).await;
     assert_eq!((watched.client.state(), tasks(&server)), (State::Closed, before - 1));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_second_close_of_a_peer_waits_for_what_the_first_began() {
+    let server = server().await;
+    let pair = Pair::connected(&server, DataChannelOptions::default()).await;
+    assert!(pair.a.peer.close().now_or_never().is_none());
+    within(pair.a.peer.close()).await;
+    assert_eq!(pair.a.peer.state(), PeerState::Closed);
+    let last = pair.a.peer.state_history().pop().unwrap();
+    assert_eq!((last.from, last.reason), (PeerState::Leaving, "the peer was closed"));
+    within(pair.b.peer.close()).await;
+    assert_eq!(tasks(&server), 0, "of both peers");
     server.shutdown().await;
 }
