@@ -99,7 +99,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             events: Hub::default(),
             state: watch::Sender::new(State::Idle),
