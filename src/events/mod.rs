@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
@@ -101,6 +101,8 @@ struct Waiting<E> {
     max_bytes: usize,
     missed: u64,
     ended: bool,
+    /// The subscriber went away: nothing is kept for it, also while somebody still looks at its queue.
+    gone: bool,
     /// Events at which the subscriber is woken.
     wanted: usize,
 }
@@ -108,13 +110,14 @@ struct Waiting<E> {
 impl<E> Default for Waiting<E> {
     fn default() -> Self {
         let max_bytes = EVENT_QUEUE_BYTES;
-        Self { events: VecDeque::new(), bytes: 0, max_bytes, missed: 0, ended: false, wanted: 1 }
+        let events = VecDeque::new();
+        Self { events, bytes: 0, max_bytes, missed: 0, ended: false, gone: false, wanted: 1 }
     }
 }
 
 impl<E> Waiting<E> {
     fn is_full(&self) -> bool {
-        self.events.len() >= EVENT_QUEUE || self.bytes >= self.max_bytes
+        !self.gone && (self.events.len() >= EVENT_QUEUE || self.bytes >= self.max_bytes)
     }
 
     /// Whether the subscriber shall be woken.
@@ -145,15 +148,8 @@ impl<E: Event> Waiting<E> {
 }
 
 impl<E> Queue<E> {
-    fn update(&self, change: impl FnOnce(&mut Waiting<E>)) {
-        let is_due = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut waiting);
-            waiting.is_due()
-        };
-        if is_due {
-            self.waker.wake();
-        }
+    fn lock(&self) -> MutexGuard<'_, Waiting<E>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -210,9 +206,22 @@ impl<E> Hub<E> {
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
+        Self::update(state, |waiting| waiting.ended = true);
+    }
+
+    /// Changes what waits for each subscriber and then, with the lock released, wakes whoever is due: what a waker
+    /// runs may be the app's.
+    fn update(state: MutexGuard<'_, State<E>>, mut change: impl FnMut(&mut Waiting<E>)) {
+        let mut due = Vec::new();
         for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
-            queue.update(|waiting| waiting.ended = true);
+            let mut waiting = queue.lock();
+            if !waiting.gone {
+                change(&mut waiting);
+                due.extend(waiting.is_due().then(|| queue.waker.take()).flatten());
+            }
         }
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -223,9 +232,7 @@ impl<E: Event> Hub<E> {
         if let Some(backlog) = &mut state.backlog {
             backlog.push_lossy(event.clone());
         }
-        for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
-            queue.update(|waiting| waiting.push_lossy(event.clone()));
-        }
+        Self::update(state, |waiting| waiting.push_lossy(event.clone()));
     }
 
     /// Hands an event to all, once all have room. Cancelled, it has delivered to nobody.
@@ -245,9 +252,7 @@ impl<E: Event> Hub<E> {
 
     fn try_deliver(&self, event: &E) -> bool {
         let mut state = self.lock();
-        let full = |queue: Arc<Queue<E>>| {
-            queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_full()
-        };
+        let full = |queue: Arc<Queue<E>>| queue.lock().is_full();
         if state.backlog.as_ref().is_some_and(Waiting::is_full)
             || state.subscribers.iter().filter_map(Weak::upgrade).any(full)
         {
@@ -257,9 +262,7 @@ impl<E: Event> Hub<E> {
         if let Some(backlog) = &mut state.backlog {
             backlog.push(event.clone());
         }
-        for queue in state.subscribers.iter().filter_map(Weak::upgrade) {
-            queue.update(|waiting| waiting.push(event.clone()));
-        }
+        Self::update(state, |waiting| waiting.push(event.clone()));
         true
     }
 }
@@ -302,6 +305,7 @@ impl<E> fmt::Debug for Events<E> {
 
 impl<E> Drop for Events<E> {
     fn drop(&mut self) {
+        self.queue.lock().gone = true;
         self.queue.room.notify_waiters();
     }
 }
@@ -360,7 +364,7 @@ impl<E: Event> Events<E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<E>> {
-        self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Takes up to `max` events that are there; whether none will follow those that are left.
@@ -399,7 +403,7 @@ impl<E: Event> Stream for Events<E> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use std::task::Wake;
 
     use super::*;
 
@@ -541,5 +545,49 @@ mod tests {
             assert_eq!(events.next().await, Some(Test::Number(n)));
         }
         task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delivery_does_not_wait_for_who_went_away_while_it_looked() {
+        let hub = Arc::new(Hub::default());
+        let mut events = hub.subscribe();
+        let idle = hub.subscribe();
+        for n in 0..EVENT_QUEUE as u64 {
+            hub.publish(&Test::Number(n));
+            events.next().await;
+        }
+        // The delivery on another thread, which looks at the queue just now.
+        let looked_at = hub.lock().subscribers[1].upgrade();
+        let source = Arc::clone(&hub);
+        let task = tokio::spawn(async move { source.deliver(&Test::Number(7)).await });
+        tokio::task::yield_now().await;
+        assert!(!task.is_finished());
+        drop(idle);
+        let delivered = tokio::time::timeout(std::time::Duration::from_secs(1), events.next());
+        assert_eq!(delivered.await, Ok(Some(Test::Number(7))));
+        task.await.unwrap();
+        drop(looked_at);
+    }
+
+    /// What an app's own executor may do on being woken.
+    struct Subscribes(Arc<Hub<Test>>);
+
+    impl Wake for Subscribes {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.subscribe());
+        }
+    }
+
+    #[test]
+    fn who_is_woken_may_subscribe() {
+        let hub = Arc::new(Hub::default());
+        let mut events = hub.subscribe();
+        let waker = Waker::from(Arc::new(Subscribes(Arc::clone(&hub))));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Box::pin(events.next()).as_mut().poll(&mut cx).is_pending());
+        hub.publish(&Test::Number(1));
+        assert!(Box::pin(events.next()).as_mut().poll(&mut cx).is_ready());
+        assert!(Box::pin(events.next()).as_mut().poll(&mut cx).is_pending());
+        hub.end();
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Inbound {
 
 /// Makes the track of a receiver, one of a remote's, whose sounds are known.
 pub(crate) fn receive(receiver: Arc<dyn TrackReceiver>, sounds: &Sounds) -> Inbound {
+    #[cfg(test)]
+    let receiver = super::traces::recorded(receiver);
     match receiver.info().kind {
         MediaKind::Video => {
             let shared = Arc::new(VideoShared::default());

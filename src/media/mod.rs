@@ -45,6 +45,8 @@ mod sync;
 mod tests;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod traces;
 pub mod video;
 
 pub use crate::rtc::engine::MediaKind;

@@ -171,6 +171,9 @@ impl Outbound {
     }
 }
 
+/// A source whose time falls back by that much has begun anew: a camera that was opened again.
+const BEGINS_ANEW_US: u64 = 1_000_000;
+
 /// From a source's time to RTP's.
 struct Clock {
     /// Ticks in a millisecond.
@@ -179,6 +182,8 @@ struct Clock {
     /// The timestamp that stands for the source's `origin`.
     base: u32,
     origin: Option<u64>,
+    /// The source's latest time.
+    latest: u64,
     last: Option<(u32, Instant)>,
     /// Our clock begins here.
     began: Instant,
@@ -194,6 +199,7 @@ impl Clock {
             sequence: fastrand::u16(..0x8000),
             base: fastrand::u32(..),
             origin: None,
+            latest: 0,
             last: None,
             began: Instant::now(),
             capture: CaptureClock::default(),
@@ -216,8 +222,15 @@ impl Clock {
     }
 
     fn timestamp(&mut self, now: Instant, us: u64) -> u32 {
+        if self.origin.is_some() && us.saturating_add(BEGINS_ANEW_US) < self.latest {
+            self.rebase(now);
+        }
+        self.latest = if self.origin.is_some() { self.latest.max(us) } else { us };
         let origin = *self.origin.get_or_insert(us);
-        let since = self.ticks(us.wrapping_sub(origin));
+        let since = match us.checked_sub(origin) {
+            Some(after) => self.ticks(after),
+            None => self.ticks(origin - us).wrapping_neg(),
+        };
         let timestamp = self.base.wrapping_add(since);
         self.last = Some((timestamp, now));
         timestamp
@@ -714,5 +727,25 @@ mod tests {
         clock.rebase(now);
         // 40 ms after the last one, whatever the other source's clock says.
         assert_eq!(clock.timestamp(now, 77).wrapping_sub(first), 9_000 + 3_600);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_goes_on_when_the_sources_clock_begins_anew() {
+        let mut clock = Clock::new(MediaKind::Video);
+        let begun = Instant::now();
+        let first = clock.timestamp(begun, 5_000_000);
+        // Pictures may come out of order, before the first one as well.
+        assert_eq!(first.wrapping_sub(clock.timestamp(begun, 4_900_000)), 9_000);
+        let hour = begun + Duration::from_secs(3_600);
+        let last = clock.timestamp(hour, 3_605_000_000);
+        assert_eq!(last.wrapping_sub(first), 324_000_000);
+        // Behind its origin, and ahead of it but behind what was.
+        for us in [77, 10_000_000] {
+            let mut clock = Clock { capture: CaptureClock::default(), ..clock };
+            let anew = clock.timestamp(hour + Duration::from_millis(40), us);
+            assert_eq!(anew.wrapping_sub(last), 3_600);
+            let next = clock.timestamp(hour + Duration::from_millis(80), us + 40_000);
+            assert_eq!(next.wrapping_sub(anew), 3_600);
+        }
     }
 }

@@ -838,7 +838,7 @@ mod tests {
         (track, sender)
     }
 
-    /// A microphone that hears a tone and a network without delay to one remote.
+    /// A microphone that hears a tone and a network to one remote, without delay if not told otherwise.
     struct Call {
         local: LocalAudioTrack,
         remote: RemoteAudioTrack,
@@ -848,10 +848,16 @@ mod tests {
 
     impl Call {
         fn new(hz: f32) -> Self {
+            Self::over(hz, 0.0, Duration::ZERO)
+        }
+
+        /// A network that loses a share of the packets and holds each for up to `jitter`.
+        fn over(hz: f32, loss: f64, jitter: Duration) -> Self {
             let local = LocalAudioTrack::default();
             local.set_encoding(OpusOptions { dtx: false, ..OpusOptions::default() }).unwrap();
             let mut attachment = LocalTrack::from(&local).shared().attach();
             let (remote, sender) = line();
+            let mut chance = fastrand::Rng::with_seed(hz as u64);
             tokio::spawn(async move {
                 for sequence in 65_500_u64.. {
                     let parcel = attachment.next().await;
@@ -864,20 +870,36 @@ mod tests {
                         payload: parcel.payloads[0].clone(),
                         orientation: None,
                     };
-                    if sender.send(packet).is_err() {
-                        return;
+                    let (held, lost) = (jitter.mul_f64(chance.f64()), chance.f64() < loss);
+                    let sender = sender.clone();
+                    if lost || sender.is_closed() {
+                        continue;
                     }
+                    if held.is_zero() {
+                        sender.send(packet).unwrap();
+                        continue;
+                    }
+                    tokio::spawn(async move {
+                        tokio::time::sleep(held).await;
+                        drop(sender.send(packet));
+                    });
                 }
             });
             Self { local, remote, tone: Tone::new(hz, 48_000, 1), written: 0 }
         }
 
-        /// 10 ms pass: the microphone first, then whoever plays.
-        async fn tick(&mut self, mut play: impl FnMut(&mut [f32])) -> [f32; 480] {
+        /// The microphone hears 10 ms.
+        fn speak(&mut self) -> [f32; 480] {
             let mut pcm = [0.0; 480];
             self.tone.fill(&mut pcm);
             self.local.write_pcm(MONO, &pcm).unwrap();
             self.written += pcm.len();
+            pcm
+        }
+
+        /// 10 ms pass: the microphone first, then whoever plays.
+        async fn tick(&mut self, mut play: impl FnMut(&mut [f32])) -> [f32; 480] {
+            let mut pcm = self.speak();
             // Whoever has something to hand on does it in no time.
             tokio::time::sleep(CHUNK).await;
             play(&mut pcm);
@@ -940,26 +962,47 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_mix_holds_every_remote_at_its_gain_and_lets_go_of_who_left() {
-        let (mut low, mut high) = (Call::new(300.0), Call::new(1_700.0));
-        let mix = AudioMix::new(MONO);
-        let quiet = mix.add(&low.remote).unwrap();
-        mix.add(&high.remote).unwrap();
-        let mut heard = Vec::new();
-        for round in 0..300 {
-            if round == 150 {
-                mix.set_gain(quiet, 0.0);
-                heard.clear();
+        for (loss, jitter, least) in [(0.0, 0, 0.95), (0.05, 60, 0.8)] {
+            let jitter = Duration::from_millis(jitter);
+            let mut low = Call::over(300.0, loss, jitter);
+            let mut high = Call::over(1_700.0, loss, jitter);
+            let mix = AudioMix::new(MONO);
+            let inputs = [mix.add(&low.remote).unwrap(), mix.add(&high.remote).unwrap()];
+            let mut heard = Vec::new();
+            for round in 0..600 {
+                low.speak();
+                heard.extend(high.tick(|pcm| mix.pull(pcm)).await);
+                let shares = [300.0, 1_700.0].map(|hz| {
+                    let end = &heard[heard.len().saturating_sub(48_000)..];
+                    tone_share(hz, 48_000, end)
+                });
+                match round {
+                    // Each is as loud as the other.
+                    199 => {
+                        assert!(
+                            shares.iter().all(|share| *share > least / 2.0 - 0.05),
+                            "{shares:?}"
+                        );
+                        mix.set_gain(inputs[0], 0.0);
+                    }
+                    399 => {
+                        assert!(shares[1] > least, "the other has no gain: {shares:?}");
+                        mix.set_gain(inputs[0], 1.0);
+                        mix.remove(inputs[1]);
+                    }
+                    599 => assert!(shares[0] > least, "the other has left: {shares:?}"),
+                    _ => {}
+                }
             }
-            low.tick(|_| ()).await;
-            heard.extend(high.tick(|pcm| mix.pull(pcm)).await);
-            if round == 149 {
-                let end = &heard[48_000..];
-                let (one, two) = (tone_share(300.0, 48_000, end), tone_share(1_700.0, 48_000, end));
-                assert!(one > 0.3 && two > 0.3, "{one} {two}");
+            assert!(mix.level().rms_dbfs > -20.0);
+            assert_eq!(mix.inputs(), 1);
+            for call in [&low, &high] {
+                let stats = call.remote.stats();
+                let share = stats.packets_lost as f64 / (stats.packets_received as f64);
+                assert!((share - loss).abs() < 0.04, "{stats:?}");
+                assert!(stats.packets_received > 250, "{stats:?}");
             }
         }
-        assert!(tone_share(1_700.0, 48_000, &heard[24_000..]) > 0.95, "the other has no gain");
-        assert!(mix.level().rms_dbfs > -20.0);
     }
 
     #[tokio::test(start_paused = true)]

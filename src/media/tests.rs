@@ -8,8 +8,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
+use crate::media::files::{AnnexBReader, MediaReader};
 use crate::rtc::crate_engine::CrateEngine;
 use crate::rtc::engine::*;
+use crate::rtc::h264::StreamProfile;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
 use crate::wire::SessionDescription;
@@ -116,9 +118,13 @@ struct Call {
 
 impl Call {
     async fn over(network: &Arc<SimulatedNetwork>, codec: VideoCodec) -> Self {
-        let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, 2).await);
-        let track = LocalVideoTrack::new(codec);
-        let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
+        Self::of(network, LocalVideoTrack::new(codec), 2).await
+    }
+
+    /// The track over a connection to one more remote, whose address ends so. The sender's side is connected now.
+    async fn of(network: &Arc<SimulatedNetwork>, track: LocalVideoTrack, last: u8) -> Self {
+        let (mut one, mut two) = (Side::new(network, 1).await, Side::new(network, last).await);
+        let (bandwidth, estimates) = Bandwidth::of(Arc::clone(&one.connection), last.to_string());
         let (_, outbound, task) = one.send(&LocalTrack::from(&track), &bandwidth).await;
         let mut tasks = vec![task, tokio::spawn(estimates)];
         let receiver = one.offer(&mut two, 1).await.remove(0);
@@ -216,6 +222,52 @@ async fn pictures_pass_whole_and_in_order_whatever_the_path_loses() {
     }
 }
 
+/// The NAL units of Annex B.
+fn nal_units(annex_b: &[u8]) -> Vec<&[u8]> {
+    let begins: Vec<_> =
+        (0..annex_b.len()).filter(|at| annex_b[*at..].starts_with(&[0, 0, 1])).collect();
+    let ends = begins.iter().skip(1).copied().chain([annex_b.len()]);
+    begins
+        .iter()
+        .zip(ends)
+        .map(|(begin, end)| {
+            let unit = &annex_b[begin + 3..end];
+            &unit[..unit.iter().rposition(|byte| *byte != 0).unwrap() + 1]
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_encoder_writes_as_avcc_a_remote_gets_as_annex_b() {
+    let clip = format!("{}/crates/cli/assets/clips/counter_h264.h264", env!("CARGO_MANIFEST_DIR"));
+    let clip = std::fs::read(clip).unwrap();
+    let mut reader = AnnexBReader::new(&clip[..], 25, 1).unwrap();
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let call = Call::over(&network, VideoCodec::H264).await;
+    let mut sink = call.remote.frames();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for n in 0..60 {
+        let annex_b = reader.next_item().unwrap().unwrap();
+        let units = nal_units(&annex_b.data);
+        let lengths = units.iter().map(|nal| [&(nal.len() as u32).to_be_bytes(), *nal].concat());
+        let avcc = lengths.collect::<Vec<_>>().concat();
+        let avcc = AccessUnit::new(VideoCodec::H264, avcc.into(), annex_b.timestamp_us);
+        call.track.write(&avcc).unwrap();
+        let Some(FrameEvent::Frame(heard)) = sink.next().await else { panic!("no picture {n}") };
+        let codes = units.iter().filter(|nal| nal[0] & 0x1f != 9);
+        let codes = codes.map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect::<Vec<_>>().concat();
+        assert_eq!(heard.data, codes, "{n}");
+        assert_eq!([avcc.key_frame, heard.key_frame], [n % 50 == 0; 2]);
+        let size = (n % 50 == 0).then_some((320, 180));
+        assert_eq!([avcc.size(), heard.size()], [size; 2]);
+        assert_eq!(video::h264_profile(&avcc), video::h264_profile(&heard));
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    let profile = LocalTrack::from(&call.track).shared().profile();
+    assert_eq!(profile, Some(StreamProfile::new(0x42, 0xc0, false)));
+    call.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_late_sink_gets_a_key_frame_and_rotation_travels() {
     let path = Path { delay: Duration::from_millis(40), ..Path::default() };
@@ -247,6 +299,55 @@ async fn a_late_sink_gets_a_key_frame_and_rotation_travels() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_joins_a_call_of_two_gets_a_key_frame_within_500_ms_and_the_other_loses_nothing() {
+    let path = Path { delay: Duration::from_millis(40), ..Path::default() };
+    let network = SimulatedNetwork::new(path, 1);
+    let call = Call::over(&network, VideoCodec::H264).await;
+    let mut sink = call.remote.frames();
+    let watching = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        // Until a second after the last one.
+        while let Some(FrameEvent::Frame(unit)) = sink.next().await {
+            seen.push(unit.data.clone());
+        }
+        seen
+    });
+    let encoder = tokio::spawn(encode(call.track.clone(), 600));
+    let mut longest = Duration::ZERO;
+    // The other remote asks for key frames until this one is connected: at one of these moments just before that,
+    // and the key frame has left without it.
+    for phase in (0..300).step_by(20).map(Duration::from_millis) {
+        let other = call.remote.clone();
+        let asking = tokio::spawn(async move {
+            tokio::time::sleep(phase).await;
+            let mut clock = tokio::time::interval(Duration::from_millis(300));
+            loop {
+                clock.tick().await;
+                other.request_key_frame();
+            }
+        });
+        let third = Call::of(&network, call.track.clone(), 3).await;
+        let connected = Instant::now();
+        asking.abort();
+        let Some(FrameEvent::Frame(first)) = third.remote.frames().next().await else {
+            panic!("no picture")
+        };
+        assert!(first.key_frame);
+        let took = connected.elapsed();
+        assert!(took <= Duration::from_millis(500), "{took:?}");
+        longest = longest.max(took);
+        third.end().await;
+    }
+    assert!(longest > Duration::from_millis(250), "no wish came just before: {longest:?}");
+    let made = encoder.await.unwrap();
+    let seen = watching.await.unwrap();
+    assert_eq!(seen, made.into_iter().map(|unit| unit.data).collect::<Vec<_>>());
+    let stats = call.remote.stats();
+    assert_eq!((stats.packets_lost, stats.freezes), (0, 1));
+    call.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_wishes_is_one_in_300_ms() {
     let network = SimulatedNetwork::new(Path::default(), 1);
     let call = Call::over(&network, VideoCodec::Vp8).await;
@@ -262,6 +363,75 @@ async fn a_flood_of_wishes_is_one_in_300_ms() {
     assert!((5..=11).contains(&wanted), "{wanted} in three seconds");
     encoder.abort();
     call.end().await;
+}
+
+/// The source is told of two remotes' wishes together as seldom as of one's, whose receiver waits as long itself.
+#[tokio::test(start_paused = true)]
+async fn wishes_of_two_remotes_at_different_moments_are_one_in_300_ms() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    let calls =
+        [Call::of(&network, track.clone(), 2).await, Call::of(&network, track.clone(), 3).await];
+    let mut wishes = track.events();
+    while wishes.try_next().is_some() {}
+    let begun = Instant::now();
+    let listening = tokio::spawn(async move {
+        let mut told = Vec::new();
+        while begun.elapsed() < Duration::from_secs(6) {
+            let event = tokio::time::timeout(Duration::from_millis(500), wishes.next()).await;
+            if event == Ok(Some(LocalTrackEvent::KeyFrameWanted)) {
+                told.push(begun.elapsed());
+            }
+        }
+        told
+    });
+    let encoder = tokio::spawn(encode(track, 240));
+    let mut asking = Vec::new();
+    for (call, phase) in calls.iter().zip([0, 130]) {
+        let remote = call.remote.clone();
+        asking.push(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(phase)).await;
+            for _ in 0..600 {
+                remote.request_key_frame();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }));
+    }
+    let told = listening.await.unwrap();
+    let gaps: Vec<_> = told.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(300)), "{gaps:?}");
+    assert!(told.len() >= 15, "{} in six seconds", told.len());
+    for task in asking {
+        task.abort();
+    }
+    encoder.abort();
+    for call in calls {
+        call.end().await;
+    }
+}
+
+#[test]
+fn a_wish_within_300_ms_of_another_is_not_told_and_says_when_it_is_due() {
+    let track = LocalVideoTrack::new(VideoCodec::Vp8);
+    let shared = Arc::clone(LocalTrack::from(&track).shared());
+    let mut events = track.events();
+    let mut told = || std::iter::from_fn(|| events.try_next()).collect::<Vec<_>>();
+    let wanted = [LocalTrackEvent::KeyFrameWanted];
+    let begun = Instant::now();
+    let at = |ms| begun + Duration::from_millis(ms);
+    assert_eq!(shared.want_key_frame(at(0)), None);
+    assert_eq!(told(), wanted);
+    for early in [10, 299] {
+        assert_eq!(shared.want_key_frame(at(early)), Some(at(300)));
+        assert_eq!(told(), []);
+    }
+    assert_eq!(shared.want_key_frame(at(300)), None);
+    assert_eq!(told(), wanted);
+    // The pause is from wish to wish, not a grid.
+    assert_eq!(shared.want_key_frame(at(599)), Some(at(600)));
+    assert_eq!(shared.want_key_frame(at(900)), None);
+    assert_eq!(shared.want_key_frame(at(901)), Some(at(1_200)));
+    assert_eq!(told(), wanted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,7 +457,9 @@ async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     let resumed = back.elapsed();
     assert!(resumed < Duration::from_millis(1_200), "{resumed:?}");
     let Some(FrameEvent::Frame(unit)) = sink.next().await else { panic!("no picture") };
-    assert!(unit.key_frame || call.remote.stats().packets_lost == 0);
+    let stats = call.remote.stats();
+    assert!(unit.key_frame || stats.packets_lost == 0);
+    assert_eq!(stats.freezes, 1);
     encoder.abort();
     call.end().await;
 }

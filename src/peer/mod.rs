@@ -59,6 +59,8 @@ mod metered_peer;
 mod negotiation;
 mod options;
 mod publishing;
+#[cfg(test)]
+mod recording;
 mod remote;
 mod room;
 mod roster;

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::trust;
 use crate::diagnosis::Diagnosis;
@@ -218,6 +219,16 @@ impl Verifier {
     }
 }
 
+/// A platform may ask the network about a certificate, for as long as it takes: meanwhile whatever else runs on this
+/// thread goes on on another one. Where a runtime has a single thread for all there is none.
+fn aside<T>(judge: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(judge),
+        _ => judge(),
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -227,7 +238,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.trusted(end_entity, intermediates, server_name, ocsp_response, now)?;
+        aside(|| self.trusted(end_entity, intermediates, server_name, ocsp_response, now))?;
         if !self.pins.is_empty() {
             let mut chain = std::iter::once(end_entity).chain(intermediates);
             let pinned = chain.any(|certificate| {
@@ -287,6 +298,9 @@ fn extra_roots(pems: &[String]) -> Result<Option<RootCertStore>, TlsConfigError>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
 
     fn error(options: &TlsOptions) -> TlsConfigError {
@@ -303,6 +317,72 @@ mod tests {
             ..options
         };
         assert!(!Arc::ptr_eq(&one, &client_config(&pinned).unwrap()));
+    }
+
+    /// A platform that waits for something.
+    #[derive(Debug)]
+    struct Waits(Mutex<mpsc::Receiver<()>>);
+
+    impl ServerCertVerifier for Waits {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            let patience = Duration::from_secs(10);
+            let came = self.0.lock().unwrap().recv_timeout(patience);
+            came.map(|()| ServerCertVerified::assertion())
+                .map_err(|_| rustls::Error::General("nobody else could run".into()))
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            unreachable!("ours is asked")
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            unreachable!("ours is asked")
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_platform_that_judges_for_long_holds_nobody_up() {
+        let (sender, receiver) = mpsc::channel();
+        let verifier = Verifier {
+            extra: None,
+            platform: Some(Arc::new(Waits(Mutex::new(receiver)))),
+            pins: Vec::new(),
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+        };
+        let judge = async move {
+            let (certificate, name) = (CertificateDer::from(Vec::new()), "service.test");
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now())
+        };
+        // As the library for apps has it.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        runtime.unwrap().block_on(async {
+            let judged = tokio::spawn(judge);
+            let other = tokio::spawn(async move { sender.send(()) });
+            assert!(judged.await.unwrap().is_ok());
+            other.await.unwrap().unwrap();
+        });
     }
 
     #[test]

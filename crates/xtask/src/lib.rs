@@ -21,7 +21,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 /// The repository's root.
 pub fn root() -> Utf8PathBuf {
-    let here = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo says it to what it runs. What was built may come from a checkout that is gone: they share a cache.
+    let here = std::env::var("CARGO_MANIFEST_DIR");
+    let here = here.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let here = Utf8Path::new(&here);
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 

@@ -162,7 +162,74 @@ mod tests {
         assert_eq!(mix, [0.5, 0.5, 0.0, 0.0]);
     }
 
+    /// The sound of inputs, in chunks of so many moments, over and over.
+    fn mixed(mixer: &mut Mixer<usize>, inputs: &[(usize, Vec<f32>)], chunks: &[usize]) -> Vec<f32> {
+        let channels = mixer.channels;
+        let mut sizes = chunks.iter().cycle().map(|moments| moments * channels);
+        let mut all = vec![0.0; inputs.first().map_or(0, |(_, pcm)| pcm.len())];
+        let mut at = 0;
+        while at < all.len() {
+            let end = (at + sizes.next().unwrap()).min(all.len());
+            for (remote, pcm) in inputs {
+                mixer.add(remote, &pcm[at..end], &mut all[at..end]);
+            }
+            mixer.finish(&mut all[at..end]);
+            at = end;
+        }
+        all
+    }
+
+    fn any_gain() -> impl Strategy<Value = f32> {
+        prop_oneof![4 => 0.0_f32..=MAX_GAIN, 1 => any::<f32>()]
+    }
+
     proptest! {
+        #[test]
+        fn any_mix_is_bounded_and_linear_below_the_clip_and_who_left_leaves_nothing(
+            remotes in prop::collection::vec(
+                (any_gain(), prop::collection::vec(-1.0_f32..=1.0, 240)), 1..6),
+            chunks in prop::collection::vec(1_usize..100, 1..8),
+            channels in 1_u8..=2,
+            later in any_gain(),
+            loudness in 1.0_f32..1_000.0,
+        ) {
+            let mut mixer = Mixer::new(channels);
+            let scaled = |by: f32| {
+                let pcm = remotes.iter().map(|(_, pcm)| pcm.iter().map(|sample| sample * by).collect());
+                pcm.enumerate().collect::<Vec<(usize, Vec<f32>)>>()
+            };
+            for (remote, (gain, _)) in remotes.iter().enumerate() {
+                mixer.set_gain(remote, *gain);
+            }
+            let loud = mixed(&mut mixer.clone(), &scaled(loudness), &chunks);
+            prop_assert!(loud.iter().all(|sample| sample.abs() <= 1.0));
+
+            // Together they stay below the knee.
+            let quiet = scaled(KNEE / MAX_GAIN / remotes.len() as f32);
+            let heard = mixed(&mut mixer, &quiet, &chunks);
+            for (at, sample) in heard.iter().enumerate() {
+                let sum: f32 = quiet.iter().map(|(remote, pcm)| pcm[at] * mixer.gain(remote)).sum();
+                prop_assert!((sample - sum).abs() < 1e-5, "{sample} for {sum}");
+            }
+
+            let mut turned = mixer.clone();
+            turned.set_gain(0, later);
+            let whole = mixed(&mut turned.clone(), &quiet, &[240]);
+            prop_assert_eq!(mixed(&mut turned, &quiet, &chunks), whole);
+
+            mixer.remove(&0);
+            let mut without = Mixer::new(channels);
+            for (remote, (gain, _)) in remotes.iter().enumerate().skip(1) {
+                without.set_gain(remote, *gain);
+            }
+            let others = mixed(&mut without, &quiet[1..], &chunks);
+            prop_assert_eq!(mixed(&mut mixer, &quiet[1..], &chunks), others);
+            // Who comes back is as loud as anybody, from its first sample on.
+            prop_assert_eq!(&mixed(&mut mixer, &quiet[..1], &chunks), &quiet[0].1);
+            (1..remotes.len()).for_each(|remote| mixer.remove(&remote));
+            prop_assert!(mixer.gains.is_empty());
+        }
+
         #[test]
         fn the_clip_is_bounded_odd_and_rises(a in -100.0_f32..100.0, b in -100.0_f32..100.0) {
             prop_assert!(soft_clip(a).abs() <= 1.0);

@@ -193,20 +193,25 @@ impl Bandwidth {
         let mut told = Vec::new();
         {
             let members = lock(&self.members);
-            let mut members: Vec<_> = members.values().collect();
-            members.sort_by_key(|member| member.number);
-            let demands: Vec<_> = members.iter().map(|member| demand(&member.source)).collect();
-            for (member, share) in members.iter().zip(allocate(available, &demands)) {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(_, member)| member.number);
+            let demands: Vec<_> =
+                members.iter().map(|(_, member)| demand(&member.source)).collect();
+            for ((stream, member), share) in members.iter().zip(allocate(available, &demands)) {
                 let muted = member.source.is_muted();
                 // What is muted begins again without waiting for a share.
                 member.share.store(if muted { u64::MAX } else { share }, Ordering::Relaxed);
                 if !muted {
-                    told.push((Arc::clone(&member.source), share));
+                    told.push((**stream, Arc::clone(&member.source), share));
                 }
             }
         }
-        for (source, share) in told {
+        for (stream, source, share) in told {
             source.set_target(now, &self.peer_id, share);
+            // Its sender may have gone meanwhile, on another thread, and would hold the source down for good.
+            if !lock(&self.members).contains_key(&stream) {
+                source.remote_gone(now, &self.peer_id);
+            }
         }
     }
 }

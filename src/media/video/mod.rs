@@ -187,8 +187,8 @@ pub fn is_key_frame(codec: VideoCodec, data: &[u8]) -> bool {
     }
 }
 
-/// Packets of any codec in any order, each with a head of four bytes: codec and marker, steps of sequence
-/// number and time, length. What comes out is packetised again.
+/// Packets of any codec in any order, each with a head of five bytes: codec and marker, steps of sequence
+/// number and time, length in two bytes. What comes out is packetised again, and says its size and profile.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz(bytes: &[u8]) {
     use std::time::Duration;
@@ -197,8 +197,9 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let mut buffer = VideoJitterBuffer::new();
     let mut packetiser = Packetiser::default();
     let (mut rest, mut now, mut sequence, mut timestamp) = (bytes, Duration::ZERO, 0_u16, 0_u32);
-    while let Some(([kind, step, time, length], tail)) = rest.split_first_chunk() {
-        let payload = &tail[..usize::from(*length).min(tail.len())];
+    while let Some(([kind, step, time, high, low], tail)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let payload = &tail[..length.min(tail.len())];
         rest = &tail[payload.len()..];
         sequence = sequence.wrapping_add_signed(i16::from(step.cast_signed()));
         timestamp = timestamp.wrapping_add(u32::from(*time) * 750);
@@ -213,6 +214,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
             if let Output::Frame(unit, _) = output {
                 // Whether it is a bitstream is the sender's affair.
                 drop(packetiser.packetise(&unit));
+                let _said = (unit.size(), h264_profile(&unit));
             }
         }
         assert!(buffer.waiting_bytes() <= bytes.len(), "more than what came");

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -5,6 +6,7 @@ use proptest::prelude::*;
 
 use super::packetise::MAX_PAYLOAD_BYTES;
 use super::*;
+use crate::media::traces::Arrival;
 
 const CODECS: [VideoCodec; 4] =
     [VideoCodec::Vp8, VideoCodec::Vp9, VideoCodec::H264, VideoCodec::Av1];
@@ -203,6 +205,7 @@ fn frozen_video_is_told_within_a_second_and_a_dead_gap_asks() {
     let heard = run(&mut buffer, arrivals);
     assert_eq!(heard.frames.len(), 1);
     assert_eq!(heard.frozen, [Duration::from_secs(1)]);
+    assert_eq!(buffer.stats().freezes, 1);
     assert_eq!(heard.asked[0], FRAME + Duration::from_millis(600), "the gap's limit");
     assert!(heard.asked.len() >= 3);
     assert!(buffer.waiting_bytes() < 300 * MAX_PAYLOAD_BYTES, "{}", buffer.waiting_bytes());
@@ -250,6 +253,46 @@ fn what_is_no_picture_is_refused() {
     assert_eq!(refused(VideoCodec::Av1, &[0x0a, 200, 1]), "access_unit_malformed");
 }
 
+/// `tests/traces` says what these calls are. All their descriptors have four bytes.
+#[test]
+fn pictures_of_recorded_calls_come_whole_and_in_order() {
+    // Nothing is lost in the first one; of the other, 3 % is, and key frames come every two seconds.
+    for (name, least_percent) in [("chromium-video.txt", 100), ("lab-video.txt", 95)] {
+        let trace = crate::media::traces::arrivals(name);
+        let first = trace[0].timestamp;
+        let mut sizes = BTreeMap::<u32, BTreeMap<u16, usize>>::new();
+        for packet in &trace {
+            let packets = sizes.entry(packet.timestamp.wrapping_sub(first)).or_default();
+            packets.insert(packet.sequence, packet.payload.len() - 4);
+        }
+        let sent: Vec<(u64, usize)> = sizes
+            .into_iter()
+            .map(|(ticks, packets)| (u64::from(ticks) * 100 / 9, packets.into_values().sum()))
+            .collect();
+        let packet = |it: Arrival| {
+            let Arrival { at, sequence, timestamp, marker, payload } = it;
+            let (codec, rotation) = (VideoCodec::Vp8, None);
+            (at, RtpVideoPacket { codec, sequence, timestamp, marker, payload, rotation })
+        };
+        let mut buffer = VideoJitterBuffer::new();
+        let heard = run(&mut buffer, trace.into_iter().map(packet).collect());
+        let mut last = None;
+        for frame in &heard.frames {
+            let n = sent.iter().position(|sent| *sent == (frame.timestamp_us, frame.data.len()));
+            assert!(n.is_some(), "{name}: a torn frame at {}", frame.timestamp_us);
+            let follows = last.is_some_and(|last: usize| Some(last + 1) == n);
+            assert!(follows || (frame.key_frame && last < n), "{name}: {last:?} {n:?}");
+            last = n;
+        }
+        let stats = buffer.stats();
+        let came = heard.frames.len();
+        assert!(came > 200 && came * 100 >= sent.len() * least_percent, "{name}: {stats:?}");
+        assert_eq!((heard.asked.len(), heard.frozen.len(), stats.malformed), (0, 0, 0), "{name}");
+        assert!(least_percent < 100 || stats.lost == 0, "{name}: {stats:?}");
+        assert_eq!(buffer.waiting_bytes(), 0, "{name}");
+    }
+}
+
 fn codecs() -> impl Strategy<Value = VideoCodec> {
     prop::sample::select(CODECS.to_vec())
 }
@@ -263,6 +306,37 @@ proptest! {
         prop_assert!(starts_frame(codec, &payloads[0]));
         prop_assert_eq!(is_key_frame_start(codec, &payloads[0], true), key);
         prop_assert_eq!(reassemble(codec, payloads.iter()).unwrap(), unit.data);
+    }
+
+    /// Lengths from 256 to 511 among them, which look like start codes.
+    #[test]
+    fn avcc_of_any_size_comes_out_as_annex_b(
+        sizes in prop::collection::vec(prop_oneof![2_usize..600, 600_usize..4_000], 1..6),
+        delimiter: bool,
+        key: bool,
+    ) {
+        // High, 640 wide.
+        let sps = [0x67, 0x64, 0x0, 0x1e, 0xac, 0xb4, 0x5, 0x1, 0x7c, 0x80];
+        let mut nals = if key { vec![sps.to_vec(), vec![0x68, 0xce, 0x3c, 0x80]] } else { Vec::new() };
+        let head = if key { 0x65 } else { 0x41 };
+        nals.extend(sizes.iter().map(|size| [&[head][..], &vec![0x83; size - 1]].concat()));
+        let lengths = nals.iter().map(|nal| [&(nal.len() as u32).to_be_bytes(), &nal[..]].concat());
+        let lengths = lengths.collect::<Vec<_>>().concat();
+        let delimited = if delimiter { vec![0, 0, 0, 2, 0x09, 0xf0] } else { Vec::new() };
+        let avcc = AccessUnit::new(VideoCodec::H264, [delimited, lengths].concat().into(), 0);
+        let codes = nals.iter().map(|nal| [&[0, 0, 0, 1], &nal[..]].concat());
+        let annex_b = codes.collect::<Vec<_>>().concat();
+
+        let payloads = Packetiser::default().packetise(&avcc).unwrap();
+        prop_assert!(payloads.iter().all(|payload| payload.len() <= MAX_PAYLOAD_BYTES));
+        let remote = reassemble(VideoCodec::H264, payloads.iter()).unwrap();
+        prop_assert_eq!(&remote[..], &annex_b[..]);
+        let remote = AccessUnit::new(VideoCodec::H264, remote, 0);
+        prop_assert_eq!([avcc.key_frame, remote.key_frame], [key; 2]);
+        prop_assert_eq!(avcc.size(), remote.size());
+        prop_assert_eq!(avcc.size().is_some_and(|size| size.0 == 640), key);
+        prop_assert_eq!(h264_profile(&avcc), h264_profile(&remote));
+        prop_assert_eq!(h264_profile(&avcc).is_some(), key);
     }
 
     #[test]

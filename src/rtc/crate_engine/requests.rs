@@ -3,6 +3,9 @@
 //! The generator looks for gaps at a fixed pace from a stream's first packet on, and each look is a turn of the
 //! driver: 25 a second at ours, for as long as pictures come. What it would look for is known when a packet
 //! arrives, so its timer is shown to the driver from then until a look found nothing to ask for.
+//!
+//! What is sent again comes as a stream of its own (RTX, RFC 4588), which the crate turns back into the first one's
+//! packets nearer to the app. The generator would ask for them on and on; it is told of them here.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -27,6 +30,9 @@ const HALF: u16 = 1 << 15;
 pub(super) struct Requests {
     generator: NackGeneratorInterceptor,
     streams: HashMap<u32, Stream>,
+    /// Streams of what is sent again, and the stream that each is for.
+    repairs: HashMap<u32, u32>,
+    inbound: VecDeque<TaggedPacket>,
     outbound: VecDeque<TaggedPacket>,
     /// When to look for gaps; none while there cannot be one.
     look: Option<Instant>,
@@ -61,7 +67,29 @@ impl Default for Requests {
             .with_skip_last_n(PATIENCE)
             .with_max_nacks_per_packet(PER_PACKET)
             .build();
-        Self { generator, streams: HashMap::new(), outbound: VecDeque::new(), look: None }
+        Self {
+            generator,
+            streams: HashMap::new(),
+            repairs: HashMap::new(),
+            inbound: VecDeque::new(),
+            outbound: VecDeque::new(),
+            look: None,
+        }
+    }
+}
+
+impl Requests {
+    /// The packet that this one brings again, without what it carries.
+    fn brought_again(&self, packet: &TaggedPacket) -> Option<TaggedPacket> {
+        let Packet::Rtp(rtp) = &packet.message.packet else { return None };
+        let of = *self.repairs.get(&rtp.header.ssrc)?;
+        // A probe has padding alone.
+        let number = *rtp.payload.first_chunk()?;
+        let mut header = rtp.header.clone();
+        (header.ssrc, header.sequence_number) = (of, u16::from_be_bytes(number));
+        let first = rtc::rtp::Packet { header, ..Default::default() };
+        let (now, transport) = (packet.now, packet.transport);
+        Some(TaggedPacket { now, transport, message: Packet::Rtp(first).into() })
     }
 }
 
@@ -73,6 +101,14 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Requests {
     type Time = Instant;
 
     fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Self::Error> {
+        if let Some(first) = self.brought_again(&packet) {
+            self.inbound.extend(std::iter::from_fn(|| self.generator.poll_read()));
+            self.generator.handle_read(first)?;
+            // It is none that came.
+            drop(self.generator.poll_read());
+            self.inbound.push_back(packet);
+            return Ok(());
+        }
         if let Packet::Rtp(rtp) = &packet.message.packet
             && let Some(stream) = self.streams.get_mut(&rtp.header.ssrc)
             && stream.is_suspect(rtp.header.sequence_number)
@@ -86,7 +122,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Requests {
     }
 
     fn poll_read(&mut self) -> Option<Self::Rout> {
-        self.generator.poll_read()
+        self.inbound.pop_front().or_else(|| self.generator.poll_read())
     }
 
     fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Self::Error> {
@@ -117,6 +153,13 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Requests {
 
 impl Interceptor for Requests {
     fn bind_remote_stream(&mut self, info: &StreamInfo) {
+        if self.repairs.contains_key(&info.ssrc) {
+            // What is lost of it is asked for as the packet that it would have brought.
+            return;
+        }
+        if let Some(repairs) = info.ssrc_rtx {
+            self.repairs.insert(repairs, info.ssrc);
+        }
         // As the generator decides it.
         let asks = |feedback: &rtc::interceptor::RTCPFeedback| {
             feedback.typ == "nack" && feedback.parameter.is_empty()
@@ -129,6 +172,7 @@ impl Interceptor for Requests {
 
     fn unbind_remote_stream(&mut self, info: &StreamInfo) {
         self.streams.remove(&info.ssrc);
+        self.repairs.retain(|repairs, of| *of != info.ssrc && *repairs != info.ssrc);
         self.generator.unbind_remote_stream(info);
     }
 
@@ -144,6 +188,7 @@ mod tests {
     use rtc::rtp;
 
     const SSRC: u32 = 7;
+    const REPAIRS: u32 = 8;
     const TICK: Duration = Duration::from_millis(1);
 
     struct Way {
@@ -157,6 +202,12 @@ mod tests {
             let nack = RTCPFeedback { typ: "nack".to_owned(), parameter: String::new() };
             requests.bind_remote_stream(&StreamInfo {
                 ssrc: SSRC,
+                ssrc_rtx: Some(REPAIRS),
+                rtcp_feedback: vec![nack.clone()],
+                ..Default::default()
+            });
+            requests.bind_remote_stream(&StreamInfo {
+                ssrc: REPAIRS,
                 rtcp_feedback: vec![nack],
                 ..Default::default()
             });
@@ -164,18 +215,27 @@ mod tests {
         }
 
         fn come(&mut self, numbers: impl IntoIterator<Item = u16>) {
-            for sequence_number in numbers {
-                let header =
-                    rtp::header::Header { ssrc: SSRC, sequence_number, ..Default::default() };
-                let packet = rtp::Packet { header, ..Default::default() };
-                let tagged = TaggedPacket {
-                    now: self.now,
-                    transport: Default::default(),
-                    message: Packet::Rtp(packet).into(),
-                };
-                self.requests.handle_read(tagged).unwrap();
-                assert!(self.requests.poll_read().is_some());
+            for number in numbers {
+                self.take(SSRC, number, &[]);
             }
+        }
+
+        /// A packet comes and goes on as it came, and nothing else does.
+        fn take(&mut self, ssrc: u32, sequence_number: u16, payload: &[u8]) {
+            let header = rtp::header::Header { ssrc, sequence_number, ..Default::default() };
+            let packet = rtp::Packet { header, payload: payload.to_vec().into() };
+            let tagged = TaggedPacket {
+                now: self.now,
+                transport: Default::default(),
+                message: Packet::Rtp(packet.clone()).into(),
+            };
+            self.requests.handle_read(tagged).unwrap();
+            let Some(Packet::Rtp(on)) = self.requests.poll_read().map(|on| on.message.packet)
+            else {
+                panic!("it is gone")
+            };
+            assert_eq!(on, packet);
+            assert!(self.requests.poll_read().is_none());
         }
 
         /// What is asked for in this time, and after how many milliseconds of it.
@@ -218,6 +278,23 @@ mod tests {
         let asked = way.asked(Duration::from_millis(100));
         assert_eq!(asked, [(10, vec![44]), (50, vec![44]), (90, vec![44])]);
         way.come([44]);
+        assert_eq!(way.asked(Duration::from_secs(1)), []);
+        assert_eq!(way.requests.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_came_again_as_a_stream_of_its_own_is_asked_for_no_more() {
+        let mut way = Way::new();
+        way.come(1..=40);
+        way.now += Duration::from_secs(1);
+        way.come((41..=43).chain(46..=50));
+        assert_eq!(way.asked(Duration::from_millis(30)), [(10, vec![44, 45])]);
+        way.take(REPAIRS, 900, &44_u16.to_be_bytes());
+        assert_eq!(way.asked(Duration::from_millis(30)), [(20, vec![45])]);
+        // A probe, a packet that nobody missed, and a gap of its own.
+        way.take(REPAIRS, 901, &[]);
+        way.take(REPAIRS, 950, &[0, 40, 1, 2]);
+        way.take(REPAIRS, 951, &[0, 45, 1, 2]);
         assert_eq!(way.asked(Duration::from_secs(1)), []);
         assert_eq!(way.requests.poll_timeout(), None);
     }

@@ -1,6 +1,7 @@
 //! Traces of arrivals in virtual time: what is played, what is made up, and how long it waits.
 
 use super::*;
+use crate::media::traces::Arrival;
 use proptest::prelude::*;
 
 const fn ms(ms: u64) -> Duration {
@@ -75,7 +76,7 @@ impl Trace {
                 samples: 960,
                 fec: self.loss_percent > 0,
                 dtx: pausing,
-                payload: Bytes::from(n.to_be_bytes().to_vec()),
+                payload: Bytes::new(),
             };
             if self.random(100) < self.loss_percent {
                 continue;
@@ -99,43 +100,50 @@ impl Trace {
     }
 
     fn run(mut self) -> Heard {
-        let mut arrivals = self.arrivals().into_iter().peekable();
-        let mut buffer = JitterBuffer::new(JitterOptions::default());
-        let mut heard = Heard::default();
-        let mut now = 0_u64;
-        while now < self.seconds * 1_000_000 {
-            while let Some((at, packet)) = arrivals.next_if(|(at, _)| *at <= now) {
-                buffer.handle(Duration::from_micros(at), packet);
-            }
-            heard.most_held = heard.most_held.max(buffer.len());
-            let frame = buffer.next(Duration::from_micros(now));
-            let mut samples = i64::from(frame.samples());
-            match frame {
-                Frame::Packet { payload, tempo, timestamp, .. } => {
-                    let n = u64::from_be_bytes(payload[..].try_into().unwrap());
-                    let sent = (n * 20_000) as i64;
-                    let sent = sent - sent * self.drift_ppm / 1_000_000;
-                    heard.delays.push((now, now as i64 - 50_000 - sent));
-                    heard.timestamps.push(timestamp);
-                    heard.corrections += usize::from(tempo != Tempo::Keep);
-                    samples += match tempo {
-                        Tempo::Keep => 0,
-                        Tempo::Hurry => -240,
-                        Tempo::Wait => 240,
-                    };
-                }
-                Frame::Conceal { .. } => heard.concealed_at.push(now),
-                _ => {}
-            }
-            now += (samples * 1_000_000 / 48_000) as u64;
-        }
-        heard.stats = buffer.stats();
-        assert!(
-            heard.timestamps.windows(2).all(|two| two[1].wrapping_sub(two[0]).cast_signed() > 0),
-            "out of order"
-        );
-        heard
+        let arrivals = self.arrivals();
+        play(arrivals, self.seconds * 1_000_000, |timestamp| {
+            let n = timestamp.wrapping_sub(u32::MAX - 96_000) / 960;
+            let sent = i64::from(n) * 20_000;
+            50_000 + sent - sent * self.drift_ppm / 1_000_000
+        })
     }
+}
+
+/// Plays arrivals until a time; `soonest` says when a packet would have come on the fastest way.
+fn play(arrivals: Vec<(u64, ArrivedPacket)>, until: u64, soonest: impl Fn(u32) -> i64) -> Heard {
+    let mut arrivals = arrivals.into_iter().peekable();
+    let mut buffer = JitterBuffer::new(JitterOptions::default());
+    let mut heard = Heard::default();
+    let mut now = 0_u64;
+    while now < until {
+        while let Some((at, packet)) = arrivals.next_if(|(at, _)| *at <= now) {
+            buffer.handle(Duration::from_micros(at), packet);
+        }
+        heard.most_held = heard.most_held.max(buffer.len());
+        let frame = buffer.next(Duration::from_micros(now));
+        let mut samples = i64::from(frame.samples());
+        match frame {
+            Frame::Packet { tempo, timestamp, .. } => {
+                heard.delays.push((now, now as i64 - soonest(timestamp)));
+                heard.timestamps.push(timestamp);
+                heard.corrections += usize::from(tempo != Tempo::Keep);
+                samples += match tempo {
+                    Tempo::Keep => 0,
+                    Tempo::Hurry => -240,
+                    Tempo::Wait => 240,
+                };
+            }
+            Frame::Conceal { .. } => heard.concealed_at.push(now),
+            _ => {}
+        }
+        now += (samples * 1_000_000 / 48_000) as u64;
+    }
+    heard.stats = buffer.stats();
+    assert!(
+        heard.timestamps.windows(2).all(|two| two[1].wrapping_sub(two[0]).cast_signed() > 0),
+        "out of order"
+    );
+    heard
 }
 
 impl Heard {
@@ -298,6 +306,76 @@ fn another_stream_starts_anew() {
     buffer.handle(ms(1_000), other);
     assert_eq!(buffer.stats().restarts, 1);
     assert!(matches!(buffer.next(ms(1_100)), Frame::Packet { timestamp: 7, .. }));
+}
+
+/// What a trace of a real call says of its way: when a packet would have come on the fastest one, the delay that all
+/// but so many in a hundred keep, and the share that never came.
+struct Recorded {
+    arrivals: Vec<(u64, ArrivedPacket)>,
+    first: u32,
+    fastest: i64,
+    ways: Vec<i64>,
+    lost_percent: f64,
+}
+
+impl Recorded {
+    fn read(name: &str) -> Self {
+        let trace = crate::media::traces::arrivals(name);
+        let first = trace[0].timestamp;
+        let at = |arrival: &Arrival| arrival.at.as_micros() as i64;
+        let said =
+            |timestamp: u32| i64::from(timestamp.wrapping_sub(first).cast_signed()) * 125 / 6;
+        let mut ways: Vec<_> = trace.iter().map(|it| at(it) - said(it.timestamp)).collect();
+        ways.sort_unstable();
+        let fastest = ways[0];
+        ways.iter_mut().for_each(|way| *way -= fastest);
+        let sequence = |it: &Arrival| it.sequence.wrapping_sub(trace[0].sequence).cast_signed();
+        let numbers: std::collections::BTreeSet<_> = trace.iter().map(sequence).collect();
+        let span = numbers.last().unwrap() - numbers.first().unwrap() + 1;
+        let lost_percent = 100.0 - numbers.len() as f64 * 100.0 / f64::from(span);
+        let packet = |it: &Arrival| {
+            let packet = ArrivedPacket::opus(it.sequence, it.timestamp, it.payload.clone());
+            (it.at.as_micros() as u64, packet.unwrap())
+        };
+        let arrivals = trace.iter().map(packet).collect();
+        Self { arrivals, first, fastest, ways, lost_percent }
+    }
+
+    /// In milliseconds.
+    fn way_of(&self, percent: usize) -> i64 {
+        self.ways[(self.ways.len() - 1) * percent / 100] / 1_000
+    }
+
+    fn play(&self) -> Heard {
+        let until = self.arrivals.last().unwrap().0;
+        play(self.arrivals.clone(), until, |timestamp| {
+            let said = timestamp.wrapping_sub(self.first).cast_signed();
+            i64::from(said) * 125 / 6 + self.fastest
+        })
+    }
+}
+
+/// `tests/traces` says what these calls are.
+#[test]
+fn a_recorded_call_of_a_browser_is_played_as_an_even_stream_is() {
+    let trace = Recorded::read("chromium-audio.txt");
+    assert!(trace.arrivals.len() > 550 && trace.lost_percent == 0.0 && trace.way_of(98) < 10);
+    let heard = trace.play();
+    assert_eq!(heard.stats.concealed_samples + heard.stats.late, 0, "{:?}", heard.stats);
+    assert!(heard.longest_after(3) <= 30, "{}", heard.longest_after(3));
+    assert_eq!(heard.stats.target_delay, ms(10));
+}
+
+#[test]
+fn a_recorded_call_with_jitter_and_loss_is_played_within_its_bounds() {
+    let trace = Recorded::read("lab-audio.txt");
+    assert!(trace.arrivals.len() > 500 && trace.lost_percent > 1.0 && trace.way_of(90) > 45);
+    let heard = trace.play();
+    // A tone has no copies: what is lost is made up.
+    assert!(heard.concealed_percent() < trace.lost_percent + 0.3, "{:?}", heard.stats);
+    assert!(heard.concealed_percent() < 4.0, "{}", heard.concealed_percent());
+    assert!(heard.longest_after(5) <= 60 + 45, "{}", heard.longest_after(5));
+    assert!(heard.stats.target_delay.as_millis() + 25 >= 60);
 }
 
 proptest! {

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use crate::media::tests::Side;
 use crate::media::{
     AccessUnit, Bandwidth, FrameEvent, Inbound, LocalAudioTrack, LocalTrack, LocalTrackEvent,
-    LocalVideoTrack, Outbound, RemoteVideoTrack, Sounds, VideoCodec, receive,
+    LocalVideoTrack, Outbound, RemoteVideoTrack, Sounds, Target, TrackBitrate, TrackPriority,
+    VideoCodec, receive,
 };
 use crate::rtc::engine::*;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
@@ -207,6 +208,63 @@ async fn losses_alone_do_not_take_the_target_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_pictures_share_a_narrow_path_by_their_weights_and_sound_has_all_it_can_use() {
+    let network = SimulatedNetwork::new(path(125_000), 1);
+    let (mut one, mut two) = (Side::new(&network, 1).await, Side::new(&network, 2).await);
+    let pictures = [TrackPriority::High, TrackPriority::Low].map(|priority| {
+        let track = LocalVideoTrack::new(VideoCodec::Vp8);
+        track.set_bitrate(TrackBitrate { priority, ..TrackBitrate::of(MediaKind::Video) });
+        track
+    });
+    let sound = LocalAudioTrack::with_id("sound");
+    let (bandwidth, task) = Bandwidth::of(Arc::clone(&one.connection), "two".into());
+    let (mut tasks, mut outbounds) = (vec![tokio::spawn(task)], Vec::new());
+    let [high, low] = pictures.each_ref().map(LocalTrack::from);
+    for track in [high, low, LocalTrack::from(&sound)] {
+        let (_, outbound, task) = one.send(&track, &bandwidth).await;
+        tasks.push(task);
+        outbounds.push(outbound);
+    }
+    let heard = Times::default();
+    for receiver in one.offer(&mut two, 3).await {
+        match receive(Arc::clone(&receiver), &Sounds::default()) {
+            Inbound::Video(_, work) => tasks.push(tokio::spawn(work)),
+            Inbound::Audio(..) => tasks.push(tokio::spawn(listen(receiver, Arc::clone(&heard)))),
+        }
+    }
+    one.connect(&mut two, &outbounds).await;
+    tasks.extend(pictures.iter().map(|track| tokio::spawn(encode(track.clone()))));
+    tasks.push(tokio::spawn(speak(sound.clone(), Arc::clone(&heard))));
+    // It has found out what the path carries.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (mut seconds, mut sum) = (0.0, 0.0);
+    while seconds < 20.0 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        seconds += 0.25;
+        let target = |found: Option<Target>| found.expect("a target").bits_per_second;
+        let [high, low] = pictures.each_ref().map(|track| target(track.target()));
+        // Weights are 8 and 2, of what is left when both have their minimum of 30 kbit/s.
+        let share = (high - 30_000) as f64 / (low - 30_000) as f64;
+        assert!((share - 4.0).abs() < 0.1, "{high} and {low} after {seconds} s");
+        assert_eq!(target(sound.target()), 64_000);
+        let all = high + low + 64_000;
+        assert!(all.abs_diff(bandwidth.estimate()) < 100, "{all} of {}", bandwidth.estimate());
+        sum += all as f64 / 80.0;
+    }
+    assert!((700_000.0..=1_200_000.0).contains(&sum), "{sum} bit/s in the mean");
+    let (said, came) = {
+        let times = heard.lock().unwrap();
+        (times.0.len(), times.1.len())
+    };
+    assert!(came * 100 > said * 97, "{came} of {said} sounds");
+    for side in [one, two] {
+        side.connection.close(true).await;
+    }
+    drop(outbounds);
+    tasks.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_frame_of_100_kib_leaves_whole_and_sound_is_not_held_behind_it() {
     let network = SimulatedNetwork::new(Path { rate: None, ..path(WIDE) }, 1);
     let call = Call::over(&network).await;
@@ -251,6 +309,8 @@ async fn what_is_sent_and_what_the_remote_reports_is_in_the_figures() {
         assert!(track.fraction_lost.is_some() && track.jitter_ms.is_some());
     }
     assert!(video.retransmitted_packets > 10 && video.retransmitted_bytes > 1_000, "{video:?}");
+    // What came again is asked for no more, but for requests that are under way.
+    assert!(video.retransmitted_packets < video.packets_lost.unsigned_abs() * 2, "{video:?}");
     let (frames, key_frames, share) = call.outbounds[0].figures();
     assert!(frames > 250 && key_frames >= 1 && share.is_some(), "{frames} {key_frames} {share:?}");
     call.end().await;

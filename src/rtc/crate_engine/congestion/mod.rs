@@ -14,7 +14,7 @@ mod reports;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
@@ -145,6 +145,7 @@ struct Stream {
 }
 
 pub(super) struct Congestion {
+    began: Instant,
     feedback: Arc<Feedback>,
     streams: HashMap<u32, Stream>,
     history: History,
@@ -157,6 +158,7 @@ pub(super) struct Congestion {
 impl Congestion {
     pub(super) fn new(feedback: Arc<Feedback>) -> Self {
         Self {
+            began: Instant::now(),
             feedback,
             streams: HashMap::new(),
             history: History::default(),
@@ -239,7 +241,7 @@ impl Congestion {
                 let number = self.history.send(now, packet.marshal_size());
                 (id, Bytes::copy_from_slice(&number.to_be_bytes()))
             }
-            (None, Some(id)) => (id, send_time()),
+            (None, Some(id)) => (id, send_time(now.saturating_duration_since(self.began))),
             (None, None) => return true,
         };
         if let Err(error) = packet.header.set_extension(id, value) {
@@ -249,10 +251,9 @@ impl Congestion {
     }
 }
 
-/// 24 bits: 6 of seconds, 18 of their fraction. Its clock may be any.
-fn send_time() -> Bytes {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let ticks = (now.as_micros() << 18) / 1_000_000;
+/// 24 bits: 6 of seconds, 18 of their fraction. Its clock may be any that is never set.
+fn send_time(since_start: Duration) -> Bytes {
+    let ticks = (since_start.as_micros() << 18) / 1_000_000;
     Bytes::copy_from_slice(&(ticks as u32).to_be_bytes()[1..])
 }
 
