@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::error::SdkError;
 
@@ -64,11 +64,16 @@ pub(super) fn handle() -> Result<Handle, SdkError> {
 
 /// Ends at that time, whoever polls it: on the clock of the task, or of our runtime where the app's own thread
 /// polls. None without a runtime: a wait must not start one that was shut down.
-pub(super) fn sleep_until(time: Instant) -> Option<Sleep> {
+pub(super) fn sleep_until(time: Instant) -> Option<impl Future<Output = ()> + Send> {
     let ours = || lock(&RUNTIME).as_ref().map(|runtime| runtime.handle().clone());
     let handle = Handle::try_current().ok().or_else(ours)?;
-    let _context = handle.enter();
-    Some(tokio::time::sleep_until(time))
+    Some(sleep_on(&handle, time))
+}
+
+/// Ends with the runtime, if that ends first. A task, since whoever polls a timer of a runtime that has ended
+/// panics.
+fn sleep_on(handle: &Handle, time: Instant) -> impl Future<Output = ()> + Send + use<> {
+    Task(handle.spawn(async move { tokio::time::sleep_until(time).await })).map(drop)
 }
 
 /// A task that ends with its owner.
@@ -169,4 +174,22 @@ pub async fn shutdown_all() -> Result<(), SdkError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_is_over_when_its_runtime_ends() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        let handle = runtime.handle().clone();
+        let wait = || Box::pin(sleep_on(&handle, Instant::now() + Duration::from_secs(3_600)));
+        let mut waits = [wait(), wait()];
+        assert!((&mut waits[0]).now_or_never().is_none());
+        runtime.shutdown_background();
+        for wait in waits.into_iter().chain([wait()]) {
+            wait.await;
+        }
+    }
 }

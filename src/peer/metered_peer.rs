@@ -153,7 +153,8 @@ pub struct MeteredPeer {
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
-    /// The actor, until it is started; then its task, until it is awaited.
+    /// The actor, until it is started; then its task, until it was awaited: in place, so that whoever gives up
+    /// closing leaves it to the next.
     task: tokio::sync::Mutex<Task>,
 }
 
@@ -328,6 +329,8 @@ impl MeteredPeer {
     }
 
     /// Leaves the room and ends every connection and task of this peer; returns when nothing is left.
+    ///
+    /// Dropping the future does not stop the close: the next one waits for its end.
     pub async fn close(&self) {
         self.close_with("client requested close").await;
     }
@@ -357,17 +360,20 @@ impl MeteredPeer {
     /// ```
     pub async fn close_with(&self, reason: &str) {
         let mut task = self.inner.task.lock().await;
-        let (reply, done) = oneshot::channel();
-        let sent = self.inner.commands.send(Command::Close { reason: reason.to_owned(), reply });
-        match std::mem::replace(&mut *task, Task::Ended) {
+        match &mut *task {
             Task::Running(running) => {
-                if sent.is_ok() {
+                let (reply, done) = oneshot::channel();
+                let reason = reason.to_owned();
+                if self.inner.commands.send(Command::Close { reason, reply }).is_ok() {
                     // An actor that has ended answers with its end.
                     drop(done.await);
                 }
                 drop(running.await);
+                *task = Task::Ended;
             }
             Task::Waiting(_) | Task::Ended => {
+                // Nobody joins from here on.
+                *task = Task::Ended;
                 self.inner.shared.client.close().await;
                 self.inner.shared.set_state(PeerState::Closed, "closed by the app");
             }

@@ -63,8 +63,8 @@ pub(crate) struct Actor {
     target: Arc<Target>,
     token: Option<Token>,
     claims: Option<Claims>,
-    /// The server's clock less ours, in seconds, once it is known.
-    clock_skew: f64,
+    /// What the server's clock said, in seconds since 1970, and when.
+    server_clock: Option<(f64, Instant)>,
     started: Instant,
     fetch: Option<(u64, BoxedFuture<Fetched>)>,
     dial: Option<(u64, DialProgress, BoxedFuture<Dialled>)>,
@@ -105,7 +105,7 @@ impl Actor {
             target,
             token: None,
             claims: None,
-            clock_skew: 0.0,
+            server_clock: None,
             started: Instant::now(),
             fetch: None,
             dial: None,
@@ -260,7 +260,7 @@ impl Actor {
         let outcome = match fetched {
             Ok(token) => {
                 let fresh = self.token.as_ref().is_none_or(|before| !before.same_as(&token));
-                let now = unix_now() + self.clock_skew;
+                let now = self.unix_now();
                 let checked = match self.preflight {
                     true => preflight::check(token.expose(), now).map(Some),
                     false => Ok(None),
@@ -406,9 +406,19 @@ impl Actor {
     fn learn(&mut self, connected: &Arc<Connected>) {
         tracing::info!(again = connected.is_reconnect, "connected");
         if let Some(server) = connected.server_time {
-            self.clock_skew = server.0 - unix_now();
+            self.server_clock = Some((server.0, Instant::now()));
         }
         self.shared.connected.send_replace(Some(Arc::clone(connected)));
+    }
+
+    /// Seconds since 1970, as far as known. After a welcome the device's clock counts no more: corrected by hours
+    /// it would make every fresh token look expired. What counts on instead may stand still while the device
+    /// sleeps. Then an expired token passes, and the server refuses it.
+    fn unix_now(&self) -> f64 {
+        match self.server_clock {
+            Some((said, at)) => said + at.elapsed().as_secs_f64(),
+            None => unix_now(),
+        }
     }
 
     fn start_fetch(&mut self, ticket: u64) {
@@ -484,4 +494,59 @@ async fn next_of(connection: Option<&mut (u64, Connection)>) -> SocketEvent {
 
 fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::signalling::SignallingOptions;
+    use crate::wire::UnixSeconds;
+
+    fn actor() -> Actor {
+        let options = SignallingOptions::with_token(token(1.0)).unwrap();
+        let config = options.session_config().unwrap();
+        let session = Session::new(config, Box::new(|| 0.0), State::Idle, Duration::ZERO);
+        let target = Arc::new(options.target().unwrap());
+        let (_, commands) = mpsc::unbounded_channel();
+        Actor::new(session, Arc::new(Shared::new()), commands, options.credential, true, target)
+    }
+
+    fn token(exp: f64) -> String {
+        let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let claims = format!(r#"{{"sub":"alice","exp":{exp}}}"#);
+        format!("{}.{}.c2ln", part(r#"{"alg":"HS256","kid":"k"}"#), part(&claims))
+    }
+
+    /// Whether the preflight lets a token pass that ends then.
+    fn passes(actor: &mut Actor, exp: f64) -> bool {
+        actor.claims = None;
+        actor.fetch = Some((0, Box::pin(std::future::pending())));
+        actor.fetched(Ok(Token::new(token(exp)).unwrap()));
+        actor.claims.is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_welcome_the_clock_of_the_device_counts_no_more() {
+        const HOUR: f64 = 3_600.0;
+        let mut actor = actor();
+        let device = unix_now();
+        assert!(passes(&mut actor, device + HOUR) && !passes(&mut actor, device - HOUR));
+        // The service's clock is a day behind; the device's is set back by an hour later.
+        let service = device - 24.0 * HOUR;
+        actor.learn(&Arc::new(Connected {
+            peer_id: "alice".to_owned(),
+            server_time: Some(UnixSeconds(service)),
+            expires_at: None,
+            is_reconnect: false,
+            max_message_size: 0,
+            ice_servers: None,
+        }));
+        assert!(passes(&mut actor, service + 60.0) && !passes(&mut actor, service - 60.0));
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert!(passes(&mut actor, service + HOUR + 60.0));
+        assert!(!passes(&mut actor, service + HOUR - 60.0));
+    }
 }

@@ -99,7 +99,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             events: Hub::default(),
             state: watch::Sender::new(State::Idle),
@@ -141,6 +141,8 @@ impl Shared {
 #[derive(Debug)]
 struct Running {
     task: JoinHandle<()>,
+    /// It was told to close, and goes on with that whether or not the caller waits for it.
+    closing: bool,
 }
 
 /// A client of the service: pub/sub with presence, and data from peer to peer, over one connection that is
@@ -193,7 +195,8 @@ struct Inner {
     config: SessionConfig,
     target: Arc<Target>,
     commands: Mutex<Option<mpsc::UnboundedSender<Command>>>,
-    /// Held by `connect` and `close` while they start or await the actor.
+    /// Held by `connect` and `close` while they start or await the actor. It is awaited in place: whoever gives
+    /// up waiting leaves it to the next, and none starts beside it.
     running: tokio::sync::Mutex<Option<Running>>,
 }
 
@@ -231,10 +234,10 @@ impl SignallingClient {
             let mut running = self.inner.running.lock().await;
             if let Some(earlier) = running.as_mut() {
                 let state = self.state();
-                if state != State::Closed {
+                if state != State::Closed && !earlier.closing {
                     return Err(ConnectError::InvalidState { state });
                 }
-                // Its session is over, or waits for the server's close frame.
+                // Its session is over, or about to be: at the latest when the server's close frame stays out.
                 drop((&mut earlier.task).await);
             }
             *running = Some(self.start(reply));
@@ -263,10 +266,12 @@ impl SignallingClient {
         // Cannot fail: the receiver is here.
         drop(commands.send(Command::Connect(reply)));
         *inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(commands);
-        Running { task: tokio::spawn(actor.run().boxed()) }
+        Running { task: tokio::spawn(actor.run().boxed()), closing: false }
     }
 
     /// Ends the connection with code 1000 and every task of this client; returns when nothing is left.
+    ///
+    /// Dropping the future does not stop the close: the next `close` or `connect` waits for its end.
     pub async fn close(&self) {
         self.finish(CloseCode::NORMAL, "client requested close").await;
     }
@@ -304,14 +309,18 @@ impl SignallingClient {
 
     async fn finish(&self, code: CloseCode, reason: &str) {
         let mut running = self.inner.running.lock().await;
-        if let Some(commands) = self.sender() {
-            self.inner.shared.queued.fetch_add(1, Ordering::Relaxed);
-            // If the actor is gone there is nothing to close.
-            drop(commands.send(Command::Close { code, reason: reason.to_owned() }));
+        if let Some(current) = running.as_mut() {
+            if !current.closing
+                && let Some(commands) = self.sender()
+            {
+                self.inner.shared.queued.fetch_add(1, Ordering::Relaxed);
+                // If the actor is gone there is nothing to close.
+                drop(commands.send(Command::Close { code, reason: reason.to_owned() }));
+                current.closing = true;
+            }
+            drop((&mut current.task).await);
         }
-        if let Some(earlier) = running.take() {
-            drop(earlier.task.await);
-        }
+        *running = None;
         *self.inner.commands.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let from = self.inner.shared.state.send_replace(State::Closed);
         if from != State::Closed {

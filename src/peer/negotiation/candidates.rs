@@ -15,6 +15,8 @@ const MAX_TAG_CHARS: usize = 256;
 pub(super) struct RemoteCandidates {
     /// The generation: the user name fragment of the last description.
     ufrag: Option<String>,
+    /// Whether the last description began it.
+    begun: bool,
     /// The generation of an offer that lost a collision.
     ignored: Option<Option<String>>,
     /// From before the first description.
@@ -28,7 +30,8 @@ pub(super) struct RemoteCandidates {
 impl RemoteCandidates {
     /// A description begins a generation, or goes on with one.
     pub(super) fn begin(&mut self, facts: &SdpFacts) {
-        if self.ufrag != facts.ice_ufrag {
+        self.begun = !self.is_of(facts);
+        if self.begun {
             self.count = 0;
         }
         self.ufrag.clone_from(&facts.ice_ufrag);
@@ -39,6 +42,11 @@ impl RemoteCandidates {
 
     pub(super) fn is_of(&self, facts: &SdpFacts) -> bool {
         self.ufrag == facts.ice_ufrag
+    }
+
+    /// Whether the last description began a generation.
+    pub(super) fn begins_generation(&self) -> bool {
+        self.begun
     }
 
     /// An offer is not taken: neither are its candidates.

@@ -332,7 +332,6 @@ impl Negotiation {
                 self.applied(&answer);
                 // What was offered is agreed on; what changed since is not.
                 self.wants.tracks_offered = false;
-                self.wants.restart = false;
                 self.settle(&answer);
             }
             (Running::Candidate(_), Ok(_)) => {}
@@ -531,8 +530,8 @@ impl Negotiation {
     /// Offer and answer are complete.
     fn settle(&mut self, answer: &SessionDescription) {
         self.phase = Phase::Stable;
-        // A restart that we wanted too has happened with the remote's.
-        self.wants.restart = false;
+        // A restart gives both sides a new generation: one that was wanted since it began has happened with it.
+        self.wants.restart &= !self.candidates.begins_generation();
         self.wants.has_data = SdpFacts::read(&answer.sdp).is_some_and(|facts| facts.has_data);
         self.outputs.push_back(Output::Negotiated);
     }

@@ -460,6 +460,50 @@ fn a_remote_that_begins_anew_again_and_again_is_slowed_down() {
     assert!(negotiation.next_deadline().is_some());
 }
 
+/// Takes an offer with this fragment; a restart is wanted while the answer gathers. What follows the answer.
+fn restart_while_an_answer_gathers(fragment: &str) -> Vec<Output> {
+    let mut negotiation = answered(false);
+    negotiation.signal(NOW, offer("k", fragment));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    negotiation.restart(NOW);
+    negotiation.gathering_complete(NOW);
+    outputs(&mut negotiation);
+    let sdp = "m=application 9 x\na=mid:7\na=ice-ufrag:ours\n".to_owned();
+    let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
+    negotiation.done(NOW, Ok(Reply::Description(answer)));
+    outputs(&mut negotiation)
+}
+
+const RESTART: Output = Output::Do(Op::Offer { ice_restart: true });
+
+#[test]
+fn a_restart_that_is_wanted_while_an_answer_gathers_follows_it_unless_the_remotes_was_one() {
+    assert!(restart_while_an_answer_gathers("f").contains(&RESTART), "it only renegotiated");
+    assert!(!restart_while_an_answer_gathers("g").contains(&RESTART), "it restarted both");
+}
+
+#[test]
+fn a_restart_that_is_wanted_while_an_answer_is_applied_follows_it_unless_that_was_of_one() {
+    for (fragment, follows) in [("f", true), ("g", false)] {
+        let mut negotiation = answered(false);
+        negotiation.tracks_changed(NOW);
+        negotiation.done(NOW, Ok(Reply::Nothing));
+        negotiation.gathering_complete(NOW);
+        let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:ours\n".to_owned();
+        let ours = SessionDescription { kind: DescriptionKind::Offer, sdp };
+        negotiation.done(NOW, Ok(Reply::Description(ours)));
+        let Signal::Description(mut answer) = offer("k", fragment) else { unreachable!() };
+        answer.kind = DescriptionKind::Answer;
+        negotiation.signal(NOW, Signal::Description(answer));
+        negotiation.restart(NOW);
+        outputs(&mut negotiation);
+        negotiation.done(NOW, Ok(Reply::Nothing));
+        let then = outputs(&mut negotiation);
+        assert_eq!(then.contains(&RESTART), follows, "{then:?}");
+    }
+}
+
 #[test]
 fn tracks_that_change_while_an_offer_is_under_way_are_offered_next() {
     let answer = || {
