@@ -1,5 +1,6 @@
 //! The options that every command which connects has.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,9 +48,17 @@ pub(crate) struct Connection {
     environment: Environment,
 }
 
+/// What the environment says.
 struct Environment {
     key: Option<String>,
     token: Option<String>,
+}
+
+/// It holds credentials.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
 }
 
 impl Environment {
