@@ -5,6 +5,9 @@
 //!
 //! A restart ends the path that there is, and its offer has to leave by the service. So while a path runs, a
 //! network that changed leads to a restart only when the service was heard since.
+//!
+//! A path that falls silent soon after we came back to the service is taken for lost at once: whoever saw us leave has
+//! ended its side, as official SDKs do, and waits for our offer.
 
 use std::time::Duration;
 
@@ -27,6 +30,8 @@ pub(crate) const ATTEMPT_WAIT: Duration = Duration::from_secs(15);
 pub(crate) const POLITE_DELAY: Duration = Duration::from_millis(250);
 /// After so long the service was heard or is known to be out of reach: longer than it is probed for.
 const HEARD_WAIT: Duration = Duration::from_secs(5);
+/// After a return it takes so long at most until a path that the remote has ended is known to be silent.
+const RETURNED: Duration = Duration::from_secs(10);
 
 /// What the owner shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +71,18 @@ pub(crate) struct IceRestart {
     attempt: Option<Duration>,
     /// Whether signals reach the service: restarts are of no use otherwise.
     signalling: bool,
+    /// When we came back to the service.
+    returned: Option<Duration>,
+    /// Whether nothing is heard on the path.
+    silent: bool,
     output: Option<Output>,
 }
 
 impl IceRestart {
     pub(crate) fn new(polite: bool) -> Self {
         let (state, attempt) = (State::Resting, None);
-        Self { polite, state, attempt, signalling: true, output: None }
+        let (signalling, returned, silent) = (true, None, false);
+        Self { polite, state, attempt, signalling, returned, silent, output: None }
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
@@ -107,6 +117,25 @@ impl IceRestart {
         self.timeout(now);
     }
 
+    /// Nothing was heard on the path for some seconds; it may come back.
+    pub(crate) fn silent(&mut self, now: Duration) {
+        self.silent = true;
+        self.judge(now);
+    }
+
+    /// We were away from the service, and are known to the remote again.
+    pub(crate) fn returned(&mut self, now: Duration) {
+        self.returned = Some(now);
+        self.judge(now);
+    }
+
+    fn judge(&mut self, now: Duration) {
+        let returned = self.returned.is_some_and(|at| now < at + RETURNED);
+        if self.silent && returned && self.state == State::Resting {
+            self.lost(now);
+        }
+    }
+
     /// An offer of either side was answered: its path has some time.
     pub(crate) fn negotiated(&mut self, now: Duration) {
         if self.is_climbing() {
@@ -121,6 +150,7 @@ impl IceRestart {
         }
         self.attempt = None;
         self.output = None;
+        self.silent = false;
     }
 
     /// The device is on another network: with a fresh count, and at once if there is no path to lose.
@@ -249,6 +279,37 @@ mod tests {
         assert_eq!(ladder.poll_output(), None, "the other's restart is under way");
         ladder.found();
         assert_eq!(ladder.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_path_that_is_silent_around_our_return_is_lost() {
+        let mut ladder = IceRestart::new(false);
+        ladder.returned(SECOND);
+        assert_eq!(ladder.poll_output(), None, "it is not silent");
+        ladder.silent(4 * SECOND);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        let mut ladder = IceRestart::new(true);
+        ladder.silent(SECOND);
+        assert_eq!(ladder.next_deadline(), None, "it may come back");
+        ladder.returned(2 * SECOND);
+        assert_eq!(ladder.next_deadline(), Some(2 * SECOND + POLITE_DELAY));
+    }
+
+    #[test]
+    fn a_path_that_is_silent_long_after_our_return_or_no_more_is_not() {
+        let mut ladder = IceRestart::new(false);
+        ladder.returned(Duration::ZERO);
+        ladder.silent(RETURNED);
+        assert_eq!(ladder.poll_output(), None);
+        ladder.found();
+        ladder.returned(RETURNED + SECOND);
+        assert_eq!((ladder.poll_output(), ladder.is_climbing()), (None, false));
+        // What is under way is not begun again.
+        ladder.lost(20 * SECOND);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        ladder.silent(20 * SECOND);
+        ladder.returned(20 * SECOND);
+        assert_eq!(ladder.poll_output(), None);
     }
 
     #[test]

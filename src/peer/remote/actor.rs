@@ -515,6 +515,7 @@ impl RemoteActor {
                 if self.was_connected {
                     let reason = "nothing was heard on the path for 3 s";
                     self.shared.set_state(RemoteState::Reconnecting, reason);
+                    self.ladder.silent(now);
                 }
             }
             IceState::Failed => {

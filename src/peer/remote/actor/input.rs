@@ -64,11 +64,15 @@ impl RemoteActor {
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
             Input::Heard => self.ladder.heard(now),
-            // What was under way when the line broke may be lost.
+            // What was under way when the line broke may be lost; and who saw us leave before there was a path has
+            // ended its side.
             Input::Survived => {
+                self.ladder.returned(now);
                 self.senders.say_again();
                 self.send_tracks().await;
-                if self.negotiation.expects_answer() {
+                let never_met =
+                    !self.was_connected && self.link.as_ref().is_some_and(|link| !link.has_path);
+                if self.negotiation.expects_answer() || never_met {
                     self.restart(now);
                 }
             }
