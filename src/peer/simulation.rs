@@ -218,7 +218,8 @@ impl World {
                 }
                 roster::Output::Survived(id) => {
                     let link = self.link(at, &id);
-                    if link.negotiation.expects_answer() {
+                    link.ladder.returned(now);
+                    if link.negotiation.expects_answer() || !link.linked {
                         link.negotiation.restart(now);
                     }
                 }
@@ -373,7 +374,9 @@ impl World {
         let silent = link.silent_since.map_or(Duration::ZERO, |since| now - since);
         if silent >= SILENT_AFTER {
             link.departure.unheard();
-            link.connected = false;
+            if std::mem::replace(&mut link.connected, false) {
+                link.ladder.silent(now);
+            }
         }
         if silent >= FAILED_AFTER && !std::mem::replace(&mut link.failure_told, true) {
             link.ladder.lost(now);
