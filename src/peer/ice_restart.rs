@@ -7,7 +7,8 @@
 //! network that changed leads to a restart only when the service was heard since.
 //!
 //! A path that falls silent soon after we came back to the service is taken for lost at once: whoever saw us leave has
-//! ended its side, as official SDKs do, and waits for our offer.
+//! ended its side, as official SDKs do, and waits for our offer. If it has something to offer itself it does so on its
+//! own, and an offer of ours for what it has ended would take that one's place: then it is waited for.
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) const POLITE_DELAY: Duration = Duration::from_millis(250);
 const HEARD_WAIT: Duration = Duration::from_secs(5);
 /// After a return it takes so long at most until a path that the remote has ended is known to be silent.
 const RETURNED: Duration = Duration::from_secs(10);
+/// A remote that knows of our return has offered by then what it has.
+pub(crate) const OFFER_WAIT: Duration = Duration::from_secs(2);
 
 /// What the owner shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +130,14 @@ impl IceRestart {
     pub(crate) fn returned(&mut self, now: Duration) {
         self.returned = Some(now);
         self.judge(now);
+    }
+
+    /// There is no path, and the remote may be about to offer one: it is looked for anew if it does not.
+    pub(crate) fn expects_offer(&mut self, now: Duration) {
+        if self.state == State::Resting {
+            self.state = State::Climbing { rung: 0, due: now + OFFER_WAIT };
+            self.attempt = None;
+        }
     }
 
     fn judge(&mut self, now: Duration) {
@@ -310,6 +321,24 @@ mod tests {
         ladder.silent(20 * SECOND);
         ladder.returned(20 * SECOND);
         assert_eq!(ladder.poll_output(), None);
+    }
+
+    #[test]
+    fn an_offer_to_come_is_waited_for_and_then_not() {
+        let mut ladder = IceRestart::new(false);
+        ladder.expects_offer(SECOND);
+        ladder.timeout(SECOND);
+        assert_eq!(
+            (ladder.poll_output(), ladder.next_deadline()),
+            (None, Some(SECOND + OFFER_WAIT))
+        );
+        ladder.timeout(SECOND + OFFER_WAIT);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        let mut ladder = IceRestart::new(true);
+        ladder.expects_offer(SECOND);
+        ladder.negotiated(2 * SECOND);
+        ladder.timeout(SECOND + OFFER_WAIT);
+        assert_eq!(ladder.poll_output(), None, "it came");
     }
 
     #[test]

@@ -219,7 +219,10 @@ impl World {
                 roster::Output::Survived(id) => {
                     let link = self.link(at, &id);
                     link.ladder.returned(now);
-                    if link.negotiation.expects_answer() || !link.linked {
+                    // Each has a channel, so it has something to offer.
+                    if !link.linked {
+                        link.negotiation.replace_connection(now);
+                    } else if link.negotiation.expects_answer() {
                         link.negotiation.restart(now);
                     }
                 }

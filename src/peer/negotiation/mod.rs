@@ -200,6 +200,10 @@ impl Negotiation {
     /// The path shall be found anew. Before the first answer there is none, and some remotes cannot: then the
     /// whole connection is made anew.
     pub(crate) fn restart(&mut self, now: Duration) {
+        if !self.is_established() && matches!(self.running, Some(Running::ApplyOffer(_))) {
+            // The remote's first offer leads to a path, or to another connection.
+            return;
+        }
         let rebuilds = self.rebuilt_answers >= REBUILDING_REMOTE;
         if !self.is_established() || rebuilds {
             return self.rebuild(self.successor(), None);

@@ -1,5 +1,7 @@
 //! What room and actor of a remote tell each other, and what the actor does then.
 
+use std::time::Duration;
+
 use super::RemoteActor;
 use crate::peer::ice_restart::IceRestart;
 use crate::peer::negotiation::{Negotiation, Signal};
@@ -64,17 +66,11 @@ impl RemoteActor {
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
             Input::Signalling(up) => self.ladder.signalling(now, up),
             Input::Heard => self.ladder.heard(now),
-            // What was under way when the line broke may be lost; and who saw us leave before there was a path has
-            // ended its side.
             Input::Survived => {
                 self.ladder.returned(now);
                 self.senders.say_again();
                 self.send_tracks().await;
-                let never_met =
-                    !self.was_connected && self.link.as_ref().is_some_and(|link| !link.has_path);
-                if self.negotiation.expects_answer() || never_met {
-                    self.restart(now);
-                }
+                self.resume(now);
             }
             Input::OwnId(own) => {
                 self.senders.say_again();
@@ -105,6 +101,20 @@ impl RemoteActor {
                 let signs = self.signs_of_life();
                 self.departure.returned(now, signs);
             }
+        }
+    }
+    /// What was under way when the line broke may be lost. And who saw us leave before there was a path has ended its
+    /// side, as official SDKs do: an offer that goes on with ours would be answered by what it has made since, and
+    /// neither side would have both descriptions. What we have is offered anew; what it has it offers itself.
+    fn resume(&mut self, now: Duration) {
+        let never_met =
+            !self.was_connected && self.link.as_ref().is_some_and(|link| !link.has_path);
+        if never_met && self.wants_connection() {
+            self.negotiation.replace_connection(now);
+        } else if never_met {
+            self.ladder.expects_offer(now);
+        } else if self.negotiation.expects_answer() {
+            self.restart(now);
         }
     }
 }
