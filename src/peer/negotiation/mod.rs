@@ -318,7 +318,7 @@ impl Negotiation {
                 self.send_description(answer);
             }
             (Running::RollBack, Ok(_)) => {
-                self.wants.tracks |= std::mem::take(&mut self.wants.tracks_offered);
+                self.wants.take_back();
                 self.phase = Phase::Stable;
             }
             (Running::ApplyOffer(offer), Ok(_)) => {
@@ -334,8 +334,7 @@ impl Negotiation {
                     self.rebuilt_answers = 0;
                 }
                 self.applied(&answer);
-                // What was offered is agreed on; what changed since is not.
-                self.wants.tracks_offered = false;
+                self.wants.agreed();
                 self.settle(&answer);
             }
             (Running::Candidate(_), Ok(_)) => {}
@@ -423,9 +422,8 @@ impl Negotiation {
             Phase::OfferSent { .. } => self.take(now),
             Phase::Stable if self.waiting.is_empty() && self.wants.anything() => {
                 self.gathered = false;
-                self.wants.tracks_offered |= std::mem::take(&mut self.wants.tracks);
-                let ice_restart = std::mem::take(&mut self.wants.restart);
-                self.run(Running::Offer, Op::Offer { ice_restart });
+                self.wants.offer();
+                self.run(Running::Offer, Op::Offer { ice_restart: self.wants.restart_offered });
                 true
             }
             Phase::Stable => self.take(now),

@@ -505,6 +505,28 @@ fn a_restart_that_is_wanted_while_an_answer_is_applied_follows_it_unless_that_wa
 }
 
 #[test]
+fn a_restart_that_gave_way_to_the_remotes_offer_follows_it_unless_that_was_one() {
+    for (fragment, follows) in [("f", true), ("g", false)] {
+        let mut negotiation = answered(true);
+        negotiation.restart(NOW);
+        offered(&mut negotiation);
+        negotiation.signal(NOW, offer("k", fragment));
+        // Ours is taken back, theirs applied and answered.
+        for _ in 0..3 {
+            negotiation.done(NOW, Ok(Reply::Nothing));
+        }
+        negotiation.gathering_complete(NOW);
+        let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:ours\n".to_owned();
+        let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
+        outputs(&mut negotiation);
+        negotiation.done(NOW, Ok(Reply::Description(answer)));
+        let then = outputs(&mut negotiation);
+        assert!(then.contains(&Output::Negotiated), "{then:?}");
+        assert_eq!(then.contains(&RESTART), follows, "{then:?}");
+    }
+}
+
+#[test]
 fn tracks_that_change_while_an_offer_is_under_way_are_offered_next() {
     let answer = || {
         let Signal::Description(SessionDescription { sdp, .. }) = offer("k", "f") else { panic!() };
