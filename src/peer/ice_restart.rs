@@ -154,6 +154,17 @@ impl IceRestart {
         }
     }
 
+    /// A connection is made anew, with what is under way: that has some time.
+    pub(crate) fn rebuilt(&mut self, now: Duration) {
+        self.negotiated(now);
+    }
+
+    /// Nothing needs a path.
+    pub(crate) fn rest(&mut self) {
+        self.state = State::Resting;
+        (self.attempt, self.output, self.silent) = (None, None, false);
+    }
+
     /// There is a path.
     pub(crate) fn found(&mut self) {
         if !matches!(self.state, State::Held { .. }) {
@@ -321,6 +332,20 @@ mod tests {
         ladder.silent(20 * SECOND);
         ladder.returned(20 * SECOND);
         assert_eq!(ladder.poll_output(), None);
+    }
+
+    #[test]
+    fn a_connection_that_was_just_made_anew_is_given_time() {
+        let mut ladder = lost(false);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart));
+        // The old one's path fails, too, and the remote's answer is of another connection.
+        ladder.lost(SECOND / 2);
+        ladder.rebuilt(SECOND / 2);
+        ladder.timeout(SECOND);
+        assert_eq!(ladder.poll_output(), None);
+        ladder.lost(2 * SECOND);
+        ladder.timeout(3 * SECOND);
+        assert_eq!(ladder.poll_output(), Some(Output::Restart), "it failed as well");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Five members of a room with the pure machines of the real one, a service that forgets and delays, and paths
 //! that break: in virtual time, by a script of faults. Whatever happens, all pairs end connected, and then
-//! nobody says anything any more.
+//! nobody says anything any more. Of some pairs only one has anything to offer.
 //!
 //! The wiring follows `room` and `remote`; the engine is the model that the negotiation is tested with.
 
@@ -67,6 +67,15 @@ fn id(member: usize) -> String {
 
 fn peer(member: usize) -> PresencePeer {
     PresencePeer { peer_id: id(member), metadata: None }
+}
+
+/// Whether a member has a channel for another. Of each pair one or both have, and as often the one as the other.
+fn wants(at: usize, other: usize) -> bool {
+    match (at + other) % 3 {
+        0 => true,
+        1 => at < other,
+        _ => at > other,
+    }
 }
 
 fn number(id: &str) -> usize {
@@ -143,7 +152,9 @@ impl World {
         let polite = id(at) < id(other);
         let mut negotiation = Negotiation::new(polite);
         negotiation.met(self.now);
-        negotiation.data_wanted(self.now);
+        if wants(at, other) {
+            negotiation.data_wanted(self.now);
+        }
         let mut ladder = IceRestart::new(polite);
         ladder.signalling(self.now, self.members[at].online);
         let engine = Engine::new(char::from(b'a' + at as u8), self.keys);
@@ -164,12 +175,12 @@ impl World {
         self.members[at].links.insert(other, link);
     }
 
-    /// A connection ended: whoever was connected to it hears of that, if there is a path.
-    fn ended(&mut self, at: usize, other: usize, key: u32) {
+    /// A connection ended: whoever did a handshake with it hears of that, if there is a path.
+    fn ended(&mut self, at: usize, other: usize, life: u32) {
         let (now, broken) = (self.now, self.is_broken(at, other));
         if let Some(link) = self.members[other].links.get_mut(&at)
             && !broken
-            && link.engine.remote.is_some_and(|(remote, _)| remote == key)
+            && link.engine.bound_to == Some(life)
         {
             link.departure.ended();
             link.negotiation.replace_connection(now);
@@ -214,14 +225,16 @@ impl World {
                 roster::Output::Left(id) => {
                     let other = number(&id);
                     let gone = self.members[at].links.remove(&other).unwrap();
-                    self.ended(at, other, gone.engine.key);
+                    self.ended(at, other, gone.engine.life);
                 }
                 roster::Output::Survived(id) => {
                     let link = self.link(at, &id);
                     link.ladder.returned(now);
-                    // Each has a channel, so it has something to offer.
-                    if !link.linked {
+                    // Without a description there is no connection here.
+                    if !link.linked && wants(at, number(&id)) {
                         link.negotiation.replace_connection(now);
+                    } else if !link.linked && link.engine.remote.is_some() {
+                        link.ladder.expects_offer(now);
                     } else if link.negotiation.expects_answer() {
                         link.negotiation.restart(now);
                     }
@@ -275,11 +288,9 @@ impl World {
                     link.departure.ended();
                     link.connected = false;
                     link.linked = false;
-                    let key = link.engine.key;
-                    // Of a connection that was none of its, the other side hears nothing.
-                    if identity == Identity::New {
-                        self.ended(at, other, key);
-                    }
+                    (link.silent_since, link.failure_told) = (None, false);
+                    let life = link.engine.life;
+                    self.ended(at, other, life);
                 }
                 Output::Send(signal) => {
                     self.signals += 1;
@@ -309,9 +320,16 @@ impl World {
         let Some(link) = self.members[at].links.get_mut(&other) else { return };
         if let Some(identity) = link.rebuilding.take() {
             self.keys += 1;
+            let identity = link.negotiation.identity(identity, wants(at, other));
             link.engine = link.engine.replaced(self.keys, identity);
-            link.negotiation.data_wanted(now);
+            if wants(at, other) {
+                link.negotiation.data_wanted(now);
+            }
+            link.ladder.rebuilt(now);
             link.negotiation.rebuilt(now);
+            if link.negotiation.is_idle() {
+                link.ladder.rest();
+            }
         } else if let Some(op) = link.op.take() {
             let reply = link.engine.run(&op);
             link.negotiation.done(now, Ok(reply));
@@ -436,7 +454,14 @@ impl World {
                 self.members[one].links.clear();
                 self.members[one].roster = Roster::new(&id(one));
             }
-            _ => {}
+            // Its network is gone, for up to ten seconds.
+            _ => {
+                let until = self.now + 4 * away;
+                self.go_offline(one, 4 * away);
+                for other in (0..MEMBERS).filter(|other| *other != one) {
+                    self.broken.insert((one.min(other), one.max(other)), until);
+                }
+            }
         }
         self.pass(Duration::from_millis(100 + u64::from(byte) * 20));
     }
@@ -488,5 +513,19 @@ proptest! {
 fn each_fault_alone_heals() {
     for byte in 0..=u8::MAX {
         run(&[byte]);
+    }
+}
+
+#[test]
+fn whose_network_was_gone_is_in_all_its_calls_two_seconds_after_its_return() {
+    for byte in (5..=u8::MAX).step_by(6) {
+        let mut world = World::new();
+        world.pass(Duration::from_secs(5));
+        world.fault(byte);
+        while world.members.iter().any(|member| world.now < member.back_at) {
+            world.tick();
+        }
+        world.pass(Duration::from_secs(2));
+        assert!(world.all_connected(), "{byte}");
     }
 }

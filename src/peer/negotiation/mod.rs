@@ -8,7 +8,9 @@
 //! that has not left yet gives way to the remote's on either side; a remote with a new key (a new session
 //! of the same id) gets a new connection instead of an error.
 
+mod adoption;
 mod candidates;
+mod collision;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod hostile;
 mod meeting;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use crate::rtc::sdp::{self, Line, SdpFacts};
 use crate::wire::{DescriptionKind, IceCandidate, SessionDescription};
 
+use adoption::Adoption;
 use candidates::{RemoteCandidates, completed};
 use meeting::Meeting;
 pub(crate) use output::{Dropped, Failure, Identity, Op, Output, Reply, Signal};
@@ -77,6 +80,7 @@ pub(crate) struct Negotiation {
     wants: Wants,
     /// An offer of the remote for the connection to come.
     for_the_next: Option<SessionDescription>,
+    adoption: Adoption,
     meeting: Meeting,
     /// The last description that left, to tell which candidates it carried.
     sent: Option<SessionDescription>,
@@ -109,6 +113,7 @@ impl Negotiation {
             gathered: false,
             wants: Wants::default(),
             for_the_next: None,
+            adoption: Adoption::default(),
             meeting: Meeting::default(),
             sent: None,
             trickle: Vec::new(),
@@ -179,6 +184,9 @@ impl Negotiation {
             }
             Phase::Stable => self.meeting.yields_at(),
             Phase::AnswerGathering { until } if self.running.is_none() => Some(until),
+            Phase::OfferSent { since, .. } if self.holds_an_offer() => {
+                Some(since + COLLISION_LIMIT)
+            }
             Phase::OfferSent { until, .. } => Some(until).filter(|until| *until < Duration::MAX),
             Phase::Cooling { until, .. } => Some(until),
             _ => None,
@@ -313,6 +321,11 @@ impl Negotiation {
                 self.answer_wait = ANSWER_WAIT;
                 self.send_description(offer);
             }
+            (Running::ReadAnswer, Ok(Reply::Description(answer)))
+                if self.adoption.is_under_way() =>
+            {
+                self.adopted(&answer);
+            }
             (Running::ReadAnswer, Ok(Reply::Description(answer))) => {
                 self.settle(&answer);
                 self.send_description(answer);
@@ -369,6 +382,8 @@ impl Negotiation {
         self.running = None;
         if let Some(offer) = self.for_the_next.take() {
             self.waiting.push_front(Signal::Description(offer));
+        } else if !self.wants.anything() {
+            self.adopt();
         }
         self.advance(now);
     }
@@ -419,6 +434,11 @@ impl Negotiation {
                 self.run(Running::RollBack, Op::RollBack);
                 true
             }
+            Phase::OfferSent { since, .. }
+                if now < since + COLLISION_LIMIT && self.holds_an_offer() =>
+            {
+                self.pass_over_what_was_given_up()
+            }
             Phase::OfferSent { .. } => self.take(now),
             Phase::Stable if self.waiting.is_empty() && self.wants.anything() => {
                 self.gathered = false;
@@ -428,13 +448,6 @@ impl Negotiation {
             }
             Phase::Stable => self.take(now),
         }
-    }
-
-    fn offer_waits(&self) -> bool {
-        self.waiting.iter().any(|signal| {
-            matches!(signal, Signal::Description(description)
-                if description.kind == DescriptionKind::Offer)
-        })
     }
 
     /// Takes the next signal of the remote; whether there was one.
@@ -460,14 +473,8 @@ impl Negotiation {
         true
     }
 
-    fn has_new_key(&self, facts: &SdpFacts) -> bool {
-        self.fingerprint.is_some() && self.fingerprint != facts.fingerprint
-    }
-
     fn take_offer(&mut self, now: Duration, offer: SessionDescription, facts: &SdpFacts) {
-        // m-lines that do not follow on are of another connection, too: it has the key of one before it that we know
-        // of and did no handshake with. Engines take such an offer without a word, and answer it with nonsense.
-        if self.has_new_key(facts) || !facts.follows_on(&self.lines) {
+        if self.is_of_another(facts) {
             return self.rebuild_when_due(now, self.for_a_new_remote(), Some(offer));
         }
         if let Phase::OfferSent { since, .. } = self.phase {
@@ -512,7 +519,11 @@ impl Negotiation {
             // At once: it answers our own offer, so it comes no more often than that.
             self.rebuilt_answers += 1;
             self.answer_wait = REBUILT_ANSWER_WAIT;
-            return self.rebuild(self.for_a_new_remote(), None);
+            self.rebuild(self.for_a_new_remote(), None);
+            if self.rebuilt_answers < REBUILDING_REMOTE {
+                self.adoption = Adoption::of_answer(answer);
+            }
+            return;
         }
         self.candidates.begin(facts);
         self.run(Running::ApplyAnswer(answer.clone()), Op::ApplyRemote(answer));
@@ -531,11 +542,15 @@ impl Negotiation {
 
     /// Offer and answer are complete.
     fn settle(&mut self, answer: &SessionDescription) {
-        self.phase = Phase::Stable;
         // A restart gives both sides a new generation: one that was wanted since it began has happened with it.
         self.wants.restart &= !self.candidates.begins_generation();
-        self.wants.has_data = SdpFacts::read(&answer.sdp).is_some_and(|facts| facts.has_data);
+        self.is_stable_with(answer);
         self.outputs.push_back(Output::Negotiated);
+    }
+
+    fn is_stable_with(&mut self, answer: &SessionDescription) {
+        self.phase = Phase::Stable;
+        self.wants.has_data = SdpFacts::read(&answer.sdp).is_some_and(|facts| facts.has_data);
     }
 
     fn send_description(&mut self, description: SessionDescription) {

@@ -15,7 +15,7 @@ pub(in crate::peer) struct Engine {
     /// Tells this connection from all others.
     pub(in crate::peer) life: u32,
     /// The connection that it did a handshake with: it takes part in no other one.
-    bound_to: Option<u32>,
+    pub(in crate::peer) bound_to: Option<u32>,
     generation: u32,
     local: Option<u32>,
     pub(in crate::peer) remote: Option<(u32, u32)>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Negotiation;
+use super::adoption::Adoption;
 use super::candidates::RemoteCandidates;
 use super::output::{Identity, Output};
 use super::phase::Phase;
@@ -93,6 +94,7 @@ impl Negotiation {
         if offer.is_some() {
             self.for_the_next = offer;
         }
+        self.adoption = Adoption::default();
         self.fingerprint = None;
         self.lines.clear();
         self.max_message_size = None;

@@ -38,19 +38,24 @@ fn a_pair_without_glare_needs_two_signals_and_with_it_three() {
     assert!(world.signals() <= 3, "{}", world.signals());
 }
 
-fn offer(key: &str, fragment: &str) -> Signal {
+pub(super) fn offer(key: &str, fragment: &str) -> Signal {
     let sdp = format!("a=fingerprint:{key}\nm=application 9 x\na=ice-ufrag:{fragment}\na=mid:0\n");
     Signal::Description(SessionDescription { kind: DescriptionKind::Offer, sdp })
 }
 
-fn outputs(negotiation: &mut Negotiation) -> Vec<Output> {
+pub(super) fn answer(key: &str, fragment: &str) -> Signal {
+    let Signal::Description(offer) = offer(key, fragment) else { unreachable!() };
+    Signal::Description(SessionDescription { kind: DescriptionKind::Answer, ..offer })
+}
+
+pub(super) fn outputs(negotiation: &mut Negotiation) -> Vec<Output> {
     std::iter::from_fn(|| negotiation.poll_output()).collect()
 }
 
-const NOW: Duration = Duration::ZERO;
+pub(super) const NOW: Duration = Duration::ZERO;
 
 /// A negotiation that has answered an offer with the key `k` and fragment `f`.
-fn answered(polite: bool) -> Negotiation {
+pub(super) fn answered(polite: bool) -> Negotiation {
     let mut negotiation = Negotiation::new(polite);
     negotiation.signal(NOW, offer("k", "f"));
     negotiation.done(NOW, Ok(Reply::Nothing));
@@ -248,7 +253,7 @@ fn an_offer_that_nobody_answers_is_told_once() {
 }
 
 /// Makes an offer and sends it.
-fn offered(negotiation: &mut Negotiation) {
+pub(super) fn offered(negotiation: &mut Negotiation) {
     negotiation.done(NOW, Ok(Reply::Nothing));
     negotiation.gathering_complete(NOW);
     let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:mine\n".to_owned();
@@ -262,25 +267,19 @@ fn a_remote_that_answers_restarts_with_a_new_key_is_offered_a_new_connection_soo
     let mut negotiation = answered(true);
     negotiation.restart(NOW);
     offered(&mut negotiation);
-    let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
-    let answer = SessionDescription { kind: DescriptionKind::Answer, sdp };
-    negotiation.signal(NOW, Signal::Description(answer));
+    negotiation.signal(NOW, answer("other", "x"));
     assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.data_wanted(NOW);
     negotiation.rebuilt(NOW);
     offered(&mut negotiation);
     assert_eq!(negotiation.next_deadline(), Some(REBUILT_ANSWER_WAIT));
-    let Signal::Description(SessionDescription { sdp, .. }) = offer("other", "x") else { panic!() };
-    let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
-    negotiation.signal(NOW, answer);
+    negotiation.signal(NOW, answer("other", "x"));
     negotiation.done(NOW, Ok(Reply::Nothing));
     outputs(&mut negotiation);
     // Once may be a new start of its app; twice is its way.
     negotiation.restart(NOW);
     offered(&mut negotiation);
-    let Signal::Description(SessionDescription { sdp, .. }) = offer("third", "y") else { panic!() };
-    let answer = Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp });
-    negotiation.signal(NOW, answer);
+    negotiation.signal(NOW, answer("third", "y"));
     assert_eq!(outputs(&mut negotiation), [Output::Rebuild(Identity::New)]);
     negotiation.rebuilt(NOW);
     negotiation.signal(NOW, offer("third", "z"));
@@ -493,9 +492,7 @@ fn a_restart_that_is_wanted_while_an_answer_is_applied_follows_it_unless_that_wa
         let sdp = "m=application 9 x\na=mid:0\na=ice-ufrag:ours\n".to_owned();
         let ours = SessionDescription { kind: DescriptionKind::Offer, sdp };
         negotiation.done(NOW, Ok(Reply::Description(ours)));
-        let Signal::Description(mut answer) = offer("k", fragment) else { unreachable!() };
-        answer.kind = DescriptionKind::Answer;
-        negotiation.signal(NOW, Signal::Description(answer));
+        negotiation.signal(NOW, answer("k", fragment));
         negotiation.restart(NOW);
         outputs(&mut negotiation);
         negotiation.done(NOW, Ok(Reply::Nothing));
@@ -528,15 +525,11 @@ fn a_restart_that_gave_way_to_the_remotes_offer_follows_it_unless_that_was_one()
 
 #[test]
 fn tracks_that_change_while_an_offer_is_under_way_are_offered_next() {
-    let answer = || {
-        let Signal::Description(SessionDescription { sdp, .. }) = offer("k", "f") else { panic!() };
-        Signal::Description(SessionDescription { kind: DescriptionKind::Answer, sdp })
-    };
     let mut negotiation = answered(true);
     negotiation.tracks_changed(NOW);
     offered(&mut negotiation);
     negotiation.tracks_changed(NOW);
-    negotiation.signal(NOW, answer());
+    negotiation.signal(NOW, answer("k", "f"));
     negotiation.done(NOW, Ok(Reply::Nothing));
     let all = outputs(&mut negotiation);
     assert!(all.contains(&Output::Do(Op::Offer { ice_restart: false })), "{all:?}");

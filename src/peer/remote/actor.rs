@@ -417,7 +417,7 @@ impl RemoteActor {
         self.channels.detach();
         self.senders.detach();
         self.unlink();
-        if identity == Identity::New {
+        if self.negotiation.identity(identity, self.wants_connection()) == Identity::New {
             self.config.certificate = None;
         }
         self.streams.clear(&self.shared.hub);
@@ -425,6 +425,7 @@ impl RemoteActor {
             self.shared.set_state(RemoteState::Reconnecting, "the connection is made anew");
         }
         let now = self.now();
+        self.ladder.rebuilt(now);
         if self.wants_connection() {
             match self.connection().await {
                 Ok(connection) => {
@@ -443,6 +444,7 @@ impl RemoteActor {
         }
         self.negotiation.rebuilt(now);
         if self.negotiation.is_idle() {
+            self.ladder.rest();
             let reason = "the connection ended and nothing needs another";
             self.shared.set_state(RemoteState::Idle, reason);
         }

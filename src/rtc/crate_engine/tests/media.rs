@@ -6,19 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::support::*;
+use crate::rtc::Certificate;
 use crate::rtc::engine::*;
 use crate::rtc::h264::StreamProfile;
 use crate::rtc::runtime::simulated::{Path, SimulatedNetwork};
 use crate::rtc::runtime::{AddressSource, NetworkContext};
-use crate::wire::SessionDescription;
+use crate::wire::{DescriptionKind, SessionDescription};
 
 async fn side(network: &Arc<SimulatedNetwork>, last: u8) -> Side {
+    side_with(network, last, ConnectionConfig::default()).await
+}
+
+async fn side_with(network: &Arc<SimulatedNetwork>, last: u8, config: ConnectionConfig) -> Side {
     let context = NetworkContext {
         addresses: AddressSource::Given(Arc::new(move || vec![[127, 0, 0, last].into()])),
         simulation: Some(Arc::clone(network)),
         ..NetworkContext::default()
     };
-    Side::with(context, ConnectionConfig::default()).await
+    Side::with(context, config).await
 }
 
 fn track(id: &str, mime_type: &'static str) -> SenderInit {
@@ -110,6 +115,50 @@ async fn tracks_of_every_codec_pass_in_both_directions_with_their_ids() {
 }
 
 /// Without candidates: the path is there.
+/// See `peer::negotiation::adoption`.
+#[tokio::test(start_paused = true)]
+async fn what_a_remote_answered_to_the_connection_before_is_gone_on_with() {
+    let network = SimulatedNetwork::new(Path::default(), 1);
+    let config = ConnectionConfig {
+        certificate: Some(Certificate::new().unwrap()),
+        ..ConnectionConfig::default()
+    };
+    let mut old = side_with(&network, 1, config.clone()).await;
+    let mut before = side(&network, 2).await;
+    before.connection.add_sender(&track("before", "audio/opus")).await.unwrap();
+    before.connection.add_sender(&track("picture", "video/VP8")).await.unwrap();
+    negotiate(&mut before, &mut old, false).await;
+    connected(&mut before, &mut old).await;
+    old.connection.offer(true).await.unwrap();
+    old.gathered().await;
+    let restart = old.connection.local_description().await.unwrap();
+
+    let mut remote = side(&network, 3).await;
+    let sound = remote.connection.add_sender(&track("sound", "audio/opus")).await.unwrap();
+    let picture = remote.connection.add_sender(&track("picture", "video/VP8")).await.unwrap();
+    remote.connection.apply_remote(restart).await.unwrap();
+    remote.connection.answer().await.unwrap();
+    remote.gathered().await;
+    let answer = remote.connection.local_description().await.unwrap();
+    old.connection.close(false).await;
+
+    let mut next = side_with(&network, 4, config).await;
+    let offer = SessionDescription { kind: DescriptionKind::Offer, ..answer };
+    next.connection.apply_remote(offer).await.unwrap();
+    next.connection.answer().await.unwrap();
+    next.gathered().await;
+    negotiate(&mut next, &mut remote, true).await;
+    connected(&mut next, &mut remote).await;
+    for _ in 0..2 {
+        let receiver = arrival(&mut next).await;
+        let sender = if receiver.info().track_id == "sound" { &sound } else { &picture };
+        send_and_hear(&**sender, &*receiver, 7).await;
+    }
+    for side in [before, remote, next] {
+        side.connection.close(true).await;
+    }
+}
+
 async fn renegotiate(one: &Side, two: &Side) {
     let offer = one.connection.offer(false).await.unwrap();
     two.connection.apply_remote(offer).await.unwrap();
