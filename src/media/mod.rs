@@ -39,6 +39,9 @@ mod local;
 mod local_audio;
 mod outbound;
 mod remote_audio;
+mod remote_video;
+#[cfg(test)]
+mod scripted;
 mod sounds;
 mod sync;
 #[cfg(test)]
@@ -53,7 +56,6 @@ pub use crate::rtc::engine::MediaKind;
 pub use audio_mix::{AudioMix, MixInput};
 pub(crate) use bandwidth::Bandwidth;
 pub use bandwidth::{TrackBitrate, TrackPriority};
-pub use inbound::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use inbound::{Inbound, receive};
 pub use local::{
     LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, Target, WriteError,
@@ -63,6 +65,7 @@ pub(crate) use outbound::{Outbound, Refusal};
 pub use remote_audio::{
     AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
 };
+pub use remote_video::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use sounds::Sounds;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
 
