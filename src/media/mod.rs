@@ -37,6 +37,7 @@ pub mod files;
 mod inbound;
 mod local;
 mod local_audio;
+mod local_video;
 mod outbound;
 mod remote_audio;
 mod remote_video;
@@ -57,10 +58,9 @@ pub use audio_mix::{AudioMix, MixInput};
 pub(crate) use bandwidth::Bandwidth;
 pub use bandwidth::{TrackBitrate, TrackPriority};
 pub(crate) use inbound::{Inbound, receive};
-pub use local::{
-    LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, Target, WriteError,
-};
+pub use local::{LocalTrack, LocalTrackEvent, LocalTrackEvents, MediaStream, Target, WriteError};
 pub use local_audio::LocalAudioTrack;
+pub use local_video::LocalVideoTrack;
 pub(crate) use outbound::{Outbound, Refusal};
 pub use remote_audio::{
     AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
