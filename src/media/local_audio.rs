@@ -11,7 +11,7 @@ use super::audio::{
     Capture, Captured, Level, MAX_PACKET_BYTES, OPUS_CLOCK_HZ, OpusOptions, OpusPacketInfo,
     PcmFormat, from_i16,
 };
-use super::local::{LocalTrackEvents, Parcel, Shared, WriteError, lock, random_id, set_muted};
+use super::local::{LocalTrackEvents, Parcel, Shared, WriteError, lock, random_id};
 use crate::rtc::engine::MediaKind;
 
 /// Sound for the remotes. Handles are cheap clones of one track.
@@ -243,6 +243,6 @@ impl LocalAudioTrack {
                 Err(error) => tracing::debug!(%error, "the sound ends abruptly"),
             }
         }
-        set_muted(&self.shared, muted);
+        self.shared.set_muted(muted);
     }
 }

@@ -37,8 +37,12 @@ pub mod files;
 mod inbound;
 mod local;
 mod local_audio;
+mod local_video;
 mod outbound;
 mod remote_audio;
+mod remote_video;
+#[cfg(test)]
+mod scripted;
 mod sounds;
 mod sync;
 #[cfg(test)]
@@ -53,16 +57,15 @@ pub use crate::rtc::engine::MediaKind;
 pub use audio_mix::{AudioMix, MixInput};
 pub(crate) use bandwidth::Bandwidth;
 pub use bandwidth::{TrackBitrate, TrackPriority};
-pub use inbound::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use inbound::{Inbound, receive};
-pub use local::{
-    LocalTrack, LocalTrackEvent, LocalTrackEvents, LocalVideoTrack, MediaStream, Target, WriteError,
-};
+pub use local::{LocalTrack, LocalTrackEvent, LocalTrackEvents, MediaStream, Target, WriteError};
 pub use local_audio::LocalAudioTrack;
+pub use local_video::LocalVideoTrack;
 pub(crate) use outbound::{Outbound, Refusal};
 pub use remote_audio::{
     AudioOutput, AudioPacket, AudioPackets, AudioStats, PacketEvent, RemoteAudioTrack,
 };
+pub use remote_video::{FrameEvent, RemoteVideoTrack, VideoFrames, VideoStats};
 pub(crate) use sounds::Sounds;
 pub use video::{AccessUnit, PacketiseError, Rotation, VideoCodec};
 

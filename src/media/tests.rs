@@ -166,84 +166,6 @@ pub(super) fn picture(codec: VideoCodec, n: u64, key: bool) -> AccessUnit {
     unit
 }
 
-/// A receiver of packets that a test makes.
-#[derive(Debug)]
-struct Scripted {
-    info: RemoteTrackInfo,
-    packets: tokio::sync::Mutex<mpsc::UnboundedReceiver<IncomingPacket>>,
-}
-
-#[async_trait::async_trait]
-impl TrackReceiver for Scripted {
-    fn info(&self) -> &RemoteTrackInfo {
-        &self.info
-    }
-
-    async fn next(&self) -> Option<IncomingPacket> {
-        self.packets.lock().await.recv().await
-    }
-
-    fn sender_report(&self, _: u32) -> Option<SenderReport> {
-        None
-    }
-
-    async fn request_key_frame(&self) {}
-}
-
-/// VP8 pictures of one packet each, the first of them a key frame.
-fn small_pictures(ssrc: u32, first: u16, count: u16) -> Vec<IncomingPacket> {
-    let packets = (0..count).map(|n| IncomingPacket {
-        codec: "video/VP8".into(),
-        ssrc,
-        sequence: first.wrapping_add(n),
-        timestamp: u32::from(n) * 3_000,
-        marker: true,
-        payload: [&[0x10, u8::from(n > 0), 0, 0, 0x9d, 1, 0x2a][..], &[2; 40]].concat().into(),
-        orientation: None,
-    });
-    packets.collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn late_packets_of_the_stream_before_and_other_formats_cost_no_picture() {
-    let (sender, packets) = mpsc::unbounded_channel();
-    let info = RemoteTrackInfo {
-        mid: "0".into(),
-        track_id: "track".into(),
-        stream_ids: vec!["stream".into()],
-        kind: MediaKind::Video,
-        codec: "video/VP8".into(),
-    };
-    let receiver = Scripted { info, packets: tokio::sync::Mutex::new(packets) };
-    let Inbound::Video(remote, work) = receive(Arc::new(receiver), &Sounds::default()) else {
-        panic!("no video")
-    };
-    let mut frames = remote.frames();
-    let task = tokio::spawn(work);
-    let old = small_pictures(1, 30_000, 12);
-    let (in_time, late) = old.split_at(10);
-    let mut sent = in_time.to_vec();
-    for (n, packet) in small_pictures(2, 100, 12).into_iter().enumerate() {
-        // A packet in a format that is no video, on a stream of its own.
-        let repaired = IncomingPacket { codec: "video/rtx".into(), ssrc: 3, ..packet.clone() };
-        sent.extend([packet, repaired]);
-        sent.extend(late.get(n.wrapping_sub(2)).cloned());
-    }
-    for packet in sent {
-        sender.send(packet).unwrap();
-        tokio::time::sleep(FRAME).await;
-    }
-    drop(sender);
-    let mut pictures = 0;
-    while let Some(event) = frames.next().await {
-        assert!(matches!(event, FrameEvent::Frame(_)), "{event:?}");
-        pictures += 1;
-    }
-    task.await.unwrap();
-    assert_eq!(pictures, 22);
-    assert_eq!(remote.stats().packets_lost, 0);
-}
-
 /// An encoder: a key frame first and whenever one is wanted. Returns what it made.
 async fn encode(track: LocalVideoTrack, count: u64) -> Vec<AccessUnit> {
     let mut wishes = track.events();
@@ -488,30 +410,6 @@ async fn wishes_of_two_remotes_at_different_moments_are_one_in_300_ms() {
     }
 }
 
-#[test]
-fn a_wish_within_300_ms_of_another_is_not_told_and_says_when_it_is_due() {
-    let track = LocalVideoTrack::new(VideoCodec::Vp8);
-    let shared = Arc::clone(LocalTrack::from(&track).shared());
-    let mut events = track.events();
-    let mut told = || std::iter::from_fn(|| events.try_next()).collect::<Vec<_>>();
-    let wanted = [LocalTrackEvent::KeyFrameWanted];
-    let begun = Instant::now();
-    let at = |ms| begun + Duration::from_millis(ms);
-    assert_eq!(shared.want_key_frame(at(0)), None);
-    assert_eq!(told(), wanted);
-    for early in [10, 299] {
-        assert_eq!(shared.want_key_frame(at(early)), Some(at(300)));
-        assert_eq!(told(), []);
-    }
-    assert_eq!(shared.want_key_frame(at(300)), None);
-    assert_eq!(told(), wanted);
-    // The pause is from wish to wish, not a grid.
-    assert_eq!(shared.want_key_frame(at(599)), Some(at(600)));
-    assert_eq!(shared.want_key_frame(at(900)), None);
-    assert_eq!(shared.want_key_frame(at(901)), Some(at(1_200)));
-    assert_eq!(told(), wanted);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     let path = Path { delay: Duration::from_millis(20), ..Path::default() };
@@ -540,18 +438,4 @@ async fn a_blackout_is_told_within_a_second_and_ends_with_a_key_frame() {
     assert_eq!(stats.freezes, 1);
     encoder.abort();
     call.end().await;
-}
-
-#[test]
-fn the_first_subscriber_gets_all_that_came_before_it() {
-    let track = LocalVideoTrack::new(VideoCodec::Vp8);
-    let agreed = |peer_id: &str| LocalTrackEvent::CodecAgreed { peer_id: peer_id.to_owned() };
-    let shared = LocalTrack::from(&track);
-    for peer_id in ["alice", "bob"] {
-        shared.shared().tell(&agreed(peer_id));
-    }
-    let mut events = track.events();
-    assert_eq!(events.try_next(), Some(agreed("alice")));
-    assert_eq!(events.try_next(), Some(agreed("bob")));
-    assert_eq!(track.events().try_next(), None);
 }

@@ -108,7 +108,7 @@ impl Targets {
 
 impl Shared {
     const fn target_of(&self, bits_per_second: u64) -> Target {
-        let frame_rate = match self.kind {
+        let frame_rate = match self.kind() {
             MediaKind::Video => frame_rate(bits_per_second),
             MediaKind::Audio => 0,
         };
@@ -221,12 +221,12 @@ impl LocalVideoTrack {
     /// # }).unwrap();
     /// ```
     pub fn target(&self) -> Option<Target> {
-        self.shared.target(None)
+        self.shared().target(None)
     }
 
     /// What one remote's path has room for; `None` if it does not get the track.
     pub fn target_for(&self, peer_id: &str) -> Option<Target> {
-        self.shared.target(Some(peer_id))
+        self.shared().target(Some(peer_id))
     }
 
     /// Priority and bounds; 30 kbit/s to 2.5 Mbit/s before. They count from the next
@@ -243,12 +243,12 @@ impl LocalVideoTrack {
     /// });
     /// ```
     pub fn set_bitrate(&self, bitrate: TrackBitrate) {
-        self.shared.set_bitrate(bitrate);
+        self.shared().set_bitrate(bitrate);
     }
 
     /// The worst share of packets lost, 0 to 1, of what the remotes last reported.
     pub fn reported_loss(&self) -> f64 {
-        self.shared.worst_loss()
+        self.shared().worst_loss()
     }
 }
 
@@ -329,21 +329,21 @@ mod tests {
         let track = LocalVideoTrack::new(VideoCodec::Vp8);
         let events = track.events();
         assert_eq!((track.target(), track.reported_loss()), (None, 0.0));
-        track.shared.set_target(Instant::now(), "a", 200_000);
-        track.shared.set_target(Instant::now(), "b", 900_000);
-        track.shared.reported_loss("a", 0.25);
-        track.shared.reported_loss("b", 0.5);
-        track.shared.reported_loss("stranger", 1.0);
+        track.shared().set_target(Instant::now(), "a", 200_000);
+        track.shared().set_target(Instant::now(), "b", 900_000);
+        track.shared().reported_loss("a", 0.25);
+        track.shared().reported_loss("b", 0.5);
+        track.shared().reported_loss("stranger", 1.0);
         let (slow, fast) = (track.target().unwrap(), track.target_for("b").unwrap());
         assert_eq!((slow.bits_per_second, slow.frame_rate), (200_000, 15));
         assert_eq!((fast.bits_per_second, fast.frame_rate), (900_000, 30));
         assert_eq!(track.reported_loss(), 0.5);
-        track.shared.remote_gone(Instant::now(), "b");
+        track.shared().remote_gone(Instant::now(), "b");
         assert_eq!((track.target_for("b"), track.reported_loss()), (None, 0.25));
         let name = |name: &str| Some(name.to_owned());
         let all = [(name("a"), 200_000, 15), (None, 200_000, 15), (name("b"), 900_000, 30)];
         assert_eq!(told(events), all);
         track.set_bitrate(TrackBitrate { minimum: 9, ..TrackBitrate::of(MediaKind::Video) });
-        assert_eq!(track.shared.bitrate().minimum, 9);
+        assert_eq!(track.shared().bitrate().minimum, 9);
     }
 }

@@ -1,0 +1,214 @@
+//! Pictures from a remote, whole and in decode order, for any number of sinks.
+//!
+//! A track has one task (`reader.rs`). A sink that is too slow loses the oldest and is told; it goes on with the next
+//! key frame, which is asked for.
+
+mod frames;
+mod reader;
+mod stats;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+pub use self::frames::{FrameEvent, VideoFrames};
+pub use self::stats::VideoStats;
+use super::local::lock;
+use super::sounds::Sounds;
+use crate::events::Hub;
+use crate::rtc::engine::TrackReceiver;
+
+/// Pictures from a remote. Handles are cheap clones of one track.
+///
+/// ```
+/// use metered_realtime::media::{FrameEvent, RemoteVideoTrack};
+/// use metered_realtime::peer::RemoteEvent;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec};
+/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
+/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
+/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
+/// #     options.signalling.url = server.url();
+/// #     Ok(MeteredPeer::new(options)?)
+/// # };
+/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # let mut events = alice.events();
+/// # let camera = LocalVideoTrack::new(VideoCodec::Vp8);
+/// # bob.add_track(&camera, None, None)?;
+/// # alice.join("lobby").await?;
+/// # bob.join("lobby").await?;
+/// # let to_bob = loop {
+/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
+/// # };
+/// # let filming = tokio::spawn(async move {
+/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+/// #     for n in 0.. {
+/// #         camera.write(&AccessUnit::new(VideoCodec::Vp8, key_frame.clone().into(), n * 40_000)).unwrap();
+/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// #     }
+/// # });
+/// # let mut remote_events = to_bob.events();
+/// let track = loop {
+///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
+/// };
+/// let video: &RemoteVideoTrack = track.video().ok_or("sound")?;
+/// let mut frames = video.frames(); // each sink begins with a key frame
+/// while let Some(event) = frames.next().await {
+///     if let FrameEvent::Frame(unit) = event {
+///         assert!(unit.key_frame); // to a decoder
+///         break;
+///     }
+/// }
+/// assert!(video.stats().packets_received > 0);
+/// # filming.abort();
+/// # alice.close().await;
+/// # bob.close().await;
+/// # server.shutdown().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct RemoteVideoTrack {
+    shared: Arc<Shared>,
+}
+
+impl RemoteVideoTrack {
+    pub(super) fn new() -> Self {
+        Self { shared: Arc::default() }
+    }
+
+    /// The track's task: ends with its receiver. Pictures wait for what is heard of their stream.
+    pub(super) fn read(
+        &self,
+        receiver: Arc<dyn TrackReceiver>,
+        sounds: Sounds,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        reader::read(receiver, Arc::clone(&self.shared), sounds)
+    }
+
+    /// A sink. It begins with the next key frame, which is asked for now.
+    pub fn frames(&self) -> VideoFrames {
+        let events = self.shared.hub.subscribe();
+        self.request_key_frame();
+        VideoFrames::new(events, Arc::clone(&self.shared))
+    }
+
+    /// Whether pictures wait for the sound of their stream; they do unless told otherwise. Then a picture is at most
+    /// 37 ms ahead of the sound that an [`AudioOutput`](super::AudioOutput) or mix plays, and held for half a second
+    /// at most. Sound never waits. Without, each picture comes as soon as it is whole: for a game, or for a screen
+    /// that somebody controls.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+    /// # bob.add_track(&camera, None, None)?;
+    /// # let source = camera.clone();
+    /// # let filming = tokio::spawn(async move {
+    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+    /// #     for n in 0.. {
+    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+    /// #         source.write(&unit).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let video = track.video().ok_or("sound")?.clone();
+    /// // What is seen answers to what the hand does: it must not wait for the sound.
+    /// video.set_lip_sync(false);
+    /// # filming.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn set_lip_sync(&self, on: bool) {
+        self.shared.apart.store(!on, Ordering::Relaxed);
+    }
+
+    /// Asks the sender for a key frame, at most one per 300 ms.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
+    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
+    /// #     options.signalling.url = server.url();
+    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
+    /// # };
+    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
+    /// # bob.add_track(&camera, None, None)?;
+    /// # let source = camera.clone();
+    /// # let filming = tokio::spawn(async move {
+    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
+    /// #     for n in 0.. {
+    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
+    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
+    /// #         source.write(&unit).unwrap();
+    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// #     }
+    /// # });
+    /// # let mut arrivals = alice.events();
+    /// # alice.join("lobby").await?;
+    /// # bob.join("lobby").await?;
+    /// # let to_bob = loop {
+    /// #     let event = arrivals.next().await.ok_or("gone")?;
+    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
+    /// # };
+    /// # let mut of_bob = to_bob.events();
+    /// # let track = loop {
+    /// #     let event = of_bob.next().await.ok_or("bob left")?;
+    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
+    /// # };
+    /// # let video = track.video().ok_or("sound")?.clone();
+    /// // The decoder refused a picture and cannot go on from here. After losses this is done by itself.
+    /// video.request_key_frame();
+    /// # filming.abort();
+    /// # alice.close().await;
+    /// # bob.close().await;
+    /// # server.shutdown().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn request_key_frame(&self) {
+        self.shared.key_frame_wanted.notify_one();
+    }
+
+    /// Figures since the track came.
+    pub fn stats(&self) -> VideoStats {
+        *lock(&self.shared.stats)
+    }
+}
+
+/// What the handles and sinks of a track share with its task.
+#[derive(Debug, Default)]
+struct Shared {
+    hub: Hub<FrameEvent>,
+    stats: Mutex<VideoStats>,
+    key_frame_wanted: Notify,
+    /// Whether pictures do not wait for their sound.
+    apart: AtomicBool,
+}
