@@ -41,7 +41,8 @@ pub struct SubscribeOptions {
 impl SignallingClient {
     /// Receives a channel's messages and presence from now on, over reconnects too.
     ///
-    /// Done at the server's ack; the snapshot of who is there comes as [`Event::Presence`].
+    /// Done at the server's ack; the snapshot of who is there comes as
+    /// [`Event::Presence`](crate::signalling::Event::Presence).
     ///
     /// # Errors
     /// [`RequestError`]. The channel is tracked no more if the server refused it.
