@@ -5,7 +5,7 @@
 //!
 //! Here is what all clones share. Starting and ending the actor is in [`lifecycle`], what an app asks of the
 //! service in [`requests`], how the client stands in [`status`], what the platform knows better in [`hints`].
-//! All of them reach the actor by its queue of commands alone, and learn of it by [`Shared`] alone.
+//! All of them reach the actor by its queue of commands alone; what it tells unasked is in [`Shared`].
 
 mod hints;
 mod lifecycle;

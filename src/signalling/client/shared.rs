@@ -1,4 +1,4 @@
-//! What actor and handles share. The actor writes, handles read; nothing here decides.
+//! How the client stands, for actor and handles. It outlives every actor of the client, and numbers its requests.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::signalling::session::Counters;
 use crate::signalling::socket::{Attempt, DialProgress};
 use crate::wire::DEFAULT_MAX_MESSAGE_SIZE;
 
-/// What the actor tells its handles.
+/// What actor and handles share. The actor writes, handles read.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) events: Hub<Event>,
