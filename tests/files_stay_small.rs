@@ -1,4 +1,4 @@
-//! No source file grows beyond 600 lines without its tests and the examples in its comments.
+//! No source file grows beyond 600 lines; its tests do not count, the examples in its comments do.
 
 #[path = "support/sources.rs"]
 mod sources;
@@ -7,12 +7,19 @@ use sources::{rust_files, without_tests};
 
 const MOST_LINES: usize = 600;
 
+/// Files that keep to it only if the examples in their comments are not counted.
+const LONG_BY_EXAMPLES: &[&str] =
+    &["src/media/inbound.rs", "src/media/local.rs", "src/media/remote_audio.rs"];
+
 #[test]
 fn no_file_is_beyond_the_limit() {
     for folder in ["src", "crates", "tests"] {
         for file in rust_files(folder) {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let lines = without_examples(&without_tests(&text)).count();
+            let text = without_tests(&std::fs::read_to_string(&file).unwrap());
+            let lines = match LONG_BY_EXAMPLES.iter().any(|long| file.ends_with(long)) {
+                true => without_examples(&text).count(),
+                false => text.lines().count(),
+            };
             assert!(lines <= MOST_LINES, "{} has {lines} lines", file.display());
         }
     }
@@ -31,7 +38,7 @@ fn without_examples(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn examples_do_not_count() {
+fn examples_are_told_from_the_rest() {
     let text = "//! A module.\n//!\n//! ```\n//! a();\n//! ```\n/// A function.\nfn a() {}\n";
     assert_eq!(without_examples(text).count(), 4);
 }

@@ -51,8 +51,9 @@ pub const DEV_SECRET: &str = "sk_secret_dev";
 pub struct Config {
     /// Address to listen on.
     pub host: IpAddr,
-    /// Port to listen on; 0 for any that is free.
-    pub port: u16,
+    /// Port to listen on; 0 for any that is free. `None` leaves it to who starts the server:
+    /// [`DevServer`](crate::DevServer) takes any that is free, `metered serve` 8787.
+    pub port: Option<u16>,
     /// Whether plain connections from other machines are allowed.
     pub insecure_lan: bool,
     /// PEM file of the certificate chain, leaf first.
@@ -77,7 +78,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             host: IpAddr::from([127, 0, 0, 1]),
-            port: 0,
+            port: None,
             insecure_lan: false,
             tls_cert: None,
             tls_key: None,
@@ -397,7 +398,7 @@ mod tests {
     #[test]
     fn the_commented_file_says_the_defaults() {
         assert_eq!(Config::from_toml(Config::default_toml()).unwrap(), Config::default());
-        // Uncommented, the limits and the keys are the defaults too.
+        // Uncommented, the limits and the keys are the defaults too; the port is the command's.
         let uncommented: String = Config::default_toml()
             .lines()
             .filter(|line| !["tls_", "sdk = ", "log = "].iter().any(|path| line.contains(path)))
@@ -407,7 +408,15 @@ mod tests {
             .collect();
         let mut config = Config::from_toml(&uncommented).unwrap();
         assert!(config.turn.take().is_some_and(|turn| turn.ttl_seconds == 3_600));
+        assert_eq!(config.port.take(), Some(8787));
         assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn a_port_that_is_not_named_is_told_from_any_that_is_free() {
+        assert_eq!(Config::from_toml("insecure_lan = true").unwrap().port, None);
+        assert_eq!(Config::from_toml("port = 0").unwrap().port, Some(0));
+        assert!(Config::from_toml("port = 65536").is_err());
     }
 
     #[test]

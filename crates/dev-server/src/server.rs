@@ -161,10 +161,10 @@ impl DevServerBuilder {
         self
     }
 
-    /// Listens on this port instead of any that is free.
+    /// Listens on this port; 0 for any that is free, which is the default.
     #[must_use]
     pub const fn port(mut self, port: u16) -> Self {
-        self.config.port = port;
+        self.config.port = Some(port);
         self
     }
 
@@ -228,7 +228,8 @@ impl DevServerBuilder {
             (None, Some(path)) => Some(log_writer(path)?),
             (None, None) => None,
         };
-        let address = SocketAddr::new(config.host, config.port);
+        // Without a port any that is free, so that servers of tests never meet.
+        let address = SocketAddr::new(config.host, config.port.unwrap_or(0));
         let failed = |source| StartError::Listen { address, source };
         let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

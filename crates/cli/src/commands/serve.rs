@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// A TOML file; `--print-config` shows one with every default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Port to listen on; 0 for any that is free.
+    /// Port to listen on, 8787 unless the file names one; 0 for any that is free.
     #[arg(long)]
     port: Option<u16>,
     /// Address to listen on. Others than this machine's need TLS files or --insecure-lan.
@@ -74,21 +74,19 @@ const DEFAULT_PORT: u16 = 8787;
 impl Args {
     fn configuration(&self) -> Result<Config, Failure> {
         let mut config = match &self.config {
-            None => Config { port: DEFAULT_PORT, ..Config::default() },
+            None => Config::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     let message = format!("{}: {error}", path.display());
                     Failure::new("unreadable_file", message, "", "Check the path.")
                 })?;
-                let config = Config::from_toml(&text).map_err(|error| {
+                Config::from_toml(&text).map_err(|error| {
                     let fix = "`metered serve --print-config` shows every name and default.";
                     Failure::new(error.code(), error, "", fix)
-                })?;
-                let named = text.parse::<toml::Table>().is_ok_and(|file| file.contains_key("port"));
-                Config { port: if named { config.port } else { DEFAULT_PORT }, ..config }
+                })?
             }
         };
-        config.port = self.port.unwrap_or(config.port);
+        config.port = self.port.or(config.port).or(Some(DEFAULT_PORT));
         config.host = self.host.unwrap_or(config.host);
         config.insecure_lan |= self.insecure_lan;
         config.tls_cert = self.tls_cert.clone().or(config.tls_cert);
@@ -207,12 +205,14 @@ mod tests {
                 args.extend(["--config", file.to_str().unwrap()]);
             }
             args.extend(option);
-            Command::parse_from(args).serve.configuration().unwrap().port
+            Command::parse_from(args).serve.configuration().unwrap().port.unwrap()
         };
         let without = "[limits]\nsubscriptions = 3";
         assert_eq!(port(None, &[]), 8787);
         assert_eq!(port(Some(without), &[]), 8787);
         assert_eq!(port(Some(Config::default_toml()), &[]), 8787);
+        let uncommented = Config::default_toml().replace("# port", "port");
+        assert_eq!(port(Some(&uncommented), &[]), DEFAULT_PORT);
         assert_eq!(port(Some("port = 0"), &[]), 0);
         assert_eq!(port(Some("port = 1234"), &[]), 1234);
         assert_eq!(port(Some("port = 1234"), &["--port", "4321"]), 4321);
