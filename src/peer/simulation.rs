@@ -132,7 +132,10 @@ impl World {
             member.line.clear();
             member.roster.away();
             let now = self.now;
-            member.links.values_mut().for_each(|link| link.ladder.signalling(now, false));
+            for link in member.links.values_mut() {
+                link.ladder.signalling(now, false);
+                link.negotiation.away();
+            }
             self.tell_others(at, false);
         }
     }
@@ -230,6 +233,7 @@ impl World {
                 roster::Output::Survived(id) => {
                     let link = self.link(at, &id);
                     link.ladder.returned(now);
+                    link.negotiation.returned(now);
                     // Without a description there is no connection here.
                     if !link.linked && wants(at, number(&id)) {
                         link.negotiation.replace_connection(now);

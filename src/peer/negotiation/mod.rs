@@ -53,6 +53,9 @@ const EMPTY_ANSWER: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 /// A remote that still offers when ours is so old has not seen it, and its offer is taken, whoever is polite:
 /// signals of one sender are in order, so it offered before it could have answered.
 const COLLISION_LIMIT: Duration = Duration::from_secs(2);
+/// After our return to the service a remote that saw us leave has offered anew by then, as official SDKs do. To it an
+/// answer to what it offered before would be the answer to that.
+const ANSWER_HOLD: Duration = Duration::from_secs(1);
 /// Signals of the remote that wait while the engine is busy. A remote that sends more at once is not
 /// negotiating.
 const MAX_WAITING_SIGNALS: usize = 512;
@@ -81,6 +84,8 @@ pub(crate) struct Negotiation {
     /// An offer of the remote for the connection to come.
     for_the_next: Option<SessionDescription>,
     adoption: Adoption,
+    /// No answer leaves before.
+    answers_from: Duration,
     meeting: Meeting,
     /// The last description that left, to tell which candidates it carried.
     sent: Option<SessionDescription>,
@@ -114,6 +119,7 @@ impl Negotiation {
             wants: Wants::default(),
             for_the_next: None,
             adoption: Adoption::default(),
+            answers_from: Duration::ZERO,
             meeting: Meeting::default(),
             sent: None,
             trickle: Vec::new(),
@@ -183,7 +189,10 @@ impl Negotiation {
                 Some(if self.gathered { held_until } else { until.max(held_until) })
             }
             Phase::Stable => self.meeting.yields_at(),
-            Phase::AnswerGathering { until } if self.running.is_none() => Some(until),
+            Phase::AnswerGathering { until } if self.running.is_none() => {
+                let until = if self.gathered { Duration::ZERO } else { until };
+                Some(until.max(self.answers_from)).filter(|due| *due < Duration::MAX)
+            }
             Phase::OfferSent { since, .. } if self.holds_an_offer() => {
                 Some(since + COLLISION_LIMIT)
             }
@@ -191,6 +200,22 @@ impl Negotiation {
             Phase::Cooling { until, .. } => Some(until),
             _ => None,
         }
+    }
+
+    /// The service is out of reach: the remote may see us leave.
+    pub(crate) fn away(&mut self) {
+        self.answers_from = Duration::MAX;
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        self.answers_from == Duration::MAX
+    }
+
+    /// It is there again, and so is the remote.
+    pub(crate) fn returned(&mut self, now: Duration) {
+        let answers = matches!(self.phase, Phase::AnswerGathering { .. })
+            || matches!(self.running, Some(Running::ApplyOffer(_) | Running::Answer));
+        self.answers_from = if answers { now + ANSWER_HOLD } else { Duration::ZERO };
     }
 
     /// A data channel exists that the remote must be told of.
@@ -326,7 +351,11 @@ impl Negotiation {
             {
                 self.adopted(&answer);
             }
+            // What changed while it was read is looked at first.
+            (Running::ReadAnswer, Ok(Reply::Description(_)))
+                if now < self.answers_from || self.replacing_offer().is_some() => {}
             (Running::ReadAnswer, Ok(Reply::Description(answer))) => {
+                self.answers_from = Duration::ZERO;
                 self.settle(&answer);
                 self.send_description(answer);
             }
@@ -422,7 +451,10 @@ impl Negotiation {
                 true
             }
             Phase::AnswerGathering { until } => {
-                if self.gathered || now >= until {
+                if let Some(at) = self.replacing_offer() {
+                    self.pass_over(at);
+                    self.take(now)
+                } else if (self.gathered || now >= until) && now >= self.answers_from {
                     self.run(Running::ReadAnswer, Op::LocalDescription);
                     true
                 } else {

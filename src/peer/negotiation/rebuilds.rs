@@ -95,6 +95,10 @@ impl Negotiation {
             self.for_the_next = offer;
         }
         self.adoption = Adoption::default();
+        // While we are away it stays so.
+        if self.answers_from < Duration::MAX {
+            self.answers_from = Duration::ZERO;
+        }
         self.fingerprint = None;
         self.lines.clear();
         self.max_message_size = None;

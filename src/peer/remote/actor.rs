@@ -359,6 +359,7 @@ impl RemoteActor {
         match output {
             Output::Do(op) => {
                 let result = self.operate(op).await;
+                self.take_inputs().await;
                 let now = self.now();
                 self.negotiation.done(now, result);
                 self.channels.set_limit(self.negotiation.remote_max_message_size());
@@ -383,6 +384,13 @@ impl RemoteActor {
                 self.shared.fail(NegotiationError::new(failure.code, failure.message));
             }
             Output::CandidateFailed(_, failure) => self.candidate_failed(failure),
+        }
+    }
+
+    /// What was said while an operation took its time counts before anything else is sent.
+    async fn take_inputs(&mut self) {
+        while let Ok(input) = self.inputs.try_recv() {
+            self.input(input).await;
         }
     }
 

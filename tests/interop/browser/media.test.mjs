@@ -167,6 +167,16 @@ describe("media", () => {
       await flows(both);
     });
 
+    test(`our socket drops as the page begins to send (${names})`, async (t) => {
+      const { peer, page } = await meet(stage.room(t), names);
+      await page.do("addMedia");
+      await drop({ peer, page }, peer);
+      await until("pictures of the page", async () => {
+        const { tracks } = await peer.call("remote.stats", { peerId: page.id });
+        return tracks.some(({ direction, kind, packets }) => direction === "inbound" && kind === "video" && packets > 20);
+      });
+    });
+
     for (const whose of ["page", "peer"]) {
       const socket = whose === "page" ? "the page's socket" : "our socket";
       test(`${socket} drops in a call (${names})`, async (t) => {

@@ -64,10 +64,19 @@ impl RemoteActor {
                 self.metadata.note(said);
             }
             Input::IceServers(servers) => self.set_ice_servers(servers).await,
-            Input::Signalling(up) => self.ladder.signalling(now, up),
+            Input::Signalling(up) => {
+                self.ladder.signalling(now, up);
+                match up {
+                    false => self.negotiation.away(),
+                    // Where the room was told who is there it has been said already.
+                    true if self.negotiation.is_away() => self.negotiation.returned(now),
+                    true => {}
+                }
+            }
             Input::Heard => self.ladder.heard(now),
             Input::Survived => {
                 self.ladder.returned(now);
+                self.negotiation.returned(now);
                 self.senders.say_again();
                 self.send_tracks().await;
                 self.resume(now);
