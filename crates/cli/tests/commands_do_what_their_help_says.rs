@@ -63,6 +63,10 @@ fn serve_tells_its_address_and_stops_with_its_input() {
         text(&lan.stderr).contains("not_this_machine")
             && text(&lan.stderr).contains("--insecure-lan")
     );
+    // For documentation alone (RFC 5737): no machine has it.
+    let elsewhere = run(&["serve", "--host", "192.0.2.1", "--insecure-lan", "--port", "0"]);
+    let said = text(&elsewhere.stderr);
+    assert!(said.contains("cannot_listen") && said.contains("this machine has"), "{said}");
     assert!(text(&run(&["serve", "--print-config"]).stdout).contains("[limits]"));
 }
 
