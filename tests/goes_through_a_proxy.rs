@@ -69,6 +69,23 @@ async fn user_and_password_are_given() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_is_not_reached_is_named_in_the_servers_place() {
+    let server = server().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    for (proxy, code) in [("nowhere.invalid", "dns_failed"), (&nobody, "connect_failed")] {
+        let mut options = by_key(&server);
+        options.proxy = ProxySetting::url(proxy);
+        let error = Watched::new(options).client.connect().await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.to_string().contains("the proxy"), "{error}");
+        assert!(error.diagnosis().fix.contains("https_proxy"), "{:?}", error.diagnosis());
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_none_is_named() {
     let server = server().await;
     for answer in ["HTTP/1.1 403 Forbidden\r\n\r\n", "SSH-2.0-x\r\n\r\n"] {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use clap::Args;
+use metered_dev_server::DEV_API_KEY;
 use metered_realtime::credential::TokenProviderError;
 use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerOptions};
 use metered_realtime::signalling::{DEFAULT_URL, ProxySetting, SignallingOptions};
@@ -115,6 +117,16 @@ impl Connection {
                     "Unset one of them, or give --key, --token, --token-file or --token-command.",
                 ));
             }
+            (Some(DEV_API_KEY), ..) if self.url == DEFAULT_URL => {
+                return Err(Failure::new(
+                    "local_key",
+                    format_args!(
+                        "{DEV_API_KEY} is the key of the local server, and this would go to the service"
+                    ),
+                    "Without --url and METERED_URL a command connects to the service, which does not know that key.",
+                    "For the local server add --url ws://127.0.0.1:8787, with metered serve running; for the service give a key of your app.",
+                ));
+            }
             (Some(key), ..) => SignallingOptions::with_api_key(key)?,
             (_, Some(token), ..) => SignallingOptions::with_token(token)?,
             (.., Some(file), _) => token_file(file.clone()),
@@ -142,7 +154,8 @@ impl Connection {
         for path in &self.extra_root {
             let pem = std::fs::read_to_string(path).map_err(|error| {
                 let message = format!("{}: {error}", path.display());
-                Failure::new("unreadable_file", message, "", "Give the path of a PEM file.")
+                let cause = "A root to trust is read from a file of text.";
+                Failure::new("unreadable_file", message, cause, "Give the path of a PEM file.")
             })?;
             options.tls.extra_roots_pem.push(pem);
         }
@@ -162,7 +175,24 @@ pub(crate) struct PeerConnection {
 
 impl PeerConnection {
     pub(crate) fn peer(&self) -> Result<MeteredPeer, Failure> {
-        Ok(MeteredPeer::new(self.with(self.connection.options()?))?)
+        let options = self.connection.options()?;
+        self.check_addresses()?;
+        Ok(MeteredPeer::new(self.with(options))?)
+    }
+
+    /// An address of another machine would be found out by the first connection alone, and in every one anew.
+    pub(crate) fn check_addresses(&self) -> Result<(), Failure> {
+        for address in &self.local_address {
+            std::net::UdpSocket::bind((*address, 0)).map_err(|error| {
+                Failure::new(
+                    "local_address_unusable",
+                    format_args!("--local-address {address}: {error}"),
+                    "A connection leaves from an address of this machine, and this is none.",
+                    "Give an address that ip addr (ifconfig, ipconfig) shows, or leave the option out.",
+                )
+            })?;
+        }
+        Ok(())
     }
 
     pub(crate) const fn service(&self) -> &Connection {
@@ -187,7 +217,10 @@ pub(crate) fn token_file(path: PathBuf) -> SignallingOptions {
         let path = path.clone();
         async move {
             let text = tokio::fs::read_to_string(&path).await;
-            let text = text.map_err(|error| TokenProviderError::new(error.kind()))?;
+            let text = text.map_err(|error| {
+                let path = path.display();
+                TokenProviderError::new(format_args!("the file {path} cannot be read: {error}"))
+            })?;
             Ok(text.trim().to_owned())
         }
     })
@@ -199,8 +232,12 @@ pub(crate) fn token_command(command: String) -> SignallingOptions {
         let command = command.clone();
         async move {
             let mut shell = Command::new("sh");
-            let output = shell.arg("-c").arg(&command).kill_on_drop(true).output().await;
-            let output = output.map_err(|error| TokenProviderError::new(error.kind()))?;
+            let failed = |error| TokenProviderError::new(format_args!("sh cannot be run: {error}"));
+            // What it says of its failure is for who runs us.
+            shell.arg("-c").arg(&command).kill_on_drop(true);
+            shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+            let running = shell.spawn().map_err(failed)?;
+            let output = running.wait_with_output().await.map_err(failed)?;
             if !output.status.success() {
                 let status = output.status;
                 return Err(TokenProviderError::new(format_args!(

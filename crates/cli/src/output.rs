@@ -96,9 +96,15 @@ impl From<metered_dev_server::MintError> for Failure {
     }
 }
 
-/// Standard output was closed: whoever read it has gone.
+/// Standard output takes nothing any more.
 pub(crate) fn unwritable(error: io::Error) -> Failure {
-    Failure::new("output_closed", error, "", "Let the reader of the output stay.")
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        let cause = "Whoever read the output of this command has gone.";
+        return Failure::new("output_closed", error, cause, "Let the reader of the output stay.");
+    }
+    let cause = format!("The system answered: {error}.");
+    let fix = "Make room on the disk that the output goes to, or send it elsewhere.";
+    Failure::new("output_unwritable", "the output cannot be written", cause, fix)
 }
 
 /// Prints an error with cause and fix, and gives the exit code.

@@ -133,6 +133,35 @@ fn files_go_out_and_recordings_come_in() {
 }
 
 #[test]
+fn who_nobody_reads_finishes_the_files_and_leaves_the_room() {
+    with_server(|server| {
+        let folder = tempfile::tempdir().unwrap();
+        let ann = Call::start(server, "ann", &["--audio", "tone"]);
+        ann.until("joined", |_| true);
+        let mut bob = Command::new(env!("CARGO_BIN_EXE_metered"))
+            .args(["call", "room", "--json", "--local-address", "127.0.0.1", "--url"])
+            .args([&server.url(), "--record", folder.path().to_str().unwrap()])
+            .env_remove("METERED_API_KEY")
+            .env("METERED_TOKEN", server.token("bob").unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(bob.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let line = lines.find(|line| line.contains(r#""type":"recording""#)).unwrap();
+        drop(lines);
+        assert_eq!(bob.wait().unwrap().code(), Some(1));
+        let mut said = String::new();
+        bob.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("output_closed"), "{said}");
+        ann.until("peer-left", |left| left["peerId"] == "bob");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert!(!heard(Path::new(line["file"].as_str().unwrap())).is_empty());
+        ann.stop();
+    });
+}
+
+#[test]
 fn it_leaves_after_its_time_and_says_what_cannot_be_sent() {
     with_server(|server| {
         let mut call = Call::start(server, "ann", &["--audio", "tone", "--duration", "0.5"]);

@@ -63,6 +63,10 @@ fn serve_tells_its_address_and_stops_with_its_input() {
         text(&lan.stderr).contains("not_this_machine")
             && text(&lan.stderr).contains("--insecure-lan")
     );
+    // For documentation alone (RFC 5737): no machine has it.
+    let elsewhere = run(&["serve", "--host", "192.0.2.1", "--insecure-lan", "--port", "0"]);
+    let said = text(&elsewhere.stderr);
+    assert!(said.contains("cannot_listen") && said.contains("this machine has"), "{said}");
     assert!(text(&run(&["serve", "--print-config"]).stdout).contains("[limits]"));
 }
 
@@ -141,6 +145,72 @@ fn a_credential_of_the_command_line_comes_before_one_of_the_environment() {
     assert_eq!(two.status.code(), Some(2));
     drop(server.stdin.take());
     assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn the_key_of_the_local_server_is_not_sent_to_the_service() {
+    let mut join = metered(&["join", "lobby", "--key", "pk_live_dev"]);
+    let said = text(&join.env_remove("METERED_URL").output().unwrap().stderr);
+    assert!(said.contains("local_key") && said.contains("--url ws://127.0.0.1:8787"), "{said}");
+}
+
+#[test]
+fn what_hands_the_token_over_is_named() {
+    let url = ["--url", "ws://127.0.0.1:9"];
+    let join = |more: &[&str]| text(&run(&[&["join", "lobby"], &url[..], more].concat()).stderr);
+    let said = join(&["--token-file", "/no/such/token"]);
+    assert!(said.contains("/no/such/token") && said.contains("fix:"), "{said}");
+    let said = join(&["--token-command", "echo the backend is away >&2; exit 3"]);
+    assert!(said.contains("the backend is away") && said.contains("exit status: 3"), "{said}");
+}
+
+#[test]
+fn a_local_address_of_another_machine_is_refused_before_the_room() {
+    let url = "ws://127.0.0.1:9";
+    let call = ["call", "lobby", "--url", url, "--key", "pk_live_dev"];
+    // For documentation alone (RFC 5737): no machine has it.
+    let said = text(&run(&[&call[..], &["--local-address", "192.0.2.1"]].concat()).stderr);
+    assert!(said.contains("local_address_unusable") && said.contains("192.0.2.1"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn output_that_nobody_takes_is_named() {
+    let url = "ws://127.0.0.1:9";
+    let mut doctor = metered(&["doctor", "--json", "--url", url, "--key", "pk_live_dev"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = text(&doctor.stdout(writer).output().unwrap().stderr);
+    assert!(gone.contains("output_closed") && gone.contains("cause:"), "{gone}");
+    // Linux alone has a disk that is always full.
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let full = text(&doctor.stdout(full).output().unwrap().stderr);
+        assert!(full.contains("output_unwritable") && full.contains("Make room"), "{full}");
+    }
+}
+
+#[cfg(unix)] // Ctrl-C is sent with kill
+#[test]
+fn to_leave_does_not_wait_for_an_answer_and_is_no_failure() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let server = metered_dev_server::DevServer::builder().record().start();
+    let server = runtime.block_on(server).unwrap();
+    let mut child = metered(&["join", "lobby", "--url", &server.url(), "--key", "pk_live_dev"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("nobody else is here")).unwrap();
+    server.lose_acks(1, Some("publish"));
+    child.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
+    let came =
+        |entry: &metered_dev_server::LogEntry| entry.event == "in" && entry.text.contains("hello");
+    runtime.block_on(server.wait_for(came));
+    Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(lines.collect::<Vec<_>>(), Vec::<String>::new());
+    runtime.block_on(server.shutdown());
 }
 
 #[test]

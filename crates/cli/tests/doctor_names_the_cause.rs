@@ -124,6 +124,19 @@ fn a_clock_that_takes_a_good_token_for_an_old_one() {
 }
 
 #[test]
+fn a_clock_that_takes_an_ended_token_for_a_good_one() {
+    with_server(config(), |server| {
+        let token = server.mint(&token(3_600)).unwrap();
+        server.clock_ahead(7_200.0);
+        let seen = with_token(&server.url(), &token, &[]);
+        seen.is("credential", "ok");
+        seen.fails("welcome", "token_expired", "clock right");
+        let check = seen.fails("clock", "clock_off", "NTP");
+        assert!(check["cause"].as_str().unwrap().contains("behind the service's"), "{check}");
+    });
+}
+
+#[test]
 fn a_clock_that_is_a_little_off_is_a_warning_and_far_off_a_failure() {
     with_server(config(), |server| {
         server.clock_ahead(30.0);

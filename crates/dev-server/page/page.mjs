@@ -11,8 +11,10 @@ const url = `${secure ? "wss" : "ws"}://${location.host}`;
 const tiles = new Map();
 let peer, own, ownTile;
 
+/** As a shell takes it for one word. */
+const word = (text) => (/^[\w.][\w.-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 const hint = () => {
-  $("command").textContent = `metered call ${$("room").value} --video test-pattern --audio tone --url ${url} --key ${settings.apiKey}`;
+  $("command").textContent = `metered call ${word($("room").value)} --video test-pattern --audio tone --url ${url} --key ${settings.apiKey}`;
 };
 hint();
 $("room").addEventListener("input", hint);

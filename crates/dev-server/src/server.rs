@@ -84,12 +84,22 @@ impl StartError {
     }
 
     /// What to do.
-    pub const fn fix(&self) -> &'static str {
+    pub fn fix(&self) -> &'static str {
         match self {
             Self::NotThisMachine { .. } => {
                 "Give a certificate and its key, or say insecure_lan (--insecure-lan) if the network is yours alone."
             }
-            Self::Listen { .. } => "Choose another port, or 0 for any that is free.",
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrNotAvailable => {
+                    "Give an address that this machine has, or 127.0.0.1 for this machine alone."
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "Choose a port from 1024 on, or 0 for any that is free."
+                }
+                _ => {
+                    "End what listens there, such as another server of this kind, or choose another port, 0 for any that is free."
+                }
+            },
             Self::Tls { .. } => {
                 "Give PEM files of a certificate chain, leaf first, and of its key; both or neither."
             }

@@ -93,11 +93,11 @@ impl FileError {
             ),
             Self::NotThis { .. } => Diagnosis::new(
                 "The file's first bytes are those of another format.",
-                "Give the right kind of file: .ivf for VP8, VP9 and AV1, .h264 for Annex B, .opus or .ogg for Opus, .wav for PCM. ffmpeg makes each: ffmpeg -i INPUT out.ivf",
+                "Give the right kind of file: .ivf for VP8, VP9 and AV1, .h264 for Annex B, .opus or .ogg for Opus, .wav for PCM. ffmpeg makes them: ffmpeg -i INPUT -g 50 out.ivf, and ffmpeg -i INPUT -ac 2 out.opus",
             ),
             Self::Unsupported { .. } => Diagnosis::new(
                 "The container is known, but not this content.",
-                "Convert it: VP8, VP9 or AV1 in IVF, one Opus stream of one or two channels in Ogg, PCM of 16, 24 or 32 bits or float in WAV.",
+                "Convert it: VP8, VP9 or AV1 in IVF, one Opus stream of one or two channels in Ogg, PCM of 16, 24 or 32 bits or float of 32 bits in WAV, of 8 to 48 kHz and one or two channels. ffmpeg makes them: ffmpeg -i INPUT -ac 2 -ar 48000 out.wav",
             ),
             Self::CutShort { .. } => Diagnosis::new(
                 "The file is incomplete: a copy or a recording was interrupted.",

@@ -36,7 +36,8 @@ async fn steps(
         Some(Err(_)) => return Err(DialError::Proxy(ProxyFailure::Url)),
         Some(Ok(proxy)) => {
             progress.note(|attempt| attempt.proxy = Some(proxy.authority()));
-            let mut stream = tcp(&proxy.host, proxy.port, progress).await?;
+            let mut stream =
+                tcp(&proxy.host, proxy.port, progress).await.map_err(DialError::of_proxy)?;
             progress.enter(ConnectStep::Proxy);
             if proxy.secure {
                 let name = ServerName::try_from(proxy.host.clone())

@@ -91,6 +91,8 @@ pub(crate) enum DialError {
     BadAnswer(&'static str),
     /// The connection broke on the way.
     Broken(io::Error),
+    /// The name or the addresses of the proxy failed.
+    OfProxy(Box<DialError>),
 }
 
 #[derive(Debug)]
@@ -110,11 +112,16 @@ impl From<DialError> for ConnectError {
 }
 
 impl DialError {
+    /// What failed on the way to the server failed on the way to its proxy.
+    pub(super) fn of_proxy(self) -> Self {
+        Self::OfProxy(Box::new(self))
+    }
+
     fn describe(&self) -> NetworkFailure {
         let (code, message, diagnosis) = match self {
             Self::Dns(error) => (
                 "dns_failed",
-                format!("the server's name could not be looked up: {}", error.kind()),
+                format!("the server's name could not be looked up: {error}"),
                 Diagnosis::new(
                     "The system could not find an address for the server's name: there is no network, its DNS fails, or the url option has a typing error.",
                     "Check that the device is online and the url option; the client tries again by itself after a first connection.",
@@ -159,9 +166,21 @@ impl DialError {
                     "Look at what stands between app and service; a firewall that inspects TLS is a frequent reason.",
                 ),
             ),
+            Self::OfProxy(error) => return error.describe().of_proxy(),
             Self::Refused(_) => ("http_refused", String::new(), Diagnosis::new("", "")),
         };
         NetworkFailure { code, message, diagnosis }
+    }
+}
+
+impl NetworkFailure {
+    fn of_proxy(self) -> Self {
+        let diagnosis = Diagnosis::new(
+            "Connections to the server go by an HTTP proxy, and this machine did not get as far as that.",
+            "Check host and port in the proxy option or in the variable https_proxy; if the network has no proxy, unset both.",
+        );
+        let message = self.message.replace("the server", "the proxy");
+        Self { message, diagnosis, ..self }
     }
 }
 

@@ -61,6 +61,10 @@ impl Answer {
                     .collect(),
                 rest: bytes[length..].to_vec(),
             })),
+            // An alert of TLS (RFC 8446 section 5.1): our greeting was not encrypted.
+            Err(_) if bytes.starts_with(&[0x15, 0x03]) => {
+                Err(DialError::BadAnswer("it is TLS, so the url must be wss://"))
+            }
             Err(_) => Err(DialError::BadAnswer("it is no HTTP")),
         }
     }
@@ -174,6 +178,19 @@ mod tests {
         let mut stream = bytes;
         let answer = Answer::read(&mut stream).await.unwrap();
         answer.refusal(&mut stream).await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_tls_is_told_from_one_that_is_none() {
+        for (bytes, word) in
+            [(&b"\x15\x03\x03\0\x02\x02\x32"[..], "wss://"), (b"\x16\0", "no HTTP")]
+        {
+            let mut stream = bytes;
+            let Err(DialError::BadAnswer(what)) = Answer::read(&mut stream).await else {
+                panic!("that was an answer")
+            };
+            assert!(what.contains(word), "{what}");
+        }
     }
 
     #[tokio::test]

@@ -37,8 +37,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         channel: args.channel,
         json: args.json,
         roster: BTreeMap::new(),
+        leaving: false,
     };
     let done = chat.run().await;
+    chat.leaving = true;
     chat.client.close().await;
     chat.show_waiting()?;
     done.map(|()| ExitCode::SUCCESS)
@@ -50,6 +52,8 @@ struct Chat {
     channel: String,
     json: bool,
     roster: BTreeMap<String, Option<Json>>,
+    /// The connection is ended by us.
+    leaving: bool,
 }
 
 impl Chat {
@@ -58,6 +62,7 @@ impl Chat {
         let options = SubscribeOptions { include_sender_metadata: true };
         self.client.subscribe_with(&self.channel, options).await?;
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        let mut stop = std::pin::pin!(terminated());
         loop {
             tokio::select! {
                 biased;
@@ -65,9 +70,14 @@ impl Chat {
                     Some(event) => if self.show(&event)? { return Ok(()) },
                     None => return Ok(()),
                 },
-                () = terminated() => return Ok(()),
+                () = &mut stop => return Ok(()),
                 line = lines.next_line() => match line {
-                    Ok(Some(line)) => if self.obey(line.trim()).await? { return Ok(()) },
+                    // An answer may be long in coming; to leave must not wait for it.
+                    Ok(Some(line)) => tokio::select! {
+                        biased;
+                        () = &mut stop => return Ok(()),
+                        left = self.obey(line.trim()) => if left? { return Ok(()) },
+                    },
                     _ => return Ok(()),
                 },
             }
@@ -141,6 +151,8 @@ impl Chat {
                 let me = printable(&connected.peer_id);
                 output::say(format_args!("{GOOD}connected{again}{GOOD:#} as {BOLD}{me}{BOLD:#}"))?;
             }
+            // Meant, and no failure.
+            Event::Disconnected(_) if self.leaving => {}
             Event::Disconnected(lost) => {
                 let diagnosis = lost.error.diagnosis();
                 let next = if lost.will_reconnect { "trying again" } else { "not trying again" };

@@ -16,6 +16,9 @@ pub(crate) enum SourceError {
     File { path: String, error: FileError },
     #[error("{path}: files of this kind are not taken")]
     UnknownKind { path: String },
+    /// A folder, a pipe or a device.
+    #[error("{path}: this is no regular file")]
+    NotAFile { path: String },
     #[error("{path}: {bytes} bytes are more than {MAX_FILE_BYTES}")]
     TooLarge { path: String, bytes: u64 },
     #[error("{path}: there is nothing in it")]
@@ -42,6 +45,7 @@ impl SourceError {
             Self::Unclear(_) => "source_unclear",
             Self::File { error, .. } => error.code(),
             Self::UnknownKind { .. } => "source_kind_unknown",
+            Self::NotAFile { .. } => "source_not_a_file",
             Self::TooLarge { .. } => "source_too_large",
             Self::Empty { .. } => "source_empty",
             Self::NoKeyFrame { .. } => "source_no_key_frame",
@@ -62,18 +66,23 @@ impl SourceError {
             Self::File { error, .. } => error.diagnosis(),
             Self::UnknownKind { .. } => Diagnosis::new(
                 "A file's extension says how it is read, and this one is not known.",
-                "Give .ivf (VP8, VP9, AV1) or .h264 (Annex B) for pictures, .ogg, .opus or .wav for sound. ffmpeg makes each: ffmpeg -i INPUT out.ivf",
+                "Give .ivf (VP8, VP9, AV1), .h264 (Annex B) or test-pattern for pictures, .ogg, .opus, .wav or tone for sound. ffmpeg makes them: ffmpeg -i INPUT -g 50 out.ivf, and ffmpeg -i INPUT -ac 2 out.opus",
+            ),
+            Self::NotAFile { .. } => Diagnosis::new(
+                "It is a folder, a pipe or a device; a source is read whole before it is sent.",
+                "Give the path of a file. What comes from a pipe must be written into one first.",
             ),
             Self::TooLarge { .. } => Diagnosis::new(
                 "A source is held in memory, to go to any key frame at once.",
                 "Cut it: ffmpeg -i INPUT -t 60 -c copy OUTPUT",
             ),
-            Self::Empty { .. } => {
-                Diagnosis::new("The file has a header and nothing behind it.", "Give another file.")
-            }
+            Self::Empty { .. } => Diagnosis::new(
+                "The file is empty, or has a header and nothing behind it.",
+                "Give another file.",
+            ),
             Self::NoKeyFrame { .. } => Diagnosis::new(
                 "The file begins in the middle of a stream, where no decoder can.",
-                "Encode it anew: ffmpeg -i INPUT -g 50 OUTPUT",
+                "Encode it anew: ffmpeg -i INPUT -g 50 out.ivf, or ffmpeg -i INPUT -c:v libx264 -profile:v baseline -pix_fmt yuv420p -g 50 out.h264",
             ),
             Self::NoPattern(_) => Diagnosis::new(
                 "A test pattern is a clip inside the command, encoded beforehand.",

@@ -126,11 +126,19 @@ impl Source {
 async fn read(path: &str) -> Result<Bytes, SourceError> {
     let failed =
         |error: std::io::Error| SourceError::File { path: path.to_owned(), error: error.into() };
-    let bytes = tokio::fs::metadata(path).await.map_err(failed)?.len();
+    let metadata = tokio::fs::metadata(path).await.map_err(failed)?;
+    if !metadata.is_file() {
+        // Nobody may ever write into a pipe, and a device need not end.
+        return Err(SourceError::NotAFile { path: path.to_owned() });
+    }
+    let bytes = metadata.len();
     if bytes > MAX_FILE_BYTES {
         return Err(SourceError::TooLarge { path: path.to_owned(), bytes });
     }
-    // What grows meanwhile, or is no file but a device, is cut there as well.
+    if bytes == 0 {
+        return Err(SourceError::Empty { path: path.to_owned() });
+    }
+    // What grows meanwhile is cut there as well.
     use tokio::io::AsyncReadExt;
     let mut data = Vec::new();
     let file = tokio::fs::File::open(path).await.map_err(failed)?;

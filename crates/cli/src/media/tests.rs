@@ -72,10 +72,12 @@ async fn clips_are_read_picture_by_picture() {
 async fn what_is_no_source_is_refused() {
     let whole = std::fs::read(clip("pattern-vp8.ivf")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let files: [(&str, &[u8], &str); 6] = [
+    let files: [(&str, &[u8], &str); 8] = [
         ("cut.ivf", &whole[..20], "file_cut_short"),
         ("headless.ivf", &whole[..32], "source_empty"),
-        ("none.ivf", b"", "file_cut_short"),
+        ("none.ivf", b"", "source_empty"),
+        ("none.ogg", b"", "source_empty"),
+        ("short.ivf", b"DKIF", "file_cut_short"),
         ("delta.h264", &[0, 0, 1, 0x41, 0x80], "source_no_key_frame"),
         ("a.mp4", b"x", "source_kind_unknown"),
         ("a.wav", b"RIFFxxxxWAVE", "file_cut_short"),
@@ -89,6 +91,16 @@ async fn what_is_no_source_is_refused() {
     std::fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
     assert_eq!(frames(open(json!({ "file": cut })).await.unwrap()).frames().len(), 39);
     assert_eq!(refusal(json!({ "file": "nowhere.ivf" })).await, "file_io");
+    let inside = folder.path().join("folder.wav");
+    std::fs::create_dir(&inside).unwrap();
+    assert_eq!(refusal(json!({ "file": inside })).await, "source_not_a_file");
+    #[cfg(unix)]
+    {
+        // Nobody ever writes into it.
+        let pipe = folder.path().join("pipe.ivf");
+        std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert_eq!(refusal(json!({ "file": pipe })).await, "source_not_a_file");
+    }
     assert_eq!(refusal(json!({})).await, "source_unclear");
     assert_eq!(refusal(json!({ "tone": {}, "file": "a.ivf" })).await, "source_unclear");
     assert_eq!(refusal(json!({ "tone": { "hz": 1e9 } })).await, "tone_out_of_range");

@@ -3,6 +3,7 @@
 //! One task waits for the room, the remotes, the recordings and the second hand, and prints. [`remotes`] is
 //! what is known of the others, [`report`] how it is shown.
 
+mod hints;
 mod remotes;
 mod report;
 
@@ -17,6 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::hints::Alone;
 use self::remotes::Remotes;
 use self::report::Report;
 use crate::commands::serve::terminated;
@@ -103,8 +105,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         peer,
     };
     let ended = call.run(&args.room, sent, args.duration).await;
-    call.end().await?;
-    ended.map(|()| ExitCode::SUCCESS)
+    let told = call.end().await;
+    ended.and(told).map(|()| ExitCode::SUCCESS)
 }
 
 struct Call {
@@ -141,6 +143,7 @@ impl Call {
             }
         };
         let mut end = std::pin::pin!(end);
+        let mut alone = Alone::default();
         let mut second = tokio::time::interval_at(Instant::now() + LINE_PAUSE, LINE_PAUSE);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -148,7 +151,12 @@ impl Call {
                 biased;
                 () = &mut stop => return Ok(()),
                 () = &mut end => return Ok(()),
-                event = self.events.next() => self.of_room(event)?,
+                event = self.events.next() => {
+                    if let Some(PeerEvent::PeerJoined(_)) = &event {
+                        alone.met();
+                    }
+                    self.of_room(event)?;
+                }
                 (id, event) = self.remotes.next() => {
                     let new = self.remotes.note(&id, &event, &mut self.report)?;
                     if let (Some(folder), Some(track)) = (self.folder.as_deref(), new) {
@@ -165,8 +173,14 @@ impl Call {
                 },
                 _ = second.tick() => {
                     self.hear_wishes()?;
+                    if alone.second() {
+                        self.report.note(&hints::words(room, self.peer.peer_id().as_deref()))?;
+                    }
                     for line in self.remotes.lines().await {
                         self.report.line(&line)?;
+                        if let Some(hint) = hints::slow(room, &line.peer_id, line.connecting_s) {
+                            self.report.note(&hint)?;
+                        }
                     }
                 }
             }
@@ -243,25 +257,26 @@ impl Call {
         match &event.told {
             Told::Begun(file) => self.report.recording(&event.peer_id, file),
             Told::Finished(recorded) => self.report.recorded(&event.peer_id, recorded),
-            Told::Failed(error) => {
-                let (code, message) = (error.code(), error.to_string());
+            Told::Failed { place, error } => {
+                let (code, message) = (error.code(), format!("{}: {error}", place.display()));
                 self.report.problem(&event.peer_id, code, &message, &error.diagnosis())
             }
         }
     }
 
-    /// Finishes the files and leaves the room, so that the others need not find out.
+    /// Finishes the files and leaves the room, so that the others need not find out. Both are done even if what
+    /// is told of it cannot be written.
     async fn end(&mut self) -> Result<(), Failure> {
         self.feeds.abort_all();
         // A call may end before its next second.
-        self.hear_wishes()?;
+        let mut told = self.hear_wishes();
         self.recordings.finish().await;
         while let Ok(event) = self.recorded.try_recv() {
-            self.of_recording(&event)?;
+            told = told.and_then(|()| self.of_recording(&event));
         }
         if tokio::time::timeout(LAST_MOMENT, self.peer.close()).await.is_err() {
             tracing::warn!("the room was not left in time");
         }
-        Ok(())
+        told
     }
 }

@@ -29,6 +29,8 @@ struct Known {
     pictures: BTreeMap<String, Count<Viewer>>,
     sounds: BTreeMap<String, Count<Listener>>,
     sent: (u64, Instant),
+    /// Lines, one a second, since it began to connect.
+    connecting_s: u32,
 }
 
 /// A track's sink, with what had come when it was last looked at.
@@ -64,6 +66,7 @@ impl Remotes {
             pictures: BTreeMap::new(),
             sounds: BTreeMap::new(),
             sent: (0, Instant::now()),
+            connecting_s: 0,
         };
         self.known.insert(id, known);
     }
@@ -138,6 +141,10 @@ impl Remotes {
 
 impl Known {
     async fn line(&mut self, id: &Id) -> Line {
+        self.connecting_s = match self.remote.state() {
+            RemoteState::Connecting => self.connecting_s.saturating_add(1),
+            _ => 0,
+        };
         // Without a connection there are no figures.
         let stats = match self.remote.state() {
             RemoteState::Connected => {
@@ -177,6 +184,7 @@ impl Known {
         Line {
             peer_id: id.to_string(),
             state: self.remote.state(),
+            connecting_s: self.connecting_s,
             pictures: pictures.collect(),
             sounds: sounds.collect(),
             sent_bps,

@@ -16,6 +16,8 @@ use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD, NOTE, printable};
 pub(super) struct Line {
     pub(super) peer_id: String,
     pub(super) state: RemoteState,
+    /// For how long it has been connecting.
+    pub(super) connecting_s: u32,
     pub(super) pictures: Vec<Picture>,
     pub(super) sounds: Vec<Sound>,
     pub(super) sent_bps: f64,
@@ -284,6 +286,7 @@ mod tests {
         Line {
             peer_id: "bob".into(),
             state: RemoteState::Connected,
+            connecting_s: 0,
             pictures: vec![picture],
             sounds: vec![sound],
             sent_bps: 0.0,

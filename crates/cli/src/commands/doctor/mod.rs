@@ -153,7 +153,7 @@ async fn prepare(args: &Args, report: &mut Report) -> Result<Result<Ready, &'sta
     options.preflight = verdict != Verdict::Expired;
     // A doctor says what is so; it does not wait for better times.
     options.reconnect = None;
-    let client = match service.way(&mut options) {
+    let client = match service.way(&mut options).and_then(|()| args.connection.check_addresses()) {
         Ok(()) => SignallingClient::new(options.clone()).map_err(Failure::from),
         Err(failure) => Err(failure),
     };

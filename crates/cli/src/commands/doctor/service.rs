@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metered_realtime::signalling::{
     Attempt, AttemptStep, ConnectError, ConnectStep, Connected, SignallingClient,
 };
+use metered_realtime::wire::CloseCode;
 
 use super::Ready;
 use super::report::{Problem, Report, Told, id, milliseconds};
@@ -16,6 +17,7 @@ use crate::output::{Failure, printable};
 const CLOCK_TOLERANCE_S: f64 = 5.0;
 /// A clock that is so far off makes tokens fail.
 const CLOCK_FAILURE_S: f64 = 60.0;
+const CLOCK_FIX: &str = "Let the system set date and time by itself (NTP); if it does, look at the clock of the backend or of the server.";
 /// Round trips that are measured; the best counts.
 const PROBES: u32 = 3;
 /// Signals take their time beyond this.
@@ -85,7 +87,12 @@ pub(super) async fn connect(
         }
         (_, before, _) => report.skip(id::WELCOME, before.unwrap_or(id::UPGRADE))?,
     }
-    clock(report, welcome.as_deref(), &attempt, device, ready.expired)?;
+    let ended = matches!(&failed, Some(Broken { error: Some(error), .. }) if says_expired(error));
+    if ended && !ready.expired {
+        ended_elsewhere(report)?;
+    } else {
+        clock(report, welcome.as_deref(), &attempt, device, ready.expired)?;
+    }
     Ok(welcome)
 }
 
@@ -158,6 +165,22 @@ fn well(step: ConnectStep, known: &AttemptStep, attempt: &Attempt) -> (Told, Str
     }
 }
 
+/// Whether the service takes the token for one that has ended.
+fn says_expired(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Closed { code, .. } if *code == CloseCode::TOKEN_EXPIRED)
+}
+
+/// The service closed because the token has ended, and by this device's clock it has not.
+fn ended_elsewhere(report: &mut Report) -> Result<(), Failure> {
+    let problem = Problem::new(
+        "clock_off",
+        "by the service's clock the token has ended, by this device's it has not",
+        "The clock of this device, or of the backend that minted the token, is behind the service's.",
+        CLOCK_FIX,
+    );
+    report.fail(id::CLOCK, Told::default(), problem)
+}
+
 /// Compares this device's clock with the service's, as the welcome or the answer to the upgrade told it.
 fn clock(
     report: &mut Report,
@@ -196,8 +219,7 @@ fn clock(
             "The clock of this device is behind, so that a token may end sooner than this device believes, and new certificates are not valid yet."
         }
     };
-    let fix = "Let the system set date and time by itself (NTP); if it does, look at the clock of the backend or of the server.";
-    let problem = Problem::new("clock_off", &message, cause, fix);
+    let problem = Problem::new("clock_off", &message, cause, CLOCK_FIX);
     match refused || ahead.abs() > CLOCK_FAILURE_S {
         true => report.fail(id::CLOCK, told, problem),
         false => report.warn(id::CLOCK, told, problem),

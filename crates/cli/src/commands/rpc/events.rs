@@ -136,7 +136,7 @@ fn of_recording(event: &RecordEvent) -> (&'static str, Value) {
                 json!({ "peerId": peer_id, "file": file, "frames": frames, "bytes": bytes }),
             )
         }
-        Told::Failed(failed) => {
+        Told::Failed { error: failed, .. } => {
             let (code, message) = (failed.code(), failed.to_string());
             let error = error("RecordError", code, &message, &failed.diagnosis());
             ("record-failed", json!({ "peerId": peer_id, "error": error }))

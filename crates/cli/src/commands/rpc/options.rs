@@ -129,8 +129,9 @@ impl Options {
         options.auto_resubscribe = self.auto_resubscribe.unwrap_or(true);
         options.origin = self.origin;
         for path in &self.extra_roots {
-            let pem = std::fs::read_to_string(path)
-                .map_err(|error| RpcError::params(format_args!("extraRoots: {}", error.kind())))?;
+            let pem = std::fs::read_to_string(path).map_err(|error| {
+                RpcError::params(format_args!("extraRoots: {}: {error}", path.display()))
+            })?;
             options.tls.extra_roots_pem.push(pem);
         }
         if let Some(level) = self.log_level {

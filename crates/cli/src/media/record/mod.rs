@@ -42,7 +42,11 @@ pub(crate) enum Told {
     /// A file is whole.
     Finished(Recorded),
     /// The track is not recorded any more.
-    Failed(FileError),
+    Failed {
+        /// The file, or its folder if there was none yet.
+        place: PathBuf,
+        error: FileError,
+    },
 }
 
 /// What happened to a recording, and to whose track.
@@ -108,9 +112,10 @@ impl Recordings {
                     break;
                 }
             }
+            let place = writer.place().to_owned();
             let finished = writer.finish(&mut |told| tell.tell(told));
             if let Err(error) = written.and(finished) {
-                tell.tell(Told::Failed(error));
+                tell.tell(Told::Failed { place, error });
             }
         });
         let stop = self.0.stop.subscribe();

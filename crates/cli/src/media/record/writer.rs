@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metered_realtime::media::files::{
@@ -99,6 +99,11 @@ impl Writer {
         Ok(())
     }
 
+    /// What is written, or the folder if nothing is.
+    pub(super) fn place(&self) -> &Path {
+        self.open.as_ref().map_or(&self.folder, |open| &open.path)
+    }
+
     /// Makes the file whole.
     pub(super) fn finish(&mut self, tell: &mut impl FnMut(Told)) -> Result<(), FileError> {
         let Some(open) = self.open.take() else { return Ok(()) };
@@ -110,7 +115,7 @@ impl Writer {
 }
 
 /// Makes a file under the first name that is free.
-fn create(folder: &std::path::Path, name: &str) -> io::Result<(File, PathBuf)> {
+fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     for number in 1..MAX_NUMBER {
         let chosen = if number == 1 { name.to_owned() } else { numbered(name, number) };
         let path = folder.join(chosen);
