@@ -3,7 +3,7 @@
 //! A hub belongs to whoever publishes; [`Events`] to whoever listens. Two manners: most sources never wait,
 //! and a slow subscriber learns how much it lost; a data channel waits until every subscriber has room, so
 //! that nothing is lost and the sender is slowed down instead. Remotes and data channels keep events until
-//! the first subscriber comes.
+//! the first subscriber comes; what is live, such as a picture, is kept for a moment.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -87,6 +87,14 @@ struct State<E> {
     subscribers: Vec<Weak<Queue<E>>>,
     /// Events from before the first subscriber; `None` once there was one.
     backlog: Option<Waiting<E>>,
+    live: Option<Live<E>>,
+}
+
+/// Of something live the first subscriber gets the latest alone.
+struct Live<E> {
+    max_events: usize,
+    /// Whether a subscriber can begin with this event.
+    begins: fn(&E) -> bool,
 }
 
 struct Queue<E> {
@@ -147,6 +155,19 @@ impl<E: Event> Waiting<E> {
     }
 }
 
+impl<E: Event> Live<E> {
+    /// What leaves is nobody's loss: nobody was there.
+    fn push(&self, backlog: &mut Waiting<E>, event: E) {
+        backlog.push(event);
+        while backlog.events.len() > self.max_events || backlog.bytes > backlog.max_bytes {
+            backlog.pop();
+        }
+        while backlog.events.front().is_some_and(|event| !(self.begins)(event)) {
+            backlog.pop();
+        }
+    }
+}
+
 impl<E> Queue<E> {
     fn lock(&self) -> MutexGuard<'_, Waiting<E>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,7 +176,7 @@ impl<E> Queue<E> {
 
 impl<E> Default for Hub<E> {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(None, None)
     }
 }
 
@@ -166,14 +187,21 @@ impl<E> fmt::Debug for Hub<E> {
 }
 
 impl<E> Hub<E> {
-    fn new(backlog: Option<Waiting<E>>) -> Self {
-        let state = State { ended: false, subscribers: Vec::new(), backlog };
+    fn new(backlog: Option<Waiting<E>>, live: Option<Live<E>>) -> Self {
+        let state = State { ended: false, subscribers: Vec::new(), backlog, live };
         Self { state: Mutex::new(state), room: Arc::new(Notify::new()) }
     }
 
     /// Keeps up to [`EVENT_QUEUE`] events and about so many bytes for the first subscriber.
     pub(crate) fn with_backlog(max_bytes: usize) -> Self {
-        Self::new(Some(Waiting { max_bytes, ..Waiting::default() }))
+        Self::new(Some(Waiting { max_bytes, ..Waiting::default() }), None)
+    }
+
+    /// Keeps the latest for the first subscriber, who learns nothing of what was before: so many events and bytes at
+    /// most, from one on that it can begin with.
+    pub(crate) fn live(max_events: usize, max_bytes: usize, begins: fn(&E) -> bool) -> Self {
+        let backlog = Waiting { max_bytes, ..Waiting::default() };
+        Self::new(Some(backlog), Some(Live { max_events, begins }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<E>> {
@@ -229,8 +257,12 @@ impl<E: Event> Hub<E> {
     /// Hands an event to all; a full queue loses its oldest.
     pub(crate) fn publish(&self, event: &E) {
         let mut state = self.lock();
-        if let Some(backlog) = &mut state.backlog {
-            backlog.push_lossy(event.clone());
+        match &mut *state {
+            State { backlog: None, .. } => {}
+            State { backlog: Some(backlog), live: Some(live), .. } => {
+                live.push(backlog, event.clone());
+            }
+            State { backlog: Some(backlog), live: None, .. } => backlog.push_lossy(event.clone()),
         }
         Self::update(state, |waiting| waiting.push_lossy(event.clone()));
     }
@@ -343,6 +375,11 @@ impl<E: Event> Events<E> {
         batch
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().events.is_empty()
+    }
+
     /// An event that is there already.
     pub fn try_next(&mut self) -> Option<E> {
         let mut event = None;
@@ -416,6 +453,10 @@ mod tests {
     impl Event for Test {
         fn lagged(missed: u64) -> Self {
             Self::Lagged(missed)
+        }
+
+        fn size(&self) -> usize {
+            1
         }
     }
 
@@ -519,6 +560,26 @@ mod tests {
         let (mut first, mut second) = (hub.subscribe(), hub.subscribe());
         assert_eq!(first.try_next(), Some(Test::Number(1)));
         assert_eq!(second.try_next(), None);
+    }
+
+    #[test]
+    fn of_something_live_the_first_subscriber_gets_the_latest_from_where_it_can_begin() {
+        let numbers = |mut events: Events<Test>| -> Vec<_> {
+            std::iter::from_fn(|| events.try_next()).collect()
+        };
+        let begins = |event: &Test| matches!(event, Test::Number(n) if n % 4 == 0);
+        let hub = Hub::live(6, EVENT_QUEUE_BYTES, begins);
+        (1..=9).for_each(|n| hub.publish(&Test::Number(n)));
+        assert_eq!(numbers(hub.subscribe()), [4, 5, 6, 7, 8, 9].map(Test::Number));
+        let hub = Hub::live(6, EVENT_QUEUE_BYTES, begins);
+        (1..=10).for_each(|n| hub.publish(&Test::Number(n)));
+        assert_eq!(numbers(hub.subscribe()), [8, 9, 10].map(Test::Number));
+        let hub = Hub::live(2, EVENT_QUEUE_BYTES, begins);
+        (1..=7).for_each(|n| hub.publish(&Test::Number(n)));
+        assert!(numbers(hub.subscribe()).is_empty());
+        let hub = Hub::live(6, 3, begins);
+        (1..=6).for_each(|n| hub.publish(&Test::Number(n)));
+        assert_eq!(numbers(hub.subscribe()), [4, 5, 6].map(Test::Number));
     }
 
     #[tokio::test]

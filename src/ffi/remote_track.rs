@@ -109,7 +109,8 @@ impl fmt::Debug for RemoteVideoTrack {
 
 #[uniffi::export]
 impl RemoteVideoTrack {
-    /// A sink. It begins with the next key frame, which is asked for now.
+    /// A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+    /// came, a second of it at most, if there is a key frame in it.
     pub fn frames(&self) -> Result<Arc<VideoFrames>, SdkError> {
         let core = self.core.clone();
         Ok(Arc::new(VideoFrames { inbox: Inbox::new(Some(core.frames())), core }))
@@ -266,7 +267,7 @@ impl RemoteAudioTrack {
         Ok(Arc::new(AudioOutput { core }))
     }
 
-    /// The Opus packets from now on, as they come.
+    /// The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
     pub fn packets(&self) -> Result<Arc<AudioPackets>, SdkError> {
         let core = self.core.clone();
         Ok(Arc::new(AudioPackets { inbox: Inbox::new(Some(core.packets())), core }))

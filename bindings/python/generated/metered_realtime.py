@@ -691,7 +691,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_level() != 43956:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 8598:
+    if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 42624:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout() != 5027:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -731,7 +731,7 @@ def _uniffi_check_api_checksums(lib):
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotepeer_stats() != 26883:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 19427:
+    if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 43782:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     if lib.uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564:
         raise InternalError("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
@@ -9205,7 +9205,8 @@ class RemoteVideoTrackProtocol(typing.Protocol):
 
     def frames(self, ) -> VideoFrames:
         """
-        A sink. It begins with the next key frame, which is asked for now.
+        A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+        came, a second of it at most, if there is a key frame in it.
 """
         raise NotImplementedError
     def request_key_frame(self, ) -> None:
@@ -9253,7 +9254,8 @@ class RemoteVideoTrack(RemoteVideoTrackProtocol):
         return inst
     def frames(self, ) -> VideoFrames:
         """
-        A sink. It begins with the next key frame, which is asked for now.
+        A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+        came, a second of it at most, if there is a key frame in it.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),
@@ -10029,7 +10031,7 @@ class RemoteAudioTrackProtocol(typing.Protocol):
         raise NotImplementedError
     def packets(self, ) -> AudioPackets:
         """
-        The Opus packets from now on, as they come.
+        The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
 """
         raise NotImplementedError
     def playout(self, sample_rate_hz: int,channels: int,bounds: typing.Union[object, typing.Optional[JitterBounds]] = _DEFAULT) -> AudioOutput:
@@ -10103,7 +10105,7 @@ class RemoteAudioTrack(RemoteAudioTrackProtocol):
         return _uniffi_lift_return(_uniffi_ffi_result)
     def packets(self, ) -> AudioPackets:
         """
-        The Opus packets from now on, as they come.
+        The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
 """
         _uniffi_lowered_args = (
             self._uniffi_clone_handle(),

@@ -4191,7 +4191,7 @@ public protocol RemoteAudioTrackProtocol: AnyObject, Sendable {
     func level() throws  -> Level
 
     /**
-     * The Opus packets from now on, as they come.
+     * The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
      */
     func packets() throws  -> AudioPackets
 
@@ -4286,7 +4286,7 @@ open func level()throws  -> Level  {
 }
 
     /**
-     * The Opus packets from now on, as they come.
+     * The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
      */
 open func packets()throws  -> AudioPackets  {
     return try  FfiConverterTypeAudioPackets_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
@@ -5053,7 +5053,8 @@ public func FfiConverterTypeRemotePeer_lower(_ value: RemotePeer) -> UInt64 {
 public protocol RemoteVideoTrackProtocol: AnyObject, Sendable {
 
     /**
-     * A sink. It begins with the next key frame, which is asked for now.
+     * A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+     * came, a second of it at most, if there is a key frame in it.
      */
     func frames() throws  -> VideoFrames
 
@@ -5130,7 +5131,8 @@ open class RemoteVideoTrack: RemoteVideoTrackProtocol, @unchecked Sendable {
 
 
     /**
-     * A sink. It begins with the next key frame, which is asked for now.
+     * A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+     * came, a second of it at most, if there is a key frame in it.
      */
 open func frames()throws  -> VideoFrames  {
     return try  FfiConverterTypeVideoFrames_lift(try rustCallWithError(FfiConverterTypeSdkError_lift) {
@@ -15933,7 +15935,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_level() != 43956) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 8598) {
+    if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_packets() != 42624) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_playout() != 5027) {
@@ -15942,7 +15944,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_metered_realtime_checksum_method_remoteaudiotrack_stats() != 50966) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 19427) {
+    if (uniffi_metered_realtime_checksum_method_remotevideotrack_frames() != 43782) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_metered_realtime_checksum_method_remotevideotrack_request_key_frame() != 11564) {

@@ -93,7 +93,8 @@ impl RemoteAudioTrack {
         Arc::clone(&self.shared).read(receiver)
     }
 
-    /// The Opus packets from now on, as they come.
+    /// The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too: an app
+    /// learns of a track a little after its first packet.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -9,14 +9,15 @@ use tokio::time::Instant;
 
 use super::output::{Output, UNHEARD};
 use super::packets::{AudioPacket, AudioPackets, PacketEvent};
-use crate::events::Hub;
+use crate::events::{EVENT_QUEUE_BYTES, Hub};
 use crate::media::audio::PacketCounter;
 use crate::media::local::lock;
 use crate::media::sounds::report_since;
 use crate::media::sync::{Heard as Played, Report, Sound};
 use crate::rtc::engine::{IncomingPacket, SenderReport, TrackReceiver};
 
-/// What comes before the first output is kept, so that it begins with sound: half a second.
+/// What comes before the first output is kept, so that it begins with sound: half a second. The same for who takes
+/// packets.
 const MAX_EARLY: usize = 25;
 
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Shared {
     pub(super) fn new(epoch: Instant) -> Arc<Self> {
         Arc::new(Self {
             epoch,
-            hub: Hub::default(),
+            hub: Hub::live(MAX_EARLY, EVENT_QUEUE_BYTES, |_| true),
             ended: AtomicBool::new(false),
             heard: Mutex::default(),
             played: Mutex::default(),

@@ -215,3 +215,31 @@ async fn the_first_output_begins_with_what_just_came() {
     assert!(first.iter().any(|sample| sample.abs() > 0.05));
     assert_eq!(call.remote.stats().packets_lost, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_packets_first_gets_those_from_before() {
+    let (track, sender) = line();
+    for sequence in 0..60 {
+        let packet = IncomingPacket {
+            codec: "audio/opus".into(),
+            ssrc: 7,
+            sequence,
+            timestamp: u32::from(sequence) * 960,
+            marker: false,
+            payload: vec![0xf8, 0xff, 0xfe].into(),
+            orientation: None,
+        };
+        sender.send(packet).unwrap();
+        tokio::time::sleep(2 * CHUNK).await;
+    }
+    let mut packets = track.packets();
+    assert!(track.packets().try_next().is_none(), "the second gets what comes");
+    let early = std::iter::from_fn(|| packets.try_next());
+    let numbers: Vec<_> = early
+        .map(|event| match event {
+            PacketEvent::Packet(packet) => packet.sequence,
+            PacketEvent::Lagged { .. } => panic!("nobody was too slow"),
+        })
+        .collect();
+    assert_eq!(numbers, (35..60).collect::<Vec<_>>());
+}

@@ -19,6 +19,11 @@ use super::sounds::Sounds;
 use crate::events::Hub;
 use crate::rtc::engine::TrackReceiver;
 
+/// Pictures from before the first sink that are kept for it: an app learns of a track a little after its first picture.
+const MAX_EARLY: usize = 25;
+/// Bytes of them.
+const MAX_EARLY_BYTES: usize = 512 * 1024;
+
 /// Pictures from a remote. Handles are cheap clones of one track.
 ///
 /// ```
@@ -89,10 +94,13 @@ impl RemoteVideoTrack {
         reader::read(receiver, Arc::clone(&self.shared), sounds)
     }
 
-    /// A sink. It begins with the next key frame, which is asked for now.
+    /// A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+    /// came, a second of it at most, if there is a key frame in it.
     pub fn frames(&self) -> VideoFrames {
         let events = self.shared.hub.subscribe();
-        self.request_key_frame();
+        if events.is_empty() {
+            self.request_key_frame();
+        }
         VideoFrames::new(events, Arc::clone(&self.shared))
     }
 
@@ -204,11 +212,24 @@ impl RemoteVideoTrack {
 }
 
 /// What the handles and sinks of a track share with its task.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     hub: Hub<FrameEvent>,
     stats: Mutex<VideoStats>,
     key_frame_wanted: Notify,
     /// Whether pictures do not wait for their sound.
     apart: AtomicBool,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let begins =
+            |event: &FrameEvent| matches!(event, FrameEvent::Frame(unit) if unit.key_frame);
+        Self {
+            hub: Hub::live(MAX_EARLY, MAX_EARLY_BYTES, begins),
+            stats: Mutex::default(),
+            key_frame_wanted: Notify::new(),
+            apart: AtomicBool::new(false),
+        }
+    }
 }

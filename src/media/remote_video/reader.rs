@@ -223,4 +223,26 @@ mod tests {
         assert_eq!(pictures, 22);
         assert_eq!(remote.stats().packets_lost, 0);
     }
+    #[tokio::test(start_paused = true)]
+    async fn the_first_sink_begins_with_what_came_before_it_and_the_second_does_not() {
+        let (receiver, sender) = scripted(MediaKind::Video, "video/VP8");
+        let remote = RemoteVideoTrack::new();
+        let task = tokio::spawn(remote.read(receiver, Sounds::default()));
+        let mut pictures = small_pictures(1, 100, 5).into_iter();
+        for packet in pictures.by_ref().take(3) {
+            sender.send(packet).unwrap();
+            tokio::time::sleep(FRAME).await;
+        }
+        let (mut first, mut second) = (remote.frames(), remote.frames());
+        pictures.for_each(|packet| sender.send(packet).unwrap());
+        drop(sender);
+        task.await.unwrap();
+        let mut keys = Vec::new();
+        while let Some(FrameEvent::Frame(unit)) = first.next().await {
+            keys.push(unit.key_frame);
+        }
+        assert_eq!(keys, [true, false, false, false, false]);
+        // It waits for a key frame of its own.
+        assert!(second.next().await.is_none());
+    }
 }

@@ -70,7 +70,8 @@ public final class RemoteAudioTrack: Sendable {
         return AudioOutput(output, format)
     }
 
-    /// Opens a stream of the Opus packets from now on, as they come. It ends with the track.
+    /// Opens a stream of the Opus packets from now on, as they come; the first one of a track also has those of the last
+    /// half second. It ends with the track.
     public func packets() throws -> AsyncStream<PacketEvent> {
         let sink = try native { try inner.packets() }
         return Inbox(batch: mediaBatch) { max in

@@ -55,7 +55,7 @@ public final class RemoteVideoTrack: Sendable {
     init(_ inner: MeteredRealtimeFFI.RemoteVideoTrack) { self.inner = inner }
 
     /// Opens a stream of pictures for one decoder. It begins with the next key frame, which is asked for now, and
-    /// ends with the track. Each stream has a queue of its own: one that is read too slowly loses the oldest and
+    /// ends with the track; the first one of a track begins with what just came, a second of it at most. Each stream has a queue of its own: one that is read too slowly loses the oldest and
     /// is told, one that is not read keeps up to 8 MiB until it is let go of.
     public func frames() throws -> AsyncStream<FrameEvent> {
         let sink = try native { try inner.frames() }

@@ -7755,7 +7755,7 @@ public interface RemoteAudioTrackInterface {
     fun `level`(): Level
 
     /**
-     * The Opus packets from now on, as they come.
+     * The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
      */
     fun `packets`(): AudioPackets
 
@@ -7908,7 +7908,7 @@ open class RemoteAudioTrack: Disposable, AutoCloseable, RemoteAudioTrackInterfac
 
 
     /**
-     * The Opus packets from now on, as they come.
+     * The Opus packets from now on, as they come. Who is the first to ask gets those of the last half second too.
      */
     @Throws(SdkException::class)override fun `packets`(): AudioPackets {
             return FfiConverterTypeAudioPackets.lift(
@@ -9092,7 +9092,8 @@ public object FfiConverterTypeRemotePeer: FfiConverter<RemotePeer, Long> {
 public interface RemoteVideoTrackInterface {
 
     /**
-     * A sink. It begins with the next key frame, which is asked for now.
+     * A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+     * came, a second of it at most, if there is a key frame in it.
      */
     fun `frames`(): VideoFrames
 
@@ -9215,7 +9216,8 @@ open class RemoteVideoTrack: Disposable, AutoCloseable, RemoteVideoTrackInterfac
 
 
     /**
-     * A sink. It begins with the next key frame, which is asked for now.
+     * A sink. It begins with the next key frame, which is asked for now; the first one of a track begins with what just
+     * came, a second of it at most, if there is a key frame in it.
      */
     @Throws(SdkException::class)override fun `frames`(): VideoFrames {
             return FfiConverterTypeVideoFrames.lift(

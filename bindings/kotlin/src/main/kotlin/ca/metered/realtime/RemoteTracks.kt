@@ -94,7 +94,8 @@ internal fun NativeFrameEvent.toPublic(): FrameEvent = when (this) {
 /** Pictures from a remote, encoded as they came. */
 public class RemoteVideoTrack internal constructor(private val native: NativeVideo) : RemoteTrack {
     /**
-     * Pictures for one decoder. Each collector begins with the next key frame, which is asked for then; a slow
+     * Pictures for one decoder. Each collector begins with the next key frame, which is asked for then, and
+     * the first one with what just came, a second of it at most; a slow
      * one loses the oldest and is told. Ends with the track.
      */
     public val frames: Flow<FrameEvent> = sinks({ native.frames() }, { it.nextEvents(MEDIA_BATCH) }, { it.toPublic() })
