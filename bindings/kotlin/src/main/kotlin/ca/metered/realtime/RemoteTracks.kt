@@ -176,7 +176,7 @@ private fun JitterBounds.toNative() =
 
 /** Sound from a remote. */
 public class RemoteAudioTrack internal constructor(internal val native: NativeAudio) : RemoteTrack {
-    /** The Opus packets from the collection on, as they come. Ends with the track. */
+    /** The Opus packets from the collection on, as they come; the first collector also gets those of the last half second. Ends with the track. */
     public val packets: Flow<PacketEvent> = sinks({ native.packets() }, { it.nextEvents(MEDIA_BATCH) }, { it.toPublic() })
 
     /** How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it. */
