@@ -76,8 +76,8 @@ fn fingerprint(sdp: &str) -> &str {
 async fn who_has_nothing_to_offer_lets_the_remote_begin_whoever_is_polite() {
     for id in ["aaron", "bob"] {
         let mut scene = Scene::begin(id, false).await;
-        // A page takes this long to make its connection anew.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // An offer of ours would be here by now, as a page makes its connection anew.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         throw_at_alice(&scene.remote.client, [description("offer", &offer(2))]).await;
         assert_eq!(described(&mut scene.remote).await.0, "answer", "nothing came before");
         scene.end().await;
