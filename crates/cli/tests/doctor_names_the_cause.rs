@@ -189,6 +189,7 @@ fn credentials_that_were_mixed_up_or_left_out() {
         (vec![], vec![], "no_credential", "--token-file"),
         (vec!["--token-command", "exit 7"], vec![], "token_provider_failed", "backend"),
         (vec!["--key", "two words"], vec!["two words"], "malformed_credential", "exactly"),
+        (vec!["--key", "'pk_live_q'"], vec!["pk_live_q"], "quoted_credential", "Remove the quotes"),
     ] {
         let seen = doctor(&[&url[..], &args].concat(), &secrets);
         seen.fails("credential", code, fix);
