@@ -137,6 +137,18 @@ fn a_clock_that_takes_an_ended_token_for_a_good_one() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_seen_without_a_welcome() {
+    with_server(Config::default(), |server| {
+        server.clock_ahead(-7_200.0);
+        let seen = with_key(&server.url(), &[]);
+        seen.skips(&["round-trip"], "welcome");
+        let check = seen.fails("clock", "clock_off", "NTP");
+        let ahead = check["data"]["deviceAheadSeconds"].as_f64().unwrap();
+        assert!((7_195.0..7_210.0).contains(&ahead), "{ahead}");
+    });
+}
+
+#[test]
 fn a_clock_that_is_a_little_off_is_a_warning_and_far_off_a_failure() {
     with_server(config(), |server| {
         server.clock_ahead(30.0);
