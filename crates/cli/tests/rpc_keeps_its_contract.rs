@@ -390,7 +390,7 @@ fn tokens_come_from_files_and_commands_whenever_they_are_needed() {
 #[test]
 fn a_signal_ends_it_cleanly_within_two_seconds() {
     with_server(|server, runtime| {
-        for signal in ["INT", "TERM"] {
+        for signal in ["INT", "TERM", "HUP"] {
             let mut rpc = Rpc::start();
             rpc.ok(
                 1,
