@@ -85,8 +85,8 @@ impl From<crate::media::SourceError> for Failure {
 
 impl From<metered_dev_server::StartError> for Failure {
     fn from(error: metered_dev_server::StartError) -> Self {
-        let fix = error.fix();
-        Self::new(error.code(), error, "", fix)
+        let (cause, fix) = (error.cause(), error.fix());
+        Self::new(error.code(), error, cause, fix)
     }
 }
 

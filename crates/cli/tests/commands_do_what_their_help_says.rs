@@ -67,6 +67,16 @@ fn serve_tells_its_address_and_stops_with_its_input() {
     let elsewhere = run(&["serve", "--host", "192.0.2.1", "--insecure-lan", "--port", "0"]);
     let said = text(&elsewhere.stderr);
     assert!(said.contains("cannot_listen") && said.contains("this machine has"), "{said}");
+    for (option, value, code) in
+        [("--sdk", "/no/such", "no_sdk_folder"), ("--turn-url", "foo:bar", "invalid_turn_url")]
+    {
+        let refused = run(&["serve", "--port", "0", "--exit-with-stdin", option, value]);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{said}");
+        for part in [value, code, "cause:", "fix:"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
     assert!(text(&run(&["serve", "--print-config"]).stdout).contains("[limits]"));
 }
 
