@@ -36,6 +36,12 @@ pub enum CredentialError {
         /// Which credential.
         what: &'static str,
     },
+    /// Quotes around it.
+    #[error("the {what} has quotes around it")]
+    Quoted {
+        /// Which credential.
+        what: &'static str,
+    },
     /// A secret key (`sk_…`) where a publishable one belongs.
     #[error("this is a secret key, and secret keys must not be in an app")]
     SecretKey,
@@ -46,6 +52,7 @@ impl CredentialError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "malformed_credential",
+            Self::Quoted { .. } => "quoted_credential",
             Self::SecretKey => "secret_key_in_client",
         }
     }
@@ -59,6 +66,12 @@ impl CredentialError {
                 ),
                 "Give it exactly as the dashboard or the backend shows it.",
             ),
+            Self::Quoted { what } => Diagnosis::new(
+                format!(
+                    "The {what} given begins or ends with a quote: often from a file of environment variables that is read as it stands, such as docker's --env-file, or from a JSON text that was not decoded."
+                ),
+                "Remove the quotes where it comes from.",
+            ),
             Self::SecretKey => Diagnosis::new(
                 "A secret key (sk_…) signs tokens and controls the account; whoever has the app could read it.",
                 "Revoke that key if it was shipped. Give the app a publishable key (pk_live_…), or a token that your backend signs.",
@@ -67,7 +80,14 @@ impl CredentialError {
     }
 }
 
+/// No credential has one, and editors write some of them for others.
+const QUOTES: [char; 7] = ['"', '\'', '`', '“', '”', '‘', '’'];
+
 fn checked(what: &'static str, text: String) -> Result<SecretString, CredentialError> {
+    let inside = text.trim();
+    if inside.starts_with(QUOTES) || inside.ends_with(QUOTES) {
+        return Err(CredentialError::Quoted { what });
+    }
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(CredentialError::Malformed { what });
     }
@@ -90,10 +110,11 @@ impl ApiKey {
     /// Takes a key; refuses secret keys and what cannot be one.
     ///
     /// # Errors
-    /// [`CredentialError`]: empty, blanks or control characters in it, or a secret key.
+    /// [`CredentialError`]: empty, blanks or control characters in it, quotes around it, or a secret key.
     pub fn new(key: impl Into<String>) -> Result<Self, CredentialError> {
         let key = key.into();
-        if key.starts_with("sk_") {
+        let wrapping = |c: char| c.is_whitespace() || QUOTES.contains(&c);
+        if key.trim_start_matches(wrapping).starts_with("sk_") {
             return Err(CredentialError::SecretKey);
         }
         checked("key", key).map(Self)
@@ -119,7 +140,7 @@ impl Token {
     /// Takes a token. Blanks around it are dropped; what is inside is the preflight's to judge.
     ///
     /// # Errors
-    /// [`CredentialError::Malformed`]: empty, or blanks or control characters in it.
+    /// [`CredentialError`]: empty, blanks or control characters in it, or quotes around it.
     pub fn new(token: impl Into<String>) -> Result<Self, CredentialError> {
         checked("token", token.into().trim().to_owned()).map(Self)
     }
@@ -229,6 +250,25 @@ mod tests {
         }
         assert!(Token::new("  abc.def.ghi\n").is_ok());
         assert!(Token::new("abc def").is_err());
+    }
+
+    #[test]
+    fn quotes_around_a_credential_are_named() {
+        for text in
+            ["\"pk_live_a\"", "'pk_live_a'", "“pk_live_a”", "`pk_live_a", "pk_live_a'", " \"a\"\n"]
+        {
+            let error = ApiKey::new(text).unwrap_err();
+            assert_eq!(error, CredentialError::Quoted { what: "key" }, "{text:?}");
+            assert_eq!(Token::new(text).unwrap_err(), CredentialError::Quoted { what: "token" });
+            let diagnosis = error.diagnosis();
+            assert!(diagnosis.cause.contains("quote") && diagnosis.fix.contains("Remove"));
+            assert!(!format!("{error} {diagnosis}").contains("pk_live_a"));
+        }
+        // Within it they are none of ours to judge.
+        assert!(ApiKey::new("pk_live_a'b").is_ok());
+        for secret in ["\"sk_secret\"", " sk_secret"] {
+            assert_eq!(ApiKey::new(secret).unwrap_err(), CredentialError::SecretKey);
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl TokenProviderError {
                 "Look at the panic's message in the app's log; return an error instead.",
             ),
             Self::NotAToken => Diagnosis::new(
-                "The app's token provider gave an empty text, or one with blanks inside: often a whole JSON answer instead of its token field.",
+                "The app's token provider gave an empty text, or one with blanks inside or quotes around it: often a whole JSON answer instead of its token field.",
                 "Return the token alone, three parts with dots between them.",
             ),
         }

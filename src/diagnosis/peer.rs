@@ -84,6 +84,10 @@ pub fn of_negotiation_error(code: &str) -> Diagnosis {
             "Only relayed connections are allowed (iceTransportPolicy relay), and there is no TURN server that can be used.",
             "Enable TURN for the key, pass iceServers with turn: or turns: URLs and credentials, or allow all candidates.",
         ),
+        "connection_failed" => (
+            "This device refused what a connection needs, most often a socket: localAddresses names an address that the device does not have now, the socket binder refused, or too many files are open. The message says which.",
+            "Give addresses that the device has, or none for all of them. For tracks and durable channels it is tried again by itself for about two minutes, and when the network changes; a channel that could not be opened has to be opened again.",
+        ),
         "handshake_timeout" => (
             "A path to the remote was found, but the keys of the connection were not agreed on within 20 s: the path loses large datagrams, or the remote's handshake failed.",
             "The connection is made anew by itself. If it repeats, look for a VPN or a firewall that drops UDP datagrams above a few hundred bytes, and try iceTransportPolicy relay with turns: on port 443.",

@@ -85,8 +85,8 @@ impl From<crate::media::SourceError> for Failure {
 
 impl From<metered_dev_server::StartError> for Failure {
     fn from(error: metered_dev_server::StartError) -> Self {
-        let fix = error.fix();
-        Self::new(error.code(), error, "", fix)
+        let (cause, fix) = (error.cause(), error.fix());
+        Self::new(error.code(), error, cause, fix)
     }
 }
 
@@ -154,6 +154,8 @@ pub(crate) fn trace(level: &str) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(colour)
+        // What a closed terminal does not take is lost; to complain of that there would end us.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_filter_reloading();
     let handle = subscriber.reload_handle();

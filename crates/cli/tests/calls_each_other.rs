@@ -56,9 +56,13 @@ impl Call {
     }
 
     /// Ctrl-C; what it says until its end.
-    fn stop(mut self) -> Vec<Value> {
+    fn stop(self) -> Vec<Value> {
+        self.stop_by("INT")
+    }
+
+    fn stop_by(mut self, signal: &str) -> Vec<Value> {
         let id = self.child.id().to_string();
-        Command::new("kill").args(["-s", "INT", &id]).status().unwrap();
+        Command::new("kill").args(["-s", signal, &id]).status().unwrap();
         let lines = self.lines.iter().collect();
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut said = String::new();
@@ -111,7 +115,8 @@ fn files_go_out_and_recordings_come_in() {
             (&nothing["video"], &nothing["audio"]),
             (&Value::Array(vec![]), &Value::Array(vec![]))
         );
-        let said = bob.stop();
+        // As a closed terminal does it.
+        let said = bob.stop_by("HUP");
         let recorded: Vec<_> = said.iter().filter(|line| line["type"] == "recorded").collect();
         assert_eq!(recorded.len(), 2, "{said:?}");
         for line in recorded {

@@ -23,11 +23,11 @@ fn text(bytes: &[u8]) -> String {
 
 /// A server as a child, and its line of JSON.
 fn serve() -> (Child, Value) {
-    let mut child = metered(&["serve", "--port", "0", "--json", "--exit-with-stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    ready(&mut metered(&["serve", "--port", "0", "--json", "--exit-with-stdin"]))
+}
+
+fn ready(command: &mut Command) -> (Child, Value) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     (child, serde_json::from_str(&line).unwrap())
@@ -67,6 +67,16 @@ fn serve_tells_its_address_and_stops_with_its_input() {
     let elsewhere = run(&["serve", "--host", "192.0.2.1", "--insecure-lan", "--port", "0"]);
     let said = text(&elsewhere.stderr);
     assert!(said.contains("cannot_listen") && said.contains("this machine has"), "{said}");
+    for (option, value, code) in
+        [("--sdk", "/no/such", "no_sdk_folder"), ("--turn-url", "foo:bar", "invalid_turn_url")]
+    {
+        let refused = run(&["serve", "--port", "0", "--exit-with-stdin", option, value]);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{said}");
+        for part in [value, code, "cause:", "fix:"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
     assert!(text(&run(&["serve", "--print-config"]).stdout).contains("[limits]"));
 }
 
@@ -211,6 +221,37 @@ fn to_leave_does_not_wait_for_an_answer_and_is_no_failure() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(lines.collect::<Vec<_>>(), Vec::<String>::new());
     runtime.block_on(server.shutdown());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_terminal_ends_it_unless_that_is_to_be_ignored() {
+    let hang_up = |child: &Child| {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "HUP", &id]).status().unwrap().success());
+    };
+    let (mut server, _) = serve();
+    hang_up(&server);
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+
+    // Traces that the terminal takes no more are no reason to leave without an end.
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    let serving = ["serve", "--port", "0", "--json", "--exit-with-stdin", "--log-level", "debug"];
+    let (mut server, _) = ready(metered(&serving).stderr(gone));
+    hang_up(&server);
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+
+    // As nohup does it.
+    let ignoring = "trap '' HUP; exec \"$0\" serve --port 0 --json --exit-with-stdin";
+    let mut shell = Command::new("sh");
+    let (mut server, line) = ready(shell.args(["-c", ignoring, env!("CARGO_BIN_EXE_metered")]));
+    hang_up(&server);
+    let url = line["url"].as_str().unwrap();
+    let join = run(&["join", "lobby", "--url", url, "--key", "pk_live_dev"]);
+    assert!(join.status.success(), "{}", text(&join.stderr));
+    drop(server.stdin.take());
+    assert!(server.wait().unwrap().success());
 }
 
 #[test]

@@ -137,6 +137,18 @@ fn a_clock_that_takes_an_ended_token_for_a_good_one() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_seen_without_a_welcome() {
+    with_server(Config::default(), |server| {
+        server.clock_ahead(-7_200.0);
+        let seen = with_key(&server.url(), &[]);
+        seen.skips(&["round-trip"], "welcome");
+        let check = seen.fails("clock", "clock_off", "NTP");
+        let ahead = check["data"]["deviceAheadSeconds"].as_f64().unwrap();
+        assert!((7_195.0..7_210.0).contains(&ahead), "{ahead}");
+    });
+}
+
+#[test]
 fn a_clock_that_is_a_little_off_is_a_warning_and_far_off_a_failure() {
     with_server(config(), |server| {
         server.clock_ahead(30.0);
@@ -189,6 +201,7 @@ fn credentials_that_were_mixed_up_or_left_out() {
         (vec![], vec![], "no_credential", "--token-file"),
         (vec!["--token-command", "exit 7"], vec![], "token_provider_failed", "backend"),
         (vec!["--key", "two words"], vec!["two words"], "malformed_credential", "exactly"),
+        (vec!["--key", "'pk_live_q'"], vec!["pk_live_q"], "quoted_credential", "Remove the quotes"),
     ] {
         let seen = doctor(&[&url[..], &args].concat(), &secrets);
         seen.fails("credential", code, fix);

@@ -132,6 +132,12 @@ fn sources_are_replaced_and_refused_with_cause_and_fix() {
             (&json!(-32602), &json!("no_such_pattern"))
         );
         assert!(error["data"]["fix"].as_str().unwrap().contains("320x180"));
+        let misshapen = json!({ "kind": "audio", "source": { "file": 1 } });
+        let error = rpc.error(14, "peer.addTrack", &misshapen);
+        assert_eq!(
+            (&error["code"], &error["data"]["param"]),
+            (&json!(-32602), &json!("source.file"))
+        );
         let wrong = json!({ "kind": "audio", "source": { "testPattern": {} } });
         assert_eq!(rpc.error(10, "peer.addTrack", &wrong)["data"]["code"], "source_other_kind");
         let twice =

@@ -241,6 +241,8 @@ fn peers_errors_have_their_shape() {
         ] {
             let error = a.error(2, "peer.create", &with(name, value));
             assert_eq!(error["code"], -32602, "{name}: {error}");
+            let param = error["data"]["param"].as_str().unwrap();
+            assert!(param.starts_with(name) && error["message"].as_str().unwrap().contains(param));
         }
         assert_eq!(a.error(3, "signalling.create", &with("noRtc", json!(true)))["code"], -32602);
         let error = a.error(4, "peer.create", &with("autoResubscribe", json!(false)));
@@ -348,6 +350,12 @@ fn requests_that_are_none_are_refused_by_json_rpcs_own_codes() {
     ] {
         assert_eq!(code(&mut rpc, &create(params)), -32602, "{params}");
     }
+    // A mark that editors put first is no fault there, and one elsewhere.
+    let marked = "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"no.such\"}";
+    assert_eq!(code(&mut rpc, marked), -32700);
+    let mut marked_first = Rpc::start();
+    assert_eq!(code(&mut marked_first, marked), -32601);
+    assert_eq!(marked_first.end().0, Some(0));
     let bad_url = create(r#"{"apiKey":"k","url":"ws://example.org"}"#);
     rpc.write(&bad_url);
     let error = rpc.until(|line| line.get("error").is_some());
@@ -382,7 +390,7 @@ fn tokens_come_from_files_and_commands_whenever_they_are_needed() {
 #[test]
 fn a_signal_ends_it_cleanly_within_two_seconds() {
     with_server(|server, runtime| {
-        for signal in ["INT", "TERM"] {
+        for signal in ["INT", "TERM", "HUP"] {
             let mut rpc = Rpc::start();
             rpc.ok(
                 1,

@@ -273,7 +273,8 @@ pub enum Fault {
         /// How long, in milliseconds.
         ms: u64,
     },
-    /// Sets the server's clock ahead, or behind: what it says of the time, and when tokens end.
+    /// Sets the server's clock ahead, or behind: what it says of the time, in welcomes and in
+    /// the `Date` of every answer, and when tokens end.
     Clock {
         /// By so many seconds; negative for behind.
         ahead_seconds: f64,

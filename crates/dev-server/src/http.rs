@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, ORIGIN, UPGRADE};
+use hyper::header::{CONNECTION, DATE, HeaderMap, HeaderValue, ORIGIN, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
 use metered_realtime::wire::API_PATH;
 use serde_json::{Value, json};
@@ -21,11 +22,29 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// Largest body under `/_dev/`.
 const MAX_DEV_BODY: usize = 4 * 1024 * 1024;
 
+/// The last second that an HTTP date can say: of the year 9999.
+const LAST_HTTP_DATE: f64 = 253_402_300_799.0;
+
+/// Answers a request, with the date by this server's clock, which a fault may have set.
 pub(crate) async fn handle(
     state: Arc<State>,
     from: SocketAddr,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Answer {
+    let mut answer = answer(Arc::clone(&state), from, request).await;
+    if let Ok(date) = HeaderValue::from_str(&http_date(state.unix_now())) {
+        answer.headers_mut().insert(DATE, date);
+    }
+    answer
+}
+
+/// Of seconds since 1970; the nearest that there is (RFC 9110 section 5.6.7).
+fn http_date(seconds: f64) -> String {
+    let seconds = Duration::from_secs(seconds.clamp(0.0, LAST_HTTP_DATE) as u64);
+    httpdate::fmt_http_date(UNIX_EPOCH + seconds)
+}
+
+async fn answer(state: Arc<State>, from: SocketAddr, mut request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     if path == API_PATH && request.method() == Method::GET {
         return upgrade(&state, from, &mut request);
@@ -133,11 +152,30 @@ pub(crate) fn plain(status: u16, body: String) -> Answer {
 
 pub(crate) fn reply(status: u16, body: &Value) -> Answer {
     let mut answer = plain(status, body.to_string());
-    let json = hyper::header::HeaderValue::from_static("application/json");
+    let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert("content-type", json);
     answer
 }
 
 pub(crate) fn refuse(status: u16, code: &str, message: &str) -> Answer {
     reply(status, &json!({ "error": code, "message": message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_has_a_date() {
+        assert_eq!(http_date(784_111_777.9), "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (seconds, year) in [
+            (-1.0, " 1970 "),
+            (f64::NAN, " 1970 "),
+            (f64::NEG_INFINITY, " 1970 "),
+            (f64::INFINITY, " 9999 "),
+            (1e300, " 9999 "),
+        ] {
+            assert!(http_date(seconds).contains(year), "{seconds}");
+        }
+    }
 }

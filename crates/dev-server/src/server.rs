@@ -20,6 +20,7 @@ use crate::handle::DevServerHandle;
 use crate::http;
 use crate::log::WireLog;
 use crate::state::State;
+use crate::turn;
 
 /// How long `shutdown` waits for connections to end politely.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -33,7 +34,7 @@ pub(crate) const STOP_GRACE: Duration = Duration::from_secs(3);
 /// let error = DevServer::builder().config(config).start().await.unwrap_err();
 /// assert!(matches!(error, StartError::NotThisMachine { .. }));
 /// assert_eq!(error.code(), "not_this_machine");
-/// println!("{error}. {}", error.fix());
+/// println!("{error}. {} {}", error.cause(), error.fix());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -70,6 +71,18 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The folder that shall hold the JavaScript SDK is none.
+    #[error("{} is no folder", path.display())]
+    Sdk {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A URL for welcomes that no client can take for an ICE server's.
+    #[error("{url:?} is no URL of a STUN or TURN server")]
+    TurnUrl {
+        /// The URL.
+        url: String,
+    },
 }
 
 impl StartError {
@@ -80,6 +93,33 @@ impl StartError {
             Self::Listen { .. } => "cannot_listen",
             Self::Tls { .. } => "invalid_tls_files",
             Self::Log { .. } => "cannot_log",
+            Self::Sdk { .. } => "no_sdk_folder",
+            Self::TurnUrl { .. } => "invalid_turn_url",
+        }
+    }
+
+    /// What it most likely comes from.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::NotThisMachine { .. } => {
+                "The address is one of the network, and neither TLS files were given nor that it is meant so."
+            }
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrNotAvailable => "This machine has no such address.",
+                io::ErrorKind::PermissionDenied => {
+                    "The system leaves ports below 1024 to its administrator."
+                }
+                io::ErrorKind::AddrInUse => "Something listens there already.",
+                _ => "The system refused it.",
+            },
+            Self::Tls { .. } => "TLS needs a certificate chain and its key, each as PEM.",
+            Self::Log { .. } => "The system refused to open it.",
+            Self::Sdk { .. } => {
+                "The page at / would look there for @metered-ca/realtime, and would never find it: often a typing error, or a path that belongs to another working directory."
+            }
+            Self::TurnUrl { .. } => {
+                "The URLs of ICE servers begin with stun:, stuns:, turn: or turns:, without slashes, and a host follows (RFC 7064, RFC 7065). Every client would refuse this one, each in its own time."
+            }
         }
     }
 
@@ -104,6 +144,12 @@ impl StartError {
                 "Give PEM files of a certificate chain, leaf first, and of its key; both or neither."
             }
             Self::Log { .. } => "Give a path in a folder that exists and may be written.",
+            Self::Sdk { .. } => {
+                "Give the folder where npm install @metered-ca/realtime was run, or none for the working directory."
+            }
+            Self::TurnUrl { .. } => {
+                "Write it as turn:127.0.0.1:3478, turns:turn.example.org:443?transport=tcp or stun:127.0.0.1:3478."
+            }
         }
     }
 }
@@ -223,7 +269,8 @@ impl DevServerBuilder {
     /// Listens. Must be called in a tokio runtime.
     ///
     /// # Errors
-    /// [`StartError`]: an address of the network without TLS, a port that is taken, files that cannot be used.
+    /// [`StartError`]: an address of the network without TLS, a port that is taken, files, folders or URLs that
+    /// cannot be used.
     pub async fn start(self) -> Result<DevServerHandle, StartError> {
         // A connection is a descriptor: take as many as the system gives. With fewer it works the same.
         #[cfg(unix)]
@@ -232,6 +279,13 @@ impl DevServerBuilder {
         let tls = tls_acceptor(&config)?;
         if !config.host.is_loopback() && tls.is_none() && !config.insecure_lan {
             return Err(StartError::NotThisMachine { host: config.host });
+        }
+        if let Some(path) = config.sdk.as_ref().filter(|path| !path.is_dir()) {
+            return Err(StartError::Sdk { path: path.clone() });
+        }
+        let mut urls = config.turn.iter().flat_map(|turn| &turn.urls);
+        if let Some(url) = urls.find(|url| !turn::may_be_a_servers(url)) {
+            return Err(StartError::TurnUrl { url: url.clone() });
         }
         let writer = match (writer, &config.log) {
             (Some(writer), _) => Some(writer),

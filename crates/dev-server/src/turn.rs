@@ -8,6 +8,16 @@ use sha1::Sha1;
 
 use crate::config::TurnConfig;
 
+/// Whether a URL names a STUN or TURN server at all. Whether it can be used is for clients to find out: a server
+/// that hands an odd one out is good to see what they make of it.
+pub(crate) fn may_be_a_servers(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, rest)| {
+        ["stun", "stuns", "turn", "turns"].contains(&scheme)
+            && !rest.starts_with(['/', ':', '?'])
+            && !rest.is_empty()
+    })
+}
+
 /// The `iceServers` array for a peer at `now` (seconds since 1970).
 ///
 /// With a shared secret, as coturn's `use-auth-secret` expects: the user is `end:peer`, the password the
@@ -39,6 +49,18 @@ pub(crate) fn ice_servers(turn: &TurnConfig, peer_id: &str, now: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_of_another_kind_is_told() {
+        for url in ["stun:a", "stuns:a", "turn:a:1?transport=tcp", "turns:[::1]", "turn:u:p@a"] {
+            assert!(may_be_a_servers(url), "{url}");
+        }
+        for url in
+            ["", "a", "a:3478", "foo:bar", "turn", "turn:", "turn://a", "turn:?a", "https://a"]
+        {
+            assert!(!may_be_a_servers(url), "{url}");
+        }
+    }
 
     #[test]
     fn a_shared_secret_makes_what_coturn_expects() {

@@ -1,5 +1,6 @@
 //! The actor of one remote: does what negotiation and ladder decide, and tells what happens.
 
+mod connecting;
 mod input;
 mod verdicts;
 
@@ -18,7 +19,6 @@ use super::senders::Senders;
 use super::signals::Signals;
 use super::streams::Streams;
 use super::{Command, Shared};
-use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::departure::Departure;
 use crate::peer::error::{IceCandidateError, NegotiationError, PeerError};
 use crate::peer::ice_restart::{self, IceRestart};
@@ -26,8 +26,7 @@ use crate::peer::negotiation::{Failure, Identity, Negotiation, Op, Output, Reply
 use crate::peer::state::RemoteState;
 use crate::peer::track_metadata::{TrackMetadataCache, nothing_to_offer};
 use crate::peer::tracks::Tracks;
-use crate::rtc::engine::{Connection, ConnectionConfig, ConnectionEvent, Engine, IceState};
-use crate::rtc::{Certificate, RtcError};
+use crate::rtc::engine::{ConnectionConfig, ConnectionEvent, Engine, IceState};
 use crate::signalling::{RequestError, SignallingClient};
 use crate::wire::IceServer;
 
@@ -247,75 +246,6 @@ impl RemoteActor {
         }
     }
 
-    async fn open_channel(
-        &mut self,
-        label: &str,
-        options: DataChannelOptions,
-    ) -> Result<DataChannel, PeerError> {
-        let connection = match self.connection().await {
-            Ok(connection) => connection,
-            Err(error) => {
-                let (code, message) = (connect_code(&error), error.to_string());
-                self.shared.fail(NegotiationError::new(code, &message));
-                return Err(PeerError::Engine { code, message });
-            }
-        };
-        let channel = self.channels.open(&*connection, label, options).await?;
-        let now = self.now();
-        self.negotiation.data_wanted(now);
-        self.shared_connecting();
-        Ok(channel)
-    }
-
-    fn shared_connecting(&self) {
-        if *self.shared.state.borrow() == RemoteState::Idle {
-            self.shared.set_state(RemoteState::Connecting, "there is something to connect for");
-        }
-    }
-
-    /// The connection; a new one if there is none.
-    async fn connection(&mut self) -> Result<Arc<dyn Connection>, RtcError> {
-        if let Some(link) = &self.link {
-            return Ok(Arc::clone(&link.connection));
-        }
-        self.config.certificate = match self.config.certificate.take() {
-            Some(certificate) if certificate.is_valid() => Some(certificate),
-            _ => Some(Certificate::new()?),
-        };
-        let (sender, events) = mpsc::unbounded_channel();
-        let connection = self.context.engine.connect(&self.config, sender).await;
-        self.config.answers_actively = false;
-        let connection = connection?;
-        connection.hurry();
-        self.link = Some(Link::new(Arc::clone(&connection), events));
-        Ok(connection)
-    }
-
-    fn wants_connection(&self) -> bool {
-        self.channels.want_connection() || self.senders.want_connection()
-    }
-
-    /// Brings what the remote is sent in line with our tracks; what we say of them goes first.
-    async fn send_tracks(&mut self) {
-        self.senders.describe(&mut self.signals).await;
-        if self.link.is_none() && !self.senders.want_connection() {
-            return;
-        }
-        let connection = match self.connection().await {
-            Ok(connection) => connection,
-            Err(error) => {
-                let code = connect_code(&error);
-                return self.shared.fail(NegotiationError::new(code, error.to_string()));
-            }
-        };
-        let connected = self.shared.state() == RemoteState::Connected;
-        if self.senders.attach(&connection, &self.shared, connected).await {
-            let now = self.now();
-            self.negotiation.tracks_changed(now);
-            self.shared_connecting();
-        }
-    }
-
     /// Lets the connection go; it is closed beside us.
     fn unlink(&mut self) {
         self.shared.set_linked(false);
@@ -344,6 +274,13 @@ impl RemoteActor {
             ice_restart::Output::Restart => {
                 let now = self.now();
                 self.restart(now);
+            }
+            ice_restart::Output::Exhausted if self.link.is_none() => {
+                // The last attempt said why.
+                let last = self.shared.details().last_error.clone();
+                let code = last.as_ref().map_or("connection_failed", |error| &error.code);
+                let message = "no connection could be made in nine attempts";
+                self.shared.fail(NegotiationError::new(code, message));
             }
             ice_restart::Output::Exhausted => {
                 let error = NegotiationError::new(
@@ -406,14 +343,10 @@ impl RemoteActor {
     }
 
     async fn operate(&mut self, op: Op) -> Result<Reply, Failure> {
-        if self.link.is_none() {
-            self.config.answers_actively = link::offers_data(&op);
-        }
         let connection = self
-            .connection()
+            .connection_for(&op)
             .await
             .map_err(|error| Failure { code: connect_code(&error), message: error.to_string() })?;
-        self.shared_connecting();
         link::operate(&*connection, op).await
     }
 
@@ -434,24 +367,10 @@ impl RemoteActor {
         }
         let now = self.now();
         self.ladder.rebuilt(now);
-        if self.wants_connection() {
-            match self.connection().await {
-                Ok(connection) => {
-                    if self.channels.reopen(&*connection).await {
-                        self.negotiation.data_wanted(now);
-                    }
-                    self.send_tracks().await;
-                }
-                Err(error) => {
-                    let code = connect_code(&error);
-                    self.shared.fail(NegotiationError::new(code, error.to_string()));
-                    // Nothing else would try again.
-                    self.ladder.lost(now);
-                }
-            }
-        }
+        // Nothing else would try again: then the ladder does not rest.
+        let failed = self.wants_connection() && !self.connect_anew().await;
         self.negotiation.rebuilt(now);
-        if self.negotiation.is_idle() {
+        if self.negotiation.is_idle() && !failed {
             self.ladder.rest();
             let reason = "the connection ended and nothing needs another";
             self.shared.set_state(RemoteState::Idle, reason);

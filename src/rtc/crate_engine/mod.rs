@@ -126,7 +126,11 @@ impl Engine for CrateEngine {
             .with_udp_addrs(vec![runtime.local_addresses()])
             .build();
         // It is some KiB large; on the heap it does not weigh on every future around it.
-        let connection: Arc<dyn PeerConnection> = Arc::new(Box::pin(building).await.map_err(fail)?);
+        let built = Box::pin(building).await.map_err(|error| match runtime.why_no_socket() {
+            Some(refused) => RtcError::io(OPERATION, &refused),
+            None => fail(error),
+        });
+        let connection: Arc<dyn PeerConnection> = Arc::new(built?);
         handler.association.belongs_to(Arc::downgrade(&connection));
         handler.tracks.belongs_to(Arc::downgrade(&connection));
         let active = config.answers_actively;

@@ -47,7 +47,7 @@ mod watch;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -137,6 +137,8 @@ pub(crate) struct ConnectionRuntime {
     common: Arc<Common>,
     sockets: Arc<Mutex<Vec<Weak<ConnectionSocket>>>>,
     tasks: Mutex<Vec<TokioJoinHandle<()>>>,
+    /// Why a socket could not be used.
+    refused: Mutex<Option<io::Error>>,
     on_end: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -169,6 +171,7 @@ impl ConnectionRuntime {
             }),
             sockets: Arc::default(),
             tasks: Mutex::new(Vec::new()),
+            refused: Mutex::default(),
             on_end: Arc::new(on_end),
         })
     }
@@ -226,6 +229,25 @@ impl ConnectionRuntime {
 
     pub(crate) fn local_addresses(&self) -> LocalAddresses {
         self.network.addresses.local()
+    }
+
+    /// Why there is no socket, which the crate does not tell: what refused one, or what refuses each address.
+    pub(crate) fn why_no_socket(&self) -> Option<io::Error> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refused.or_else(|| {
+            let mut addresses = self.local_addresses().to_socket_addrs().ok()?;
+            addresses.find_map(|address| {
+                let error = std::net::UdpSocket::bind(address).err()?;
+                Some(io::Error::new(error.kind(), format!("{}: {error}", address.ip())))
+            })
+        })
+    }
+
+    /// Notes it, and gives another for the crate.
+    fn refuse(&self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        kind.into()
     }
 
     fn carry(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
@@ -300,7 +322,7 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let inner = self.carry(socket)?;
+        let inner = self.carry(socket).map_err(|error| self.refuse(error))?;
         let socket = Arc::new(ConnectionSocket::new(inner, Arc::clone(&self.common))?);
         self.common.servers.bound();
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);

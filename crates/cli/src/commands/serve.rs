@@ -158,22 +158,51 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// SIGINT or SIGTERM.
+/// SIGINT, SIGTERM or SIGHUP, which a closed terminal or a lost ssh session sends; Ctrl-C elsewhere.
 pub(crate) async fn terminated() {
     #[cfg(unix)]
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = term.recv() => {}
+        use tokio::signal::unix::SignalKind;
+        let hangup = async {
+            match hangup_is_ignored() {
+                true => std::future::pending().await,
+                false => came(SignalKind::hangup()).await,
             }
-            return;
+        };
+        tokio::select! {
+            () = interrupted() => {}
+            () = came(SignalKind::terminate()) => {}
+            () = hangup => {}
         }
     }
+    #[cfg(not(unix))]
+    interrupted().await;
+}
+
+async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+#[cfg(unix)]
+async fn came(kind: tokio::signal::unix::SignalKind) {
+    match tokio::signal::unix::signal(kind) {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Whether we were started to outlive the terminal, as nohup does it: to listen would end that.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    // SAFETY: `sigaction` is plain data of the system, for which zeros are a value.
+    #[allow(unsafe_code)]
+    let mut present: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action it changes nothing, and writes to the place of `present` alone.
+    #[allow(unsafe_code)]
+    let told = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut present) };
+    told == 0 && present.sa_sigaction == libc::SIG_IGN
 }
 
 async fn stdin_ends() {

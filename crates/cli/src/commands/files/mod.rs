@@ -63,12 +63,12 @@ impl Room {
     }
 }
 
-/// The exit code of a command that SIGINT or SIGTERM ended before its work was done, as shells have it.
+/// The exit code of a command that SIGINT, SIGTERM or SIGHUP ended before its work was done, as shells have it.
 const INTERRUPTED: u8 = 130;
 /// The peer is closed within this, or without our waiting for it.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
-/// Runs until SIGINT or SIGTERM; `None` if that came first.
+/// Runs until SIGINT, SIGTERM or SIGHUP; `None` if that came first.
 async fn stoppable<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<Option<T>, Failure> {
@@ -78,7 +78,7 @@ async fn stoppable<T>(
     }
 }
 
-/// The end after SIGINT or SIGTERM.
+/// The end after one of these signals.
 fn stopped() -> Result<ExitCode, Failure> {
     output::note(NOTE, "stopped; what has arrived is kept, and the next run goes on from there")?;
     Ok(ExitCode::from(INTERRUPTED))

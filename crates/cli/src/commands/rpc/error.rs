@@ -41,6 +41,20 @@ impl RpcError {
         Self::bare(-32602, &message.to_string())
     }
 
+    /// Parameters of a wrong shape, with the place of what is wrong, such as `source.file`.
+    pub(super) fn shape(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let message = error.inner().to_string();
+        // The position is one in our own text of them.
+        let message = message.rsplit_once(" at line ").map_or(&*message, |(before, _)| before);
+        match error.path().iter().next() {
+            None => Self::params(message),
+            Some(_) => {
+                let path = error.path().to_string();
+                Self::params(format_args!("{path}: {message}")).set("param", path)
+            }
+        }
+    }
+
     fn sdk(name: &str, code: &str, message: String, diagnosis: &Diagnosis) -> Self {
         let data = json!({
             "name": name, "code": code, "cause": diagnosis.cause, "fix": diagnosis.fix,
@@ -196,6 +210,33 @@ impl From<CredentialError> for RpcError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_parameter_is_named_by_its_path() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Params {
+            peer: String,
+            sizes: Option<Vec<u8>>,
+        }
+        let error = |params: &str| {
+            let mut json = serde_json::Deserializer::from_str(params);
+            let error = serde_path_to_error::deserialize::<_, Params>(&mut json).unwrap_err();
+            RpcError::shape(&error).to_json()
+        };
+        let nested = error(r#"{"peer":"alice","sizes":[1,"x"]}"#);
+        assert_eq!(nested["message"], r#"sizes[1]: invalid type: string "x", expected u8"#);
+        assert_eq!(
+            (&nested["code"], &nested["data"]["param"]),
+            (&json!(-32602), &json!("sizes[1]"))
+        );
+        let unknown = error(r#"{"peer":"alice","more":1}"#);
+        assert_eq!(unknown["data"]["param"], "more");
+        let missing = error("{}");
+        assert_eq!(missing["message"], "missing field `peer`");
+        assert_eq!(missing.get("data"), None);
+    }
 
     #[test]
     fn what_is_known_of_a_failure_is_in_its_data() {

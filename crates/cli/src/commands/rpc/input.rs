@@ -4,6 +4,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, Stdin};
 
 /// Bytes of one line.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
+/// What some editors and shells put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 pub(super) enum Input {
     Line(String),
@@ -16,11 +18,23 @@ pub(super) struct Lines {
     stdin: BufReader<Stdin>,
     line: Vec<u8>,
     skipping: bool,
+    /// Whether a line was read already.
+    begun: bool,
 }
 
 impl Lines {
     pub(super) fn start() -> Self {
-        Self { stdin: BufReader::new(tokio::io::stdin()), line: Vec::new(), skipping: false }
+        let stdin = BufReader::new(tokio::io::stdin());
+        Self { stdin, line: Vec::new(), skipping: false, begun: false }
+    }
+
+    fn line(&mut self) -> Input {
+        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        let first = !std::mem::replace(&mut self.begun, true);
+        match line.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if first => Input::Line(rest.to_owned()),
+            _ => Input::Line(line),
+        }
     }
 
     /// The next line. Cancel-safe: what was read is kept.
@@ -29,11 +43,10 @@ impl Lines {
             let Ok(chunk) = self.stdin.fill_buf().await else { return Input::End };
             if chunk.is_empty() {
                 // A last line without its end still counts.
-                let rest = std::mem::take(&mut self.line);
-                if rest.is_empty() {
+                if self.line.is_empty() {
                     return Input::End;
                 }
-                return Input::Line(String::from_utf8_lossy(&rest).into_owned());
+                return self.line();
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let part = &chunk[..end.unwrap_or(chunk.len())];
@@ -50,8 +63,7 @@ impl Lines {
                 if std::mem::take(&mut self.skipping) {
                     return Input::TooLong;
                 }
-                let line = std::mem::take(&mut self.line);
-                return Input::Line(String::from_utf8_lossy(&line).into_owned());
+                return self.line();
             }
         }
     }

@@ -38,8 +38,8 @@ use crate::output::{Failure, unwritable};
 ///   {"jsonrpc":"2.0","id":3,"method":"signalling.subscribe","params":{"channel":"lobby"}}
 ///   {"jsonrpc":"2.0","id":4,"method":"signalling.publish","params":{"channel":"lobby","data":"hello"}}
 ///
-/// The end of input, SIGINT or SIGTERM closes everything and ends with exit code 0. docs/rpc.md lists all
-/// methods, events and errors.
+/// The end of input, SIGINT, SIGTERM or SIGHUP closes everything and ends with exit code 0. docs/rpc.md lists
+/// all methods, events and errors.
 #[derive(Debug, ClapArgs)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {}
@@ -66,6 +66,13 @@ struct Server {
 
 impl Server {
     async fn run(mut self) -> Result<ExitCode, Failure> {
+        // Everything is closed even if nobody takes what is told of it.
+        let served = self.serve().await;
+        let ended = self.end().await;
+        served.and(ended)
+    }
+
+    async fn serve(&mut self) -> Result<(), Failure> {
         let mut lines = Lines::start();
         let mut signal = std::pin::pin!(terminated());
         loop {
@@ -73,17 +80,16 @@ impl Server {
                 biased;
                 event = self.session.next_event() => self.event(&event).await?,
                 Some((id, result)) = self.running.next() => self.reply(&id, result).await?,
-                () = &mut signal => break,
+                () = &mut signal => return Ok(()),
                 line = lines.next() => match line {
                     Input::Line(line) => self.request(&line).await?,
                     Input::TooLong => {
                         self.reply(&Value::Null, Err(RpcError::parse("the line is too long"))).await?;
                     }
-                    Input::End => break,
+                    Input::End => return Ok(()),
                 },
             }
         }
-        self.end().await
     }
 
     async fn end(mut self) -> Result<ExitCode, Failure> {

@@ -74,8 +74,12 @@ fn ms(name: &str, value: f64) -> Result<Duration, RpcError> {
 }
 
 impl Options {
+    fn read(params: Value) -> Result<Self, RpcError> {
+        serde_path_to_error::deserialize(params).map_err(|error| RpcError::shape(&error))
+    }
+
     pub(super) fn signalling(params: Value) -> Result<SignallingOptions, RpcError> {
-        let given: Self = serde_json::from_value(params).map_err(RpcError::params)?;
+        let given = Self::read(params)?;
         if given.no_rtc.is_some() || given.local_addresses.is_some() {
             return Err(RpcError::params("noRtc and localAddresses are options of peers"));
         }
@@ -83,7 +87,7 @@ impl Options {
     }
 
     pub(super) fn peer(params: Value) -> Result<PeerOptions, RpcError> {
-        let mut given: Self = serde_json::from_value(params).map_err(RpcError::params)?;
+        let mut given = Self::read(params)?;
         let ice_servers = std::mem::take(&mut given.ice_servers);
         let (ice_transport_policy, rtc) =
             (given.ice_transport_policy, !given.no_rtc.unwrap_or_default());

@@ -78,7 +78,9 @@ pub(super) struct Session {
 
 pub(super) fn read<T: DeserializeOwned>(params: &Value) -> Result<T, RpcError> {
     // By way of the text: a payload stays JSON text.
-    serde_json::from_str(&params.to_string()).map_err(RpcError::params)
+    let text = params.to_string();
+    let mut json = serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| RpcError::shape(&error))
 }
 
 /// A method that is done at once.
