@@ -112,6 +112,7 @@ impl RemoteActor {
             }
         }
     }
+
     /// What was under way when the line broke may be lost. And who saw us leave before there was a path has ended its
     /// side, as official SDKs do: an offer that goes on with ours would be answered by what it has made since, and
     /// neither side would have both descriptions. What we have is offered anew; what it has it offers itself.
