@@ -4,14 +4,17 @@
 
 #[path = "support/ffmpeg.rs"]
 mod ffmpeg;
+#[path = "support/hangup.rs"]
+mod hangup;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use ffmpeg::{counted, heard};
+use hangup::heeds_hangup;
 use metered_dev_server::{DevServer, DevServerHandle};
 use metered_realtime::media::audio::{PcmFormat, Tone, tone_share};
 use metered_realtime::media::files::WavWriter;
@@ -24,7 +27,8 @@ struct Call {
 
 impl Call {
     fn start(server: &DevServerHandle, name: &str, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_metered"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metered"));
+        let mut child = heeds_hangup(&mut command)
             .args(["call", "room", "--json", "--local-address", "127.0.0.1", "--url"])
             .arg(server.url())
             .args(args)
@@ -63,7 +67,16 @@ impl Call {
     fn stop_by(mut self, signal: &str) -> Vec<Value> {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-s", signal, &id]).status().unwrap();
-        let lines = self.lines.iter().collect();
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(20)) {
+                Ok(line) => lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                // It goes on telling figures each second: so many are not its last words.
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end: {lines:?}"),
+            }
+            assert!(lines.len() < 200, "it does not end: {lines:?}");
+        }
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut said = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();

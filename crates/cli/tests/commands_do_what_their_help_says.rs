@@ -1,6 +1,10 @@
 //! mint, serve, join, demo, completions and the manual page, as a user runs them.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[cfg(unix)]
+#[path = "support/hangup.rs"]
+mod hangup;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -10,6 +14,8 @@ use serde_json::Value;
 fn metered(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metered"));
     command.args(args).env_remove("METERED_API_KEY").env_remove("METERED_TOKEN");
+    #[cfg(unix)]
+    hangup::heeds_hangup(&mut command);
     command
 }
 

@@ -1,5 +1,9 @@
 //! `metered rpc` as a child, and a server for it.
 
+#[cfg(unix)]
+#[path = "hangup.rs"]
+mod hangup;
+
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,7 +24,10 @@ pub(crate) struct Rpc {
 
 impl Rpc {
     pub(crate) fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_metered"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metered"));
+        #[cfg(unix)]
+        hangup::heeds_hangup(&mut command);
+        let mut child = command
             .arg("rpc")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
