@@ -5,6 +5,7 @@ mod connection;
 mod media;
 mod names;
 mod output;
+mod terminated;
 
 use std::process::ExitCode;
 use std::time::Duration;

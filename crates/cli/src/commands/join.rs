@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::commands::rpc::events::source_event;
-use crate::commands::serve::terminated;
 use crate::connection::Connection;
 use crate::output::{self, BAD, BOLD, DIM, Failure, GOOD, NOTE, printable};
+use crate::terminated::terminated;
 
 /// Joins a channel and talks on it: what you type is published, what others say is shown.
 ///

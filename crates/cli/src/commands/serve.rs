@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use crate::output::{self, BOLD, DIM, Failure, NOTE};
+use crate::terminated::terminated;
 
 /// Plays the service on this machine: signalling, presence, REST, limits, and faults on demand.
 ///
@@ -117,6 +118,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.record {
         builder = builder.record();
     }
+    // Whoever reads that it is there may stop it.
+    let stop = terminated();
     let server = builder.start().await?;
     let (url, http_url) = (server.url(), server.http_url());
     if args.json {
@@ -151,58 +154,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     let with_stdin = args.exit_with_stdin;
     tokio::select! {
-        () = terminated() => {}
+        () = stop => {}
         () = stdin_ends(), if with_stdin => {}
     }
     server.shutdown().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// SIGINT, SIGTERM or SIGHUP, which a closed terminal or a lost ssh session sends; Ctrl-C elsewhere.
-pub(crate) async fn terminated() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::SignalKind;
-        let hangup = async {
-            match hangup_is_ignored() {
-                true => std::future::pending().await,
-                false => came(SignalKind::hangup()).await,
-            }
-        };
-        tokio::select! {
-            () = interrupted() => {}
-            () = came(SignalKind::terminate()) => {}
-            () = hangup => {}
-        }
-    }
-    #[cfg(not(unix))]
-    interrupted().await;
-}
-
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-#[cfg(unix)]
-async fn came(kind: tokio::signal::unix::SignalKind) {
-    match tokio::signal::unix::signal(kind) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// Whether we were started to outlive the terminal, as nohup does it: to listen would end that.
-#[cfg(unix)]
-fn hangup_is_ignored() -> bool {
-    // SAFETY: `sigaction` is plain data of the system, for which zeros are a value.
-    #[allow(unsafe_code)]
-    let mut present: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action it changes nothing, and writes to the place of `present` alone.
-    #[allow(unsafe_code)]
-    let told = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut present) };
-    told == 0 && present.sa_sigaction == libc::SIG_IGN
 }
 
 async fn stdin_ends() {

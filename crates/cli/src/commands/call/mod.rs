@@ -21,11 +21,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::hints::Alone;
 use self::remotes::Remotes;
 use self::report::Report;
-use crate::commands::serve::terminated;
 use crate::connection::PeerConnection;
 use crate::media::record::{RecordEvent, Recordings, Told};
 use crate::media::{Media, Source, SourceError};
 use crate::output::Failure;
+use crate::terminated::terminated;
 
 /// Joins a room and sends a picture and a sound to everyone in it, from files or made here; shows once a second
 /// what comes from each, and records it.

@@ -39,9 +39,9 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use metered_realtime::peer::{MeteredPeer, PeerEvents};
 
-use crate::commands::serve::terminated;
 use crate::connection::PeerConnection;
 use crate::output::{self, Failure, NOTE};
+use crate::terminated::terminated;
 
 /// How the room is entered.
 #[derive(Debug, ClapArgs)]

@@ -27,8 +27,8 @@ use self::error::RpcError;
 use self::input::{Input, Lines};
 use self::session::{Reply, Session};
 use self::sources::SourceEvent;
-use crate::commands::serve::terminated;
 use crate::output::{Failure, unwritable};
+use crate::terminated::terminated;
 
 /// Runs the SDK over JSON-RPC 2.0: requests on standard input, replies and events on standard output, one
 /// line of JSON each, logs on standard error.
