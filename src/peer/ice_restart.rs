@@ -349,6 +349,17 @@ mod tests {
     }
 
     #[test]
+    fn a_remote_that_needs_no_path_is_left_alone() {
+        let mut ladder = lost(true);
+        ladder.rest();
+        assert_eq!((ladder.poll_output(), ladder.next_deadline()), (None, None));
+        let mut ladder = lost(false);
+        ladder.rest();
+        ladder.timeout(200 * SECOND);
+        assert_eq!((ladder.poll_output(), ladder.is_climbing()), (None, false));
+    }
+
+    #[test]
     fn an_offer_to_come_is_waited_for_and_then_not() {
         let mut ladder = IceRestart::new(false);
         ladder.expects_offer(SECOND);

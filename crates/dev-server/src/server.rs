@@ -80,7 +80,7 @@ pub enum StartError {
     /// A URL for welcomes that no client can take for an ICE server's.
     #[error("{url:?} is no URL of a STUN or TURN server")]
     TurnUrl {
-        /// The URL.
+        /// The URL, without what stands before an `@`: that may be a password.
         url: String,
     },
 }
@@ -285,7 +285,7 @@ impl DevServerBuilder {
         }
         let mut urls = config.turn.iter().flat_map(|turn| &turn.urls);
         if let Some(url) = urls.find(|url| !turn::may_be_a_servers(url)) {
-            return Err(StartError::TurnUrl { url: url.clone() });
+            return Err(StartError::TurnUrl { url: turn::without_user(url) });
         }
         let writer = match (writer, &config.log) {
             (Some(writer), _) => Some(writer),

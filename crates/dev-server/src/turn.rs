@@ -8,6 +8,17 @@ use sha1::Sha1;
 
 use crate::config::TurnConfig;
 
+/// A URL as an error may show it.
+pub(crate) fn without_user(url: &str) -> String {
+    match (url.split_once(':'), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((before, host))) if before.len() > scheme.len() => {
+            format!("{scheme}:…@{host}")
+        }
+        (_, Some((_, host))) => format!("…@{host}"),
+        (_, None) => url.to_owned(),
+    }
+}
+
 /// Whether a URL names a STUN or TURN server at all. Whether it can be used is for clients to find out: a server
 /// that hands an odd one out is good to see what they make of it.
 pub(crate) fn may_be_a_servers(url: &str) -> bool {
@@ -49,6 +60,18 @@ pub(crate) fn ice_servers(turn: &TurnConfig, peer_id: &str, now: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_user_of_a_url_is_shown() {
+        for (url, shown) in [
+            ("foo:bar", "foo:bar"),
+            ("http://user:secret@a", "http:…@a"),
+            ("user:secret@a:3478", "user:…@a:3478"),
+            ("secret@a:3478", "…@a:3478"),
+        ] {
+            assert_eq!(without_user(url), shown);
+        }
+    }
 
     #[test]
     fn a_url_of_another_kind_is_told() {

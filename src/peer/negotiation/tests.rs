@@ -524,6 +524,17 @@ fn a_restart_that_gave_way_to_the_remotes_offer_follows_it_unless_that_was_one()
 }
 
 #[test]
+fn a_restart_costs_no_first_offer_of_the_remote_that_is_being_taken() {
+    let mut negotiation = Negotiation::new(false);
+    negotiation.signal(NOW, offer("k", "f"));
+    outputs(&mut negotiation);
+    negotiation.restart(NOW);
+    assert_eq!(outputs(&mut negotiation), []);
+    negotiation.done(NOW, Ok(Reply::Nothing));
+    assert_eq!(outputs(&mut negotiation), [Output::Do(Op::Answer)]);
+}
+
+#[test]
 fn tracks_that_change_while_an_offer_is_under_way_are_offered_next() {
     let mut negotiation = answered(true);
     negotiation.tracks_changed(NOW);
