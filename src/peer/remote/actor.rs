@@ -324,10 +324,15 @@ impl RemoteActor {
         }
     }
 
-    /// What was said while an operation took its time counts before anything else is sent.
+    /// What was said while an operation took its time counts before anything else is sent. Another id of ours begins
+    /// another negotiation: that must not take the operation's result for its own, so what follows waits.
     async fn take_inputs(&mut self) {
         while let Ok(input) = self.inputs.try_recv() {
+            let begins_anew = matches!(input, Input::OwnId(_));
             self.input(input).await;
+            if begins_anew {
+                return;
+            }
         }
     }
 
