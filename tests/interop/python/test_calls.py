@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from array import array
+from itertools import pairwise
 from math import pi, sin
 
 import pytest
@@ -14,6 +15,8 @@ from support import LIMIT
 
 # As the clips of `tools/clips` have it: the number in binary in a row of boxes along the lower edge.
 WIDTH, HEIGHT, BITS, BOX = 320, 180, 7, 16
+# Ours are two macroblocks high: after some key frames aiortc's encoder leaves what changes in a row of single ones.
+TALL = 36
 # Half a second of 30 pictures and 50 packets of sound.
 MOST_PICTURES_EARLY, MOST_PACKETS_EARLY = 15, 25
 HARMLESS = [b"dts to muxer", b"Timestamps are unset", b"Estimating duration", b"monotonically increasing dts"]
@@ -42,7 +45,7 @@ class Counter(VideoStreamTrack):
         luma, *chroma = frame.planes
         pad = bytes(luma.line_size - WIDTH)
         upper = bytes([96]) * WIDTH
-        luma.update((upper + pad) * (HEIGHT - BOX) + (bytes(lower) + pad) * BOX)
+        luma.update((upper + pad) * (HEIGHT - TALL) + (bytes(lower) + pad) * TALL)
         for plane in chroma:
             plane.update(b"\x80" * plane.buffer_size)
         frame.pts, frame.time_base = pts, time_base
@@ -202,12 +205,14 @@ async def test_its_counter_and_its_tone_are_recorded_whole(server, tmp_path):
     sound = await ours.next_of(f"track:{audio}", "recorded")
     numbers = counted(picture["file"])
     assert len(numbers) == picture["frames"]
-    # What it drew is there to the last, without a gap; what left before we had the keys is lost, to whoever receives.
-    missing = counter.made - len(numbers), sent["audio"] - sound["frames"]
-    assert numbers == [n % 128 for n in range(missing[0], counter.made)]
+    # All that left is there, one packet a picture; what left before we had the keys is lost, to whoever receives. What
+    # the SDK drew while its encoder was busy never left (`MediaRelay`, unbuffered), so that numbers may be skipped.
+    missing = sent["video"] - len(numbers), sent["audio"] - sound["frames"]
     assert 0 <= missing[0] <= MOST_PICTURES_EARLY and 0 <= missing[1] <= MOST_PACKETS_EARLY, missing
     inbound = [track for track in stats["tracks"] if track["direction"] == "inbound"]
     assert [track["packetsLost"] for track in inbound] == [0, 0]
+    steps = [(after - before) % 128 for before, after in pairwise(numbers)]
+    assert 0 not in steps and sum(steps) < counter.made, (counter.made, numbers)
     pcm = heard(sound["file"])
     assert len(pcm) >= 2 * 48_000 and share_of_tone(pcm, 440) > 0.5
     assert 6_000 < max(pcm) < 12_000
