@@ -12,10 +12,9 @@
 //! other for every packet.
 //!
 //! ```
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # metered_scenes::play(async |metered_scenes::Service { server }| {
 //! use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
 //!
-//! # let server = metered_dev_server::DevServer::builder().start().await?;
 //! # let url = server.url();
 //! let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
 //! options.url = url; // a local server; leave it out for the service
@@ -26,9 +25,8 @@
 //! client.publish("room", "hello").await?;
 //! # assert!(matches!(events.next().await, Some(Event::StateChange { .. })));
 //! client.close().await;
-//! # server.shutdown().await;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # }).unwrap();
+//! # Ok(())
+//! # });
 //! ```
 
 #[cfg(feature = "bench")]

@@ -10,11 +10,7 @@ use crate::signalling::{ConnectError, OptionsError, RequestError};
 /// Why a call of [`MeteredPeer`](super::MeteredPeer) or [`RemotePeer`](super::RemotePeer) was not done.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-/// # options.signalling.url = server.url();
-/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
 /// use metered_realtime::peer::{PeerError, PeerState};
 /// let early = peer.send(&"hello").await.unwrap_err();
 /// assert!(matches!(early, PeerError::State { method: "send", current_state: PeerState::Idle }));
@@ -24,9 +20,8 @@ use crate::signalling::{ConnectError, OptionsError, RequestError};
 /// peer.join("room").await?;
 /// assert_eq!(peer.send_to("alice", &"to myself").await.unwrap_err().code(), "self_send");
 /// peer.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -222,22 +217,7 @@ impl PeerOptionsError {
 /// Why something of a data channel failed.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
 /// use metered_realtime::peer::DataChannelError;
 /// let picture = vec![0; 10_000_000];
 /// let error = channel.send_bytes(picture).await.unwrap_err();
@@ -245,11 +225,8 @@ impl PeerOptionsError {
 /// assert!(size > cap); // cut it into pieces of `cap`
 /// assert_eq!((error.name(), error.code()), ("OversizedPayloadError", "oversized_payload"));
 /// println!("{}", error.diagnosis());
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -396,21 +373,7 @@ impl NegotiationError {
 /// A STUN or TURN server does not serve (W3C `RTCPeerConnectionIceErrorEvent`).
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
 /// use metered_realtime::peer::IceCandidateError;
 /// // In a report, when a call does not come about: which relay is wrong, and what mends it.
 /// for error in to_bob.ice_errors() {
@@ -418,11 +381,8 @@ impl NegotiationError {
 ///     println!("{url}: {code} ({error_code}), {reason}. {diagnosis}");
 /// }
 /// # assert!(to_bob.ice_errors().is_empty());
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceCandidateError {

@@ -170,11 +170,7 @@ impl Event for PeerEvent {
 /// A subscription to a peer's events.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-/// # options.signalling.url = server.url();
-/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
 /// use metered_realtime::peer::{PeerEvent, PeerEvents};
 /// let mut events: PeerEvents = peer.events();
 /// peer.join("room").await?;
@@ -185,8 +181,7 @@ impl Event for PeerEvent {
 /// };
 /// assert_eq!(joined, ("alice".to_owned(), "room".to_owned()));
 /// peer.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub type PeerEvents = events::Events<PeerEvent>;

@@ -24,18 +24,13 @@ use crate::wire::{IceServer, Json, validate_channel, validate_peer_id};
 /// Options of a join.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-/// # options.signalling.url = server.url();
-/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
 /// use metered_realtime::peer::JoinOptions;
 /// // `Data::sender_metadata` is there with broadcasts too: a name beside each message.
 /// peer.join_with("room", JoinOptions { include_sender_metadata: true }).await?;
 /// peer.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JoinOptions {
@@ -46,19 +41,14 @@ pub struct JoinOptions {
 /// What came and led to nothing.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-/// # options.signalling.url = server.url();
-/// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
 /// use metered_realtime::peer::PeerCounters;
 /// peer.join("room").await?;
 /// // Worth a line in a report if not: somebody floods this room, or it is too large for a mesh.
 /// assert_eq!(peer.counters(), PeerCounters::default());
 /// peer.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -121,8 +111,7 @@ impl Shared {
 /// and network enabled. States, events and their order are those of the JavaScript SDK 1.2.0.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # metered_scenes::play(async |metered_scenes::Service { server }| {
 /// # let url = server.url();
 /// use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
 ///
@@ -141,9 +130,8 @@ impl Shared {
 /// }
 /// first.close().await;
 /// second.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone)]
 pub struct MeteredPeer {
@@ -217,18 +205,13 @@ impl MeteredPeer {
     /// As `join`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// use metered_realtime::peer::JoinOptions;
     /// peer.join_with("room", JoinOptions { include_sender_metadata: true }).await?;
     /// assert_eq!(peer.channel().as_deref(), Some("room"));
     /// peer.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn join_with(&self, channel: &str, options: JoinOptions) -> Result<(), PeerError> {
         validate_channel(channel)
@@ -275,21 +258,7 @@ impl MeteredPeer {
     /// `peer_not_found` if nobody is connected under that id.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { alice, bob, .. }| {
     /// let mut events = bob.events();
     /// alice.send_to("bob", &serde_json::json!({ "turn": 1 })).await?;
     /// # use metered_realtime::peer::PeerEvent;
@@ -299,11 +268,8 @@ impl MeteredPeer {
     ///     }
     /// };
     /// assert_eq!(data.data.as_str(), r#"{"turn":1}"#);
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn send_to<T: Serialize + ?Sized>(
         &self,
@@ -339,11 +305,7 @@ impl MeteredPeer {
     /// bytes.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// use metered_realtime::peer::PeerEvent;
     /// let mut events = peer.events();
     /// peer.join("room").await?;
@@ -354,9 +316,8 @@ impl MeteredPeer {
     ///     }
     /// };
     /// assert_eq!(why, "the game is over");
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn close_with(&self, reason: &str) {
         let mut task = self.inner.task.lock().await;
@@ -388,11 +349,7 @@ impl MeteredPeer {
     /// The state, now and at each change.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// use metered_realtime::peer::PeerState;
     /// let mut state = peer.watch_state();
     /// peer.join("room").await?;
@@ -403,9 +360,8 @@ impl MeteredPeer {
     /// }
     /// # assert!(peer.state_history().len() >= 2);
     /// peer.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn watch_state(&self) -> watch::Receiver<PeerState> {
         self.inner.shared.state.subscribe()
@@ -419,18 +375,13 @@ impl MeteredPeer {
     /// Our id, once connected. With a publishable key it changes with each connection to the service.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// assert_eq!(peer.peer_id(), None);
     /// peer.join("room").await?;
     /// assert_eq!(peer.peer_id().as_deref(), Some("alice")); // the token's `sub`
     /// peer.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn peer_id(&self) -> Option<String> {
         self.inner.shared.details().peer_id.clone()
@@ -444,28 +395,11 @@ impl MeteredPeer {
     /// Who else is in the room, by their ids.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { alice, .. }| {
     /// let ids: Vec<_> = alice.remote_peers().iter().map(|remote| remote.id().to_owned()).collect();
     /// assert_eq!(ids, ["bob"]);
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn remote_peers(&self) -> Vec<RemotePeer> {
         self.inner.shared.details().remotes.values().cloned().collect()
@@ -479,17 +413,12 @@ impl MeteredPeer {
     /// The last failure that was told as [`PeerEvent::Error`].
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// peer.join("room").await?;
     /// assert_eq!(peer.last_error(), None);
     /// peer.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn last_error(&self) -> Option<Arc<FatalError>> {
         self.inner.shared.details().last_error.clone()
@@ -508,19 +437,14 @@ impl MeteredPeer {
     /// The signalling client below, for its events and figures. Its connection belongs to this peer.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::peer::PeerOptions::with_token(server.token("alice")?)?;
-    /// # options.signalling.url = server.url();
-    /// # let peer = metered_realtime::peer::MeteredPeer::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Peer { peer, .. }| {
     /// peer.join("room").await?;
     /// let signalling = peer.signalling();
     /// signalling.publish("statistics", &serde_json::json!({ "joined": true })).await?; // another channel
     /// assert_eq!(signalling.counters().malformed_frames, 0);
     /// peer.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn signalling(&self) -> &SignallingClient {
         &self.inner.shared.client

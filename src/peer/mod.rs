@@ -17,15 +17,10 @@
 //! A whole conversation, with data channels and statistics, is the example of the guide in `docs/peers.md`.
 //!
 //! ```
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # metered_scenes::play(async |service: &metered_scenes::Service| {
 //! use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions, PeerState};
 //!
-//! # let server = metered_dev_server::DevServer::builder().start().await?;
-//! # let options = |id: &str| -> Result<PeerOptions, Box<dyn std::error::Error>> {
-//! #     let mut options = PeerOptions::with_token(server.token(id)?)?;
-//! #     options.signalling.url = server.url();
-//! #     Ok(options)
-//! # };
+//! # let options = |id| service.peer_options(id);
 //! let (alice, bob) = (MeteredPeer::new(options("alice")?)?, MeteredPeer::new(options("bob")?)?);
 //! let mut events = bob.events();
 //! bob.join("room").await?;
@@ -44,9 +39,8 @@
 //! let refused = bob.send(&"late").await.unwrap_err();
 //! assert_eq!((refused.name(), &*refused.code()), ("MeteredPeerStateError", "not_joined"));
 //! alice.close().await;
-//! # server.shutdown().await;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # }).unwrap();
+//! # Ok(())
+//! # });
 //! ```
 
 mod data_channel;

@@ -64,32 +64,14 @@ pub struct CandidateStats {
 /// The pair of candidates that carries the data.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// # metered_scenes::play(async |metered_scenes::Chat { to_bob, channel, .. }| {
 /// channel.send_text("hello").await?; // a path is there
 /// use metered_realtime::peer::CandidatePairStats;
 /// let pair: CandidatePairStats = to_bob.stats().await?.selected_pair.ok_or("the path was lost")?;
 /// println!("{:?} to {:?}, {:?} ms", pair.local.candidate_type, pair.remote.candidate_type, pair.round_trip_time_ms);
 /// assert_eq!(pair.local.protocol, "udp");
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,32 +88,14 @@ pub struct CandidatePairStats {
 /// A data channel's figures.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// # metered_scenes::play(async |metered_scenes::Chat { to_bob, channel, .. }| {
 /// channel.send_text("hello").await?;
 /// use metered_realtime::peer::ChannelStats;
 /// let stats = to_bob.stats().await?;
 /// let ChannelStats { label, messages_sent, bytes_sent, .. } = &stats.channels[0];
 /// assert_eq!((label.as_str(), *messages_sent, *bytes_sent), ("chat", 1, 5));
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,39 +117,7 @@ pub struct ChannelStats {
 /// A track's figures, in one direction.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-/// # bob.add_track(&camera, None, None)?;
-/// # let source = camera.clone();
-/// # let filming = tokio::spawn(async move {
-/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-/// #     for n in 0.. {
-/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-/// #         source.write(&unit).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let mut of_bob = to_bob.events();
-/// # let track = loop {
-/// #     let event = of_bob.next().await.ok_or("bob left")?;
-/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-/// # };
-/// # let video = track.video().ok_or("sound")?.clone();
+/// # metered_scenes::play(async |metered_scenes::Filmed { to_bob, video, .. }| {
 /// use metered_realtime::peer::TrackStats;
 /// let mut frames = video.frames();
 /// frames.next().await; // a picture is here
@@ -194,12 +126,8 @@ pub struct ChannelStats {
 /// let TrackStats { kind, frames, packets_lost, .. } = inbound;
 /// assert!(kind == "video" && *frames > 0);
 /// println!("{packets_lost} packets lost");
-/// # filming.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -251,22 +179,7 @@ pub struct TrackStats {
 /// The counters are of the present transport: a rebuilt connection starts anew.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// # metered_scenes::play(async |metered_scenes::Chat { to_bob, channel, .. }| {
 /// use metered_realtime::peer::ConnectionStats;
 /// /// Bits per second between two looks.
 /// fn rate(before: &ConnectionStats, now: &ConnectionStats, seconds: f64) -> f64 {
@@ -277,11 +190,8 @@ pub struct TrackStats {
 /// channel.send_bytes(vec![0; 10_000]).await?;
 /// let now = to_bob.stats().await?;
 /// assert!(rate(&before, &now, 1.0) > 0.0);
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,20 +13,15 @@ use super::event::State;
 /// The server's answer to the upgrade, when it is not a WebSocket.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, server }| {
 /// use metered_realtime::signalling::{ConnectError, HttpRefusal};
 /// use std::time::Duration;
 /// server.refuse_upgrades(1, 429, None, Some(30));
 /// let Err(ConnectError::Http(refusal)) = client.connect().await else { panic!() };
 /// let HttpRefusal { status, retry_after, .. } = refusal;
 /// assert_eq!((status, retry_after), (429, Some(Duration::from_secs(30))));
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRefusal {
@@ -70,11 +65,7 @@ pub struct NetworkFailure {
 /// Why there is no connection: the `SignallingConnectError` of the JavaScript SDK, told apart.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, server }| {
 /// use metered_realtime::signalling::{ConnectError, SignallingClient, SignallingOptions};
 /// use metered_realtime::wire::CloseCode;
 /// server.refuse_upgrades(1, 403, Some(serde_json::json!({ "error": "origin_not_allowed" })), None);
@@ -87,9 +78,8 @@ pub struct NetworkFailure {
 /// // What cannot work is refused before anything is sent.
 /// let client = SignallingClient::new(SignallingOptions::with_token("not.a.token")?)?;
 /// assert_eq!(client.connect().await.unwrap_err().preflight(), Some("malformed"));
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -307,11 +297,7 @@ pub(crate) const fn close_code_name(code: CloseCode) -> &'static str {
 /// Why a request was not done.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::RequestError;
 /// /// Whether the same request may be made again without being done twice.
 /// fn was_not_done(error: &RequestError) -> bool {
@@ -325,9 +311,8 @@ pub(crate) const fn close_code_name(code: CloseCode) -> &'static str {
 /// assert_eq!(reserved.code(), "channel_reserved");
 /// println!("{}", reserved.diagnosis());
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

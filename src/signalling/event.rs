@@ -59,19 +59,14 @@ impl fmt::Display for State {
 /// fn life(connected: &Connected) -> Option<f64> {
 ///     Some(connected.expires_at?.0 - connected.server_time?.0)
 /// }
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// client.connect().await?;
 /// let connected = client.connected().ok_or("lost again at once")?;
 /// assert!(!connected.is_reconnect);
 /// assert!(life(&connected).is_some_and(|seconds| seconds > 3_000.0));
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,11 +89,7 @@ pub struct Connected {
 /// A connection, or an attempt at one, ended.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, server }| {
 /// use metered_realtime::signalling::{Disconnected, Event};
 /// use metered_realtime::wire::CloseCode;
 /// let mut events = client.events();
@@ -113,9 +104,8 @@ pub struct Connected {
 /// assert_eq!((*code, *will_reconnect), (CloseCode::ABNORMAL, true));
 /// println!("{}", error.diagnosis());
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug)]
 pub struct Disconnected {

@@ -10,19 +10,14 @@ use rustc_hash::FxHashMap;
 /// How long the server may take to answer a request, counted from the moment it really left.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::ACK_TIMEOUT;
 /// client.connect().await?;
 /// // An outer limit above it leaves the request its own words about the failure.
 /// tokio::time::timeout(ACK_TIMEOUT * 2, client.publish("room", "hello")).await??;
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 

@@ -72,33 +72,8 @@ impl Event for LocalTrackEvent {
 /// A subscription to a local track's events.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-/// # bob.add_track(&camera, None, None)?;
-/// # let source = camera.clone();
-/// # let filming = tokio::spawn(async move {
-/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-/// #     for n in 0.. {
-/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-/// #         source.write(&unit).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Met { bob, .. }| {
+/// # let camera = metered_scenes::film(bob)?;
 /// use metered_realtime::media::{LocalTrackEvent, LocalTrackEvents};
 /// // `camera` is sent to everyone in the room; its encoder listens to this.
 /// let mut events: LocalTrackEvents = camera.events();
@@ -108,11 +83,7 @@ impl Event for LocalTrackEvent {
 ///     }
 /// };
 /// assert_eq!(taken_by, "alice");
-/// # filming.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub type LocalTrackEvents = Events<LocalTrackEvent>;

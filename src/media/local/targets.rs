@@ -175,33 +175,8 @@ impl LocalVideoTrack {
     /// all now. `None` while nobody gets the track.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-    /// # bob.add_track(&camera, None, None)?;
-    /// # let source = camera.clone();
-    /// # let filming = tokio::spawn(async move {
-    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-    /// #     for n in 0.. {
-    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-    /// #         source.write(&unit).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { bob, .. }| {
+    /// # let camera = metered_scenes::film(bob)?;
     /// // `camera` is a track that is sent to everyone in the room.
     /// let target = loop {
     ///     if let Some(target) = camera.target() {
@@ -213,12 +188,8 @@ impl LocalVideoTrack {
     /// assert!(camera.target_for("alice").is_some()); // the only remote
     /// assert_eq!(camera.target_for("nobody"), None);
     /// assert!((0.0..=1.0).contains(&camera.reported_loss()));
-    /// # filming.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn target(&self) -> Option<Target> {
         self.shared().target(None)

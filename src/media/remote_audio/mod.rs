@@ -28,31 +28,9 @@ use crate::rtc::engine::TrackReceiver;
 /// use metered_realtime::media::audio::PcmFormat;
 /// use metered_realtime::peer::RemoteEvent;
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use metered_realtime::media::LocalAudioTrack;
-/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
-/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut events = alice.events();
-/// # let microphone = LocalAudioTrack::default();
-/// # bob.add_track(&microphone, None, None)?;
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
-/// # };
-/// # let singing = tokio::spawn(async move {
-/// #     loop {
-/// #         microphone.write_pcm_i16(PcmFormat::OPUS_MONO, &[8_192; 480]).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
+/// # metered_scenes::play(async |metered_scenes::Met { bob, to_bob, .. }| {
 /// # let mut remote_events = to_bob.events();
+/// # metered_scenes::sing(bob)?;
 /// let track = loop {
 ///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
 /// };
@@ -63,12 +41,8 @@ use crate::rtc::engine::TrackReceiver;
 ///     output.pull(&mut chunk); // at the pace of the loudspeaker
 ///     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
 /// }
-/// # singing.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug)]
 pub struct RemoteAudioTrack {
@@ -97,40 +71,7 @@ impl RemoteAudioTrack {
     /// learns of a track a little after its first packet.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-    /// # bob.add_track(&microphone, None, None)?;
-    /// # let source = microphone.clone();
-    /// # let singing = tokio::spawn(async move {
-    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-    /// #     loop {
-    /// #         let mut chunk = [0.0; 480];
-    /// #         tone.fill(&mut chunk);
-    /// #         source.write_pcm(format, &chunk).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Heard { audio, .. }| {
     /// use metered_realtime::media::PacketEvent;
     /// let mut packets = audio.packets();
     /// let mut recorded = Vec::new();
@@ -142,12 +83,8 @@ impl RemoteAudioTrack {
     ///     }
     /// }
     /// assert_eq!(recorded.len(), 5);
-    /// # singing.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn packets(&self) -> AudioPackets {
         self.shared.packets()
@@ -163,51 +100,14 @@ impl RemoteAudioTrack {
     /// Whether the remote sends it no more.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-    /// # bob.add_track(&microphone, None, None)?;
-    /// # let source = microphone.clone();
-    /// # let singing = tokio::spawn(async move {
-    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-    /// #     loop {
-    /// #         let mut chunk = [0.0; 480];
-    /// #         tone.fill(&mut chunk);
-    /// #         source.write_pcm(format, &chunk).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Heard { bob, microphone, audio, .. }| {
     /// assert!(!audio.is_ended());
     /// bob.remove_track(microphone.id())?;
     /// let mut packets = audio.packets();
     /// while packets.next().await.is_some() {} // ends with the track
     /// assert!(audio.is_ended());
-    /// # singing.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn is_ended(&self) -> bool {
         self.shared.is_ended()

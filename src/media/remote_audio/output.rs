@@ -33,40 +33,7 @@ impl RemoteAudioTrack {
     /// [`AudioError::Delay`] for bounds that cannot be.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-    /// # bob.add_track(&microphone, None, None)?;
-    /// # let source = microphone.clone();
-    /// # let singing = tokio::spawn(async move {
-    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-    /// #     loop {
-    /// #         let mut chunk = [0.0; 480];
-    /// #         tone.fill(&mut chunk);
-    /// #         source.write_pcm(format, &chunk).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Heard { audio, .. }| {
     /// use metered_realtime::media::audio::{JitterOptions, PcmFormat};
     /// use std::time::Duration;
     /// // For a choir: never more than 80 ms behind, even if more is concealed then.
@@ -75,12 +42,8 @@ impl RemoteAudioTrack {
     /// # let _ = output;
     /// let wrong = JitterOptions { max_delay: Duration::ZERO, ..bounds };
     /// assert_eq!(audio.playout_with(PcmFormat::OPUS_MONO, wrong).unwrap_err().code(), "audio_delay");
-    /// # singing.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn playout_with(
         &self,
@@ -99,49 +62,12 @@ impl RemoteAudioTrack {
     /// How loud the last 100 ms were, as its outputs heard them; silence if nobody plays it.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-    /// # bob.add_track(&microphone, None, None)?;
-    /// # let source = microphone.clone();
-    /// # let singing = tokio::spawn(async move {
-    /// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-    /// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-    /// #     loop {
-    /// #         let mut chunk = [0.0; 480];
-    /// #         tone.fill(&mut chunk);
-    /// #         source.write_pcm(format, &chunk).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let audio = track.audio().ok_or("pictures")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Heard { audio, .. }| {
     /// use metered_realtime::media::audio::Level;
     /// // Nobody plays it yet, so nothing was decoded.
     /// assert_eq!(audio.level(), Level::SILENCE);
-    /// # singing.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn level(&self) -> Level {
         let now = self.shared.now();
@@ -155,40 +81,7 @@ impl RemoteAudioTrack {
 /// concealed. Detached when dropped.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-/// # bob.add_track(&microphone, None, None)?;
-/// # let source = microphone.clone();
-/// # let singing = tokio::spawn(async move {
-/// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-/// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-/// #     loop {
-/// #         let mut chunk = [0.0; 480];
-/// #         tone.fill(&mut chunk);
-/// #         source.write_pcm(format, &chunk).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let mut of_bob = to_bob.events();
-/// # let track = loop {
-/// #     let event = of_bob.next().await.ok_or("bob left")?;
-/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-/// # };
-/// # let audio = track.audio().ok_or("pictures")?.clone();
+/// # metered_scenes::play(async |metered_scenes::Heard { audio, .. }| {
 /// use metered_realtime::media::AudioOutput;
 /// use metered_realtime::media::audio::PcmFormat;
 /// let mut output: AudioOutput = audio.playout(PcmFormat::new(16_000, 1)?)?; // for a recogniser of speech
@@ -201,12 +94,8 @@ impl RemoteAudioTrack {
 /// assert!(audio.level().peak_dbfs > -40.0); // what a picture of who speaks goes by
 /// assert!(output.stats().jitter.played_samples > 0);
 /// assert!(!output.is_ended());
-/// # singing.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug)]
 pub struct AudioOutput {

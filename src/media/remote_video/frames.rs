@@ -55,39 +55,7 @@ impl Event for FrameEvent {
 /// A sink of pictures. Ends with its track, or when dropped.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-/// # bob.add_track(&camera, None, None)?;
-/// # let source = camera.clone();
-/// # let filming = tokio::spawn(async move {
-/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-/// #     for n in 0.. {
-/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-/// #         source.write(&unit).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let mut of_bob = to_bob.events();
-/// # let track = loop {
-/// #     let event = of_bob.next().await.ok_or("bob left")?;
-/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-/// # };
-/// # let video = track.video().ok_or("sound")?.clone();
+/// # metered_scenes::play(async |metered_scenes::Filmed { video, .. }| {
 /// use metered_realtime::media::{FrameEvent, VideoFrames};
 /// let mut frames: VideoFrames = video.frames();
 /// let first = frames.next().await.ok_or("bob stopped")?;
@@ -95,12 +63,8 @@ impl Event for FrameEvent {
 /// // All that came while the decoder was busy, at once.
 /// let more = frames.next_batch(30).await;
 /// assert!((1..=30).contains(&more.len()));
-/// # filming.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Debug)]
 pub struct VideoFrames {

@@ -30,32 +30,9 @@ const MAX_EARLY_BYTES: usize = 512 * 1024;
 /// use metered_realtime::media::{FrameEvent, RemoteVideoTrack};
 /// use metered_realtime::peer::RemoteEvent;
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use metered_realtime::media::{AccessUnit, LocalVideoTrack, VideoCodec};
-/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
-/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut events = alice.events();
-/// # let camera = LocalVideoTrack::new(VideoCodec::Vp8);
-/// # bob.add_track(&camera, None, None)?;
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
-/// # };
-/// # let filming = tokio::spawn(async move {
-/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-/// #     for n in 0.. {
-/// #         camera.write(&AccessUnit::new(VideoCodec::Vp8, key_frame.clone().into(), n * 40_000)).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
+/// # metered_scenes::play(async |metered_scenes::Met { bob, to_bob, .. }| {
 /// # let mut remote_events = to_bob.events();
+/// # metered_scenes::film(bob)?;
 /// let track = loop {
 ///     if let RemoteEvent::Track(track) = remote_events.next().await.ok_or("bob left")? { break track }
 /// };
@@ -68,12 +45,8 @@ const MAX_EARLY_BYTES: usize = 512 * 1024;
 ///     }
 /// }
 /// assert!(video.stats().packets_received > 0);
-/// # filming.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug)]
 pub struct RemoteVideoTrack {
@@ -110,47 +83,11 @@ impl RemoteVideoTrack {
     /// that somebody controls.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-    /// # bob.add_track(&camera, None, None)?;
-    /// # let source = camera.clone();
-    /// # let filming = tokio::spawn(async move {
-    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-    /// #     for n in 0.. {
-    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-    /// #         source.write(&unit).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let video = track.video().ok_or("sound")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Filmed { video, .. }| {
     /// // What is seen answers to what the hand does: it must not wait for the sound.
     /// video.set_lip_sync(false);
-    /// # filming.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn set_lip_sync(&self, on: bool) {
         self.shared.apart.store(!on, Ordering::Relaxed);
@@ -159,47 +96,11 @@ impl RemoteVideoTrack {
     /// Asks the sender for a key frame, at most one per 300 ms.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-    /// # bob.add_track(&camera, None, None)?;
-    /// # let source = camera.clone();
-    /// # let filming = tokio::spawn(async move {
-    /// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-    /// #     for n in 0.. {
-    /// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-    /// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-    /// #         source.write(&unit).unwrap();
-    /// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    /// #     }
-    /// # });
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let mut of_bob = to_bob.events();
-    /// # let track = loop {
-    /// #     let event = of_bob.next().await.ok_or("bob left")?;
-    /// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-    /// # };
-    /// # let video = track.video().ok_or("sound")?.clone();
+    /// # metered_scenes::play(async |metered_scenes::Filmed { video, .. }| {
     /// // The decoder refused a picture and cannot go on from here. After losses this is done by itself.
     /// video.request_key_frame();
-    /// # filming.abort();
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn request_key_frame(&self) {
         self.shared.key_frame_wanted.notify_one();

@@ -57,30 +57,12 @@ impl Event for DataChannelEvent {
 /// not needed.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+/// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
 /// use metered_realtime::peer::{DataChannelEvent, DataChannelEvents};
 /// let mut events: DataChannelEvents = channel.events();
 /// while !matches!(events.next().await, Some(DataChannelEvent::Open)) {}
 /// drop(events); // not read on: nobody is slowed down by it
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub type DataChannelEvents = events::Events<DataChannelEvent>;

@@ -40,22 +40,7 @@ pub(crate) const UNIVERSAL_MESSAGE_BYTES: usize = 65_536;
 /// ```
 /// use metered_realtime::peer::{ChannelMessage, DataChannelEvent, DataChannelOptions, RemoteEvent};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use metered_realtime::peer::{MeteredPeer, PeerEvent, PeerOptions};
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
-/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut events = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     if let PeerEvent::PeerJoined(remote) = events.next().await.ok_or("gone")? { break remote }
-/// # };
-/// # let to_alice = bob.remote_peer("alice").ok_or("alice was there before bob")?;
+/// # metered_scenes::play(async |metered_scenes::Met { to_bob, to_alice, .. }| {
 /// // One side opens it, and may send at once: that waits until it is open.
 /// let ours = to_bob.open_data_channel("chat", DataChannelOptions::default()).await?;
 /// ours.send_text("hello").await?;
@@ -74,11 +59,8 @@ pub(crate) const UNIVERSAL_MESSAGE_BYTES: usize = 65_536;
 ///     }
 /// };
 /// assert_eq!((theirs.label(), text.as_str()), ("chat", "hello"));
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone)]
 pub struct DataChannel {
@@ -98,21 +80,7 @@ impl DataChannel {
     /// Tells this channel from others of the same peer, also over resets.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
     /// use metered_realtime::peer::{DataChannelOptions, ReadyState};
     /// let options = DataChannelOptions {
     ///     ordered: false,
@@ -127,11 +95,8 @@ impl DataChannel {
     /// assert_eq!(channel.max_retransmits(), Some(0));
     /// let another = to_bob.open_data_channel("game", DataChannelOptions::default()).await?;
     /// assert_ne!(channel.id(), another.id()); // of the same label
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn id(&self) -> &str {
         &self.shared.id
@@ -171,33 +136,15 @@ impl DataChannel {
     /// Its state, now and at each change.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
     /// use metered_realtime::peer::ReadyState;
     /// let mut state = channel.watch_ready_state();
     /// state.wait_for(|state| *state == ReadyState::Open).await?;
     /// channel.close();
     /// state.wait_for(|state| *state == ReadyState::Closed).await?;
     /// assert_eq!(channel.ready_state(), ReadyState::Closed);
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn watch_ready_state(&self) -> watch::Receiver<ReadyState> {
         self.shared.state.subscribe()
@@ -211,32 +158,14 @@ impl DataChannel {
     /// Bytes of a message that the remote takes: 64 KiB unless its description says more.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
     /// channel.send_text("hello").await?; // known once it is open
     /// let file = vec![7_u8; 100_000];
     /// for piece in file.chunks(channel.max_message_size()) {
     ///     channel.send_bytes(piece.to_vec()).await?;
     /// }
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn max_message_size(&self) -> usize {
         self.shared.remote_limit.load(Ordering::Relaxed)

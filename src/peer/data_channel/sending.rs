@@ -26,31 +26,13 @@ impl DataChannel {
     /// Bytes handed to the transport that the remote has not acknowledged.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
     /// channel.send_bytes(vec![0; 1_000]).await?;
     /// // For the bar of a transfer: what was sent less what may still be on the way.
     /// let arrived = 1_000 - channel.buffered_amount().await.min(1_000);
     /// assert!(arrived <= 1_000);
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn buffered_amount(&self) -> usize {
         let link = self.shared.link.borrow().clone();
@@ -87,32 +69,14 @@ impl DataChannel {
     /// [`Closed`](DataChannelError::Closed) at once or while it waits.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
     /// use metered_realtime::peer::ChannelMessage;
     /// channel.send(ChannelMessage::Text("hello".into())).await?; // at once: it waits for the opening
     /// channel.close();
     /// let late = channel.send(ChannelMessage::Text("again".into())).await.unwrap_err();
     /// assert_eq!(late.code(), "data_channel_closed");
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         let shared = &self.shared;
@@ -175,33 +139,15 @@ impl DataChannel {
     /// [`Closed`](DataChannelError::Closed).
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { channel, .. }| {
     /// use metered_realtime::peer::{ChannelMessage, DataChannelError};
     /// // A position is of use now or not at all.
     /// match channel.try_send(ChannelMessage::Text("x=3".into())).await {
     ///     Ok(()) | Err(DataChannelError::Full | DataChannelError::NotOpen) => {}
     ///     Err(error) => return Err(error.into()),
     /// }
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn try_send(&self, message: ChannelMessage) -> Result<(), DataChannelError> {
         self.check(&message)?;

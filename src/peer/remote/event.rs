@@ -12,49 +12,14 @@ use crate::wire::Json;
 /// A track that the remote sends.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let camera = metered_realtime::media::LocalVideoTrack::new(metered_realtime::media::VideoCodec::Vp8);
-/// # bob.add_track(&camera, None, None)?;
-/// # let source = camera.clone();
-/// # let filming = tokio::spawn(async move {
-/// #     let key_frame = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 2, 0, 2, 0];
-/// #     for n in 0.. {
-/// #         let codec = metered_realtime::media::VideoCodec::Vp8;
-/// #         let unit = metered_realtime::media::AccessUnit::new(codec, key_frame.clone().into(), n * 40_000);
-/// #         source.write(&unit).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let mut of_bob = to_bob.events();
-/// # let track = loop {
-/// #     let event = of_bob.next().await.ok_or("bob left")?;
-/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Filmed { camera, track, .. }| {
 /// use metered_realtime::peer::RemoteTrack;
 /// let RemoteTrack { track_id, kind, codec, stream_ids, .. } = &*track;
 /// assert_eq!((*kind, codec.as_str(), track_id.as_str()), ("video", "video/VP8", camera.id()));
 /// println!("{track_id} of {stream_ids:?}");
 /// assert!(track.video().is_some() && track.audio().is_none());
-/// # filming.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug)]
 pub struct RemoteTrack {
@@ -93,39 +58,7 @@ impl RemoteTrack {
 /// What comes on a track.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let microphone = metered_realtime::media::LocalAudioTrack::default();
-/// # bob.add_track(&microphone, None, None)?;
-/// # let source = microphone.clone();
-/// # let singing = tokio::spawn(async move {
-/// #     let format = metered_realtime::media::audio::PcmFormat::OPUS_MONO;
-/// #     let mut tone = metered_realtime::media::audio::Tone::new(440.0, 48_000, 1);
-/// #     loop {
-/// #         let mut chunk = [0.0; 480];
-/// #         tone.fill(&mut chunk);
-/// #         source.write_pcm(format, &chunk).unwrap();
-/// #         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-/// #     }
-/// # });
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
-/// # let mut of_bob = to_bob.events();
-/// # let track = loop {
-/// #     let event = of_bob.next().await.ok_or("bob left")?;
-/// #     if let metered_realtime::peer::RemoteEvent::Track(track) = event { break track }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Heard { track, .. }| {
 /// use metered_realtime::media::audio::PcmFormat;
 /// use metered_realtime::peer::RemoteMedia;
 /// match &track.media {
@@ -139,12 +72,8 @@ impl RemoteTrack {
 ///     }
 ///     _ => println!("of a newer version"),
 /// }
-/// # singing.abort();
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -247,31 +176,14 @@ impl Event for RemoteEvent {
 /// A subscription to a remote's events.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Met { bob, to_bob, .. }| {
 /// use metered_realtime::peer::RemoteEvents;
 /// let mut events: RemoteEvents = to_bob.events();
 /// bob.close().await;
 /// while let Some(event) = events.next().await {
 ///     println!("{}", event.name()); // up to the last change of state
 /// }
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub type RemoteEvents = events::Events<RemoteEvent>;

@@ -76,29 +76,12 @@ const MAX_ICE_ERRORS: usize = 32;
 /// What came from a remote and led to nothing.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-/// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-/// # let mut arrivals = alice.events();
-/// # alice.join("lobby").await?;
-/// # bob.join("lobby").await?;
-/// # let to_bob = loop {
-/// #     let event = arrivals.next().await.ok_or("gone")?;
-/// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-/// # };
+/// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
 /// use metered_realtime::peer::RemoteCounters;
 /// let RemoteCounters { signals_overflow, candidates, .. } = to_bob.counters();
 /// assert_eq!((signals_overflow, candidates), (0, 0)); // worth a line in a report if not
-/// # alice.close().await;
-/// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -213,15 +196,8 @@ impl Shared {
 /// ```
 /// use metered_realtime::peer::{PeerEvent, RemotePeer, RemoteState};
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use metered_realtime::peer::{MeteredPeer, PeerOptions};
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let peer = |id: &str| -> Result<MeteredPeer, Box<dyn std::error::Error>> {
-/// #     let mut options = PeerOptions::with_token(server.token(id)?)?;
-/// #     options.signalling.url = server.url();
-/// #     Ok(MeteredPeer::new(options)?)
-/// # };
-/// # let (alice, bob) = (peer("alice")?, peer("bob")?);
+/// # metered_scenes::play(async |service: &metered_scenes::Service| {
+/// # let (alice, bob) = (service.peer("alice")?, service.peer("bob")?);
 /// # let mut events = alice.events();
 /// # alice.join("lobby").await?;
 /// # bob.join("lobby").await?;
@@ -240,9 +216,8 @@ impl Shared {
 /// assert!(stats.bytes_sent > 0);
 /// # alice.close().await;
 /// # bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone)]
 pub struct RemotePeer {
@@ -282,21 +257,7 @@ impl RemotePeer {
     /// Its token's `peerMetadata`, if there is any. Always an object.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
     /// // A name that the backend put into the token's `peerMetadata`; none in this one.
     /// #[derive(serde::Deserialize)]
     /// struct Profile {
@@ -305,11 +266,8 @@ impl RemotePeer {
     /// let profile = to_bob.metadata().and_then(|metadata| metadata.to::<Profile>().ok());
     /// let name = profile.map_or_else(|| to_bob.id().to_owned(), |profile| profile.name);
     /// assert_eq!(name, "bob");
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn metadata(&self) -> Option<&Json> {
         self.shared.metadata.as_ref()
@@ -323,33 +281,15 @@ impl RemotePeer {
     /// The state, now and at each change.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { to_bob, .. }| {
     /// use metered_realtime::peer::RemoteState;
     /// let mut state = to_bob.watch_state();
     /// state.wait_for(|state| *state == RemoteState::Connected).await?;
     /// let reached: Vec<_> = to_bob.state_history().iter().map(|change| change.to).collect();
     /// assert!(reached.contains(&RemoteState::Connecting));
     /// assert_eq!(to_bob.last_error(), None);
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn watch_state(&self) -> watch::Receiver<RemoteState> {
         self.shared.state.subscribe()
@@ -363,27 +303,10 @@ impl RemotePeer {
     /// Whether we give way when both sides offer at once: our id is the lower one, by its bytes.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { alice, .. }| {
     /// assert!(alice.remote_peer("bob").ok_or("gone")?.polite()); // "alice" is before "bob"
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn polite(&self) -> bool {
         self.shared.details().polite
@@ -397,29 +320,12 @@ impl RemotePeer {
     /// The latest failures of STUN and TURN servers and of candidates, the oldest first; at most 32.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
     /// for error in to_bob.ice_errors() {
     ///     println!("{}: {}", error.url, error.diagnosis);
     /// }
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn ice_errors(&self) -> Vec<Arc<IceCandidateError>> {
         self.shared.details().ice_errors.iter().cloned().collect()
@@ -428,27 +334,10 @@ impl RemotePeer {
     /// What came from it and led to nothing.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
+    /// # metered_scenes::play(async |metered_scenes::Met { to_bob, .. }| {
     /// println!("{:?}", to_bob.counters()); // a line of a report
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn counters(&self) -> RemoteCounters {
         self.shared.details().counters
@@ -457,22 +346,7 @@ impl RemotePeer {
     /// Events. The first subscription gets what came before it, such as a channel that the remote opened.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let peer = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::peer::PeerOptions::with_token(server.token(id)?)?;
-    /// #     options.signalling.url = server.url();
-    /// #     Ok(metered_realtime::peer::MeteredPeer::new(options)?)
-    /// # };
-    /// # let (alice, bob) = (peer("alice")?, peer("bob")?);
-    /// # let mut arrivals = alice.events();
-    /// # alice.join("lobby").await?;
-    /// # bob.join("lobby").await?;
-    /// # let to_bob = loop {
-    /// #     let event = arrivals.next().await.ok_or("gone")?;
-    /// #     if let metered_realtime::peer::PeerEvent::PeerJoined(remote) = event { break remote }
-    /// # };
-    /// # let channel = to_bob.open_data_channel("chat", Default::default()).await?;
+    /// # metered_scenes::play(async |metered_scenes::Chat { to_bob, .. }| {
     /// use metered_realtime::peer::{RemoteEvent, RemoteState};
     /// let mut events = to_bob.events();
     /// loop {
@@ -481,11 +355,8 @@ impl RemotePeer {
     ///         break;
     ///     }
     /// }
-    /// # alice.close().await;
-    /// # bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn events(&self) -> RemoteEvents {
         self.shared.hub.subscribe()

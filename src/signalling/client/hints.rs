@@ -17,19 +17,12 @@ impl SignallingClient {
     /// none came within [`PROBE_TIMEOUT`]: then the connection is being replaced.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # use metered_realtime::signalling::{SignallingClient, SignallingOptions};
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
-    /// # options.url = server.url();
-    /// # let client = SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// assert_eq!(client.round_trip().await, None);
     /// client.connect().await?;
     /// assert!(client.round_trip().await.is_some());
-    /// # client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn round_trip(&self) -> Option<Duration> {
         if self.state() != State::Connected {

@@ -87,18 +87,13 @@ impl SignallingClient {
     /// [`ConnectError::InvalidClose`] for another code or a longer reason; the client goes on then.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// client.connect().await?;
     /// // The server's logs will say why.
     /// client.close_with(3001, "signed out").await?;
     /// assert_eq!(client.close_with(1001, "").await.unwrap_err().code(), "invalid_close");
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn close_with(&self, code: u16, reason: &str) -> Result<(), ConnectError> {
         let code = CloseCode(code);

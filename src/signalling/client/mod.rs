@@ -32,8 +32,7 @@ pub use status::Pacing;
 /// kept alive.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # metered_scenes::play(async |metered_scenes::Service { server }| {
 /// # let url = server.url();
 /// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
 ///
@@ -58,9 +57,8 @@ pub use status::Pacing;
 /// }
 /// alice.close().await;
 /// bob.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 ///
 /// Its methods need a tokio runtime with time and network enabled. States, events and their order are those

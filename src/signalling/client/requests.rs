@@ -17,20 +17,15 @@ use crate::wire::{ClientFrame, Json};
 /// Options of one subscription.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::SubscribeOptions;
 /// client.connect().await?;
 /// // Messages bring what their sender's backend says of it: no look-up for each name.
 /// let options = SubscribeOptions { include_sender_metadata: true };
 /// client.subscribe_with("room", options).await?;
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
@@ -56,20 +51,15 @@ impl SignallingClient {
     /// As `subscribe`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// use metered_realtime::signalling::SubscribeOptions;
     /// client.connect().await?;
     /// client.subscribe("room").await?;
     /// // The same channel once more: from now on with the senders' metadata, and with a fresh snapshot.
     /// client.subscribe_with("room", SubscribeOptions { include_sender_metadata: true }).await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn subscribe_with(
         &self,
@@ -93,18 +83,13 @@ impl SignallingClient {
     /// [`RequestError`].
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// client.connect().await?;
     /// client.subscribe("room").await?;
     /// client.unsubscribe("room").await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), RequestError> {
         let frame = ClientFrame::Unsubscribe { channel: channel.to_owned() };
@@ -136,13 +121,8 @@ impl SignallingClient {
     /// [`RequestError`], with code `peer_not_found` if nobody is connected under that id.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let client = |id: &str| -> Result<_, Box<dyn std::error::Error>> {
-    /// #     let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token(id)?)?;
-    /// #     options.url = server.url();
-    /// #     Ok(metered_realtime::signalling::SignallingClient::new(options)?)
-    /// # };
+    /// # metered_scenes::play(async |service: &metered_scenes::Service| {
+    /// # let client = |id| service.client(id);
     /// use metered_realtime::signalling::Event;
     /// let (alice, bob) = (client("alice")?, client("bob")?);
     /// let mut events = bob.events();
@@ -159,9 +139,8 @@ impl SignallingClient {
     /// assert_eq!(alice.send("carol", "hello").await.unwrap_err().code(), "peer_not_found");
     /// alice.close().await;
     /// bob.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn send<T: Serialize + ?Sized>(
         &self,
@@ -177,19 +156,14 @@ impl SignallingClient {
     /// As `send`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// use metered_realtime::signalling::SendPriority;
     /// client.connect().await?;
     /// // Before whatever the app has queued, and after earlier call set-up.
     /// client.send_with("alice", "ring", SendPriority::Signalling).await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub async fn send_with<T: Serialize + ?Sized>(
         &self,

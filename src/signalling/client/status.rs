@@ -13,20 +13,15 @@ use crate::signalling::socket::Attempt;
 /// What waits and what is under way.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::Pacing;
 /// client.connect().await?;
 /// client.publish("room", "hello").await?;
 /// let Pacing { waiting_signalling, waiting_app, unanswered } = client.pacing();
 /// assert_eq!((waiting_signalling, waiting_app, unanswered), (0, 0, 0)); // a good time for more
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pacing {
@@ -47,11 +42,7 @@ impl SignallingClient {
     /// The state, now and at each change.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// use metered_realtime::signalling::State;
     /// let mut state = client.watch_state();
     /// assert_eq!(client.state(), State::Idle);
@@ -59,9 +50,8 @@ impl SignallingClient {
     /// // For a light on the screen: the newest state is never missed.
     /// assert_eq!(*state.wait_for(|state| *state == State::Connected).await?, State::Connected);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn watch_state(&self) -> watch::Receiver<State> {
         self.inner.shared.state.subscribe()
@@ -70,20 +60,15 @@ impl SignallingClient {
     /// The present connection's welcome; `None` without one.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// assert_eq!(client.connected(), None);
     /// client.connect().await?;
     /// let connected = client.connected().ok_or("lost again at once")?;
     /// assert_eq!(connected.peer_id, "alice");
     /// assert!(connected.expires_at.is_some()); // a token's end; none for a key
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn connected(&self) -> Option<Arc<Connected>> {
         self.inner.shared.connected.borrow().clone()
@@ -97,20 +82,15 @@ impl SignallingClient {
     /// What waits for its turn, and what for its answer.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
     /// client.connect().await?;
     /// // Of positions that change all the time only the newest matters: none while others wait.
     /// if client.pacing().waiting_app == 0 {
     ///     client.publish("positions", &(3, 4)).await?;
     /// }
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn pacing(&self) -> Pacing {
         let shared = &self.inner.shared;
@@ -124,19 +104,14 @@ impl SignallingClient {
     /// What came and led to nothing, since `connect`.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { client, server }| {
     /// client.connect().await?;
     /// server.send_text(r#"{"type":"of a newer protocol"}"#, metered_dev_server::Target::all());
     /// client.publish("room", "hello").await?; // its ack comes after that frame
     /// assert_eq!(client.counters().unknown_frames, 1);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn counters(&self) -> Counters {
         *self.inner.shared.counters.borrow()
@@ -146,10 +121,9 @@ impl SignallingClient {
     /// first.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # metered_scenes::play(async |metered_scenes::Service { server }| {
     /// use metered_realtime::signalling::{ConnectStep, SignallingClient, SignallingOptions};
     ///
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
     /// let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
     /// options.url = server.url();
     /// let client = SignallingClient::new(options)?;
@@ -159,9 +133,8 @@ impl SignallingClient {
     /// let all = [ConnectStep::Resolving, ConnectStep::Connecting, ConnectStep::Upgrading];
     /// assert_eq!(steps, all.map(|step| (step, true)));
     /// # client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn last_attempt(&self) -> Option<Attempt> {
         self.inner.shared.last_attempt()

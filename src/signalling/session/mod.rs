@@ -35,38 +35,28 @@ use crate::wire::{CloseCode, DEFAULT_MAX_MESSAGE_SIZE};
 /// From the start of an attempt to its welcome; name lookup, TCP and TLS included.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::{DEFAULT_TOKEN_TIMEOUT, WELCOME_TIMEOUT};
 /// // `connect` ends by itself: here after a token's and an attempt's time at the latest.
 /// let longest = DEFAULT_TOKEN_TIMEOUT + WELCOME_TIMEOUT;
 /// tokio::time::timeout(longest, client.connect()).await??;
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long `close` waits for the server's close frame.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::CLOSE_TIMEOUT;
 /// client.connect().await?;
 /// // A platform that leaves the app three seconds to end leaves enough.
 /// assert!(CLOSE_TIMEOUT.as_secs() < 3);
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -260,19 +250,14 @@ pub(crate) enum Output {
 /// Frames and inputs that led to nothing, by reason. All start at 0.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
-/// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-/// # options.url = server.url();
-/// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+/// # metered_scenes::play(async |metered_scenes::Client { client, .. }| {
 /// use metered_realtime::signalling::Counters;
 /// client.connect().await?;
 /// let Counters { malformed_frames, late_answers, .. } = client.counters();
 /// assert_eq!((malformed_frames, late_answers), (0, 0)); // worth a line in a report if not
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -94,7 +94,7 @@ pub struct AttemptStep {
 /// An attempt to connect, step by step. Without anything secret.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # metered_scenes::run(async {
 /// use metered_realtime::signalling::{Attempt, ConnectStep, SignallingClient, SignallingOptions};
 ///
 /// /// The step at which it ended.
@@ -110,8 +110,8 @@ pub struct AttemptStep {
 /// let attempt = client.last_attempt().expect("there was one");
 /// assert_eq!(failed(&attempt), Some(ConnectStep::Connecting));
 /// # client.close().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
