@@ -46,8 +46,7 @@ impl Target {
 /// How a snapshot and its ack reach the subscriber.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # let server = metered_dev_server::DevServer::builder().start().await?;
+/// # metered_scenes::play(async |metered_scenes::Service { server }| {
 /// use metered_dev_server::SnapshotMode;
 /// use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
 /// use std::time::Duration;
@@ -66,9 +65,8 @@ impl Target {
 /// };
 /// assert!(snapshot);
 /// client.close().await;
-/// # server.shutdown().await;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # }).unwrap();
+/// # Ok(())
+/// # });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

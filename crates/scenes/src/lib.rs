@@ -1,6 +1,6 @@
-//! What the examples of `metered-realtime` begin with and their readers need not see: a local server, a client
-//! or peers of it, a call. An example names in its first hidden line what it needs, and in its last that it went
-//! well; its scene is ended for it.
+//! What the examples of `metered-realtime` and `metered-dev-server` begin with and their readers need not see: a
+//! local server, a client or peers of it, a call. An example names in its first hidden line what it needs, and in
+//! its last that it went well; its scene is ended for it.
 //!
 //! ```
 //! metered_scenes::play(async |metered_scenes::Met { alice, to_bob, .. }| {

@@ -91,17 +91,15 @@ impl DevServerHandle {
     /// [`MintError`] if the claims cannot be signed.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Service { server }| {
     /// use metered_dev_server::TokenClaims;
     /// use metered_realtime::credential::preflight;
     /// let mut claims = TokenClaims::new("alice");
     /// claims.permissions = Some(vec!["subscribe".into()]);
     /// let read = preflight::check(&server.mint(&claims)?, 0.0)?;
     /// assert_eq!(read.check_send().unwrap_err().code(), "send_not_permitted");
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn mint(&self, claims: &TokenClaims) -> Result<String, MintError> {
         match self.state.config.secrets.first() {

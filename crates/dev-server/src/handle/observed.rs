@@ -21,15 +21,13 @@ impl DevServerHandle {
     /// Tasks now; the one that accepts is always there.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Service { server }| {
     /// let before = server.tasks();
     /// // … an app's clients come and go, then:
     /// server.wait_connections(0).await;
     /// assert_eq!(server.tasks(), before); // nothing of theirs is left here
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn tasks(&self) -> usize {
         self.state.tasks.len()

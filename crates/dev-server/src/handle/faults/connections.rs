@@ -10,21 +10,16 @@ impl DevServerHandle {
     /// Cuts connections without a close frame.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::State;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// let mut state = client.watch_state();
     /// assert_eq!(server.drop_connections(Target::peer("alice")), 1);
     /// state.wait_for(|state| *state == State::Reconnecting).await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn drop_connections(&self, to: Target) -> usize {
         self.inject(Fault::Drop { to })
@@ -33,21 +28,16 @@ impl DevServerHandle {
     /// Closes connections with a code.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::State;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// let mut state = client.watch_state();
     /// server.close_connections(4020, "banned", Target::all());
     /// state.wait_for(|state| *state != State::Connected).await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn close_connections(&self, code: u16, reason: &str, to: Target) -> usize {
         self.inject(Fault::Close { code, reason: reason.to_owned(), to })
@@ -56,20 +46,15 @@ impl DevServerHandle {
     /// Answers the next upgrades with an HTTP status, a body and `Retry-After` in seconds.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// let body = serde_json::json!({ "error": "rate_limited" });
     /// server.refuse_upgrades(1, 429, Some(body), Some(5));
     /// let error = client.connect().await.unwrap_err();
     /// assert_eq!((error.http_status(), error.http_code()), (Some(429), Some("rate_limited")));
     /// client.connect().await?; // the next one is let in
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn refuse_upgrades(
         &self,
@@ -84,12 +69,8 @@ impl DevServerHandle {
     /// Accepts the next TCP connections and never answers on them.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_realtime::signalling::State;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// server.ignore_connects(1);
     /// // What the user sees meanwhile, and that it can be called off.
     /// let attempt = tokio::spawn({
@@ -99,9 +80,8 @@ impl DevServerHandle {
     /// client.watch_state().wait_for(|state| *state == State::Connecting).await?;
     /// client.close().await;
     /// assert_eq!(attempt.await?.unwrap_err().code(), "closed_by_app");
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn ignore_connects(&self, count: u32) {
         self.inject(Fault::IgnoreConnects { count });
@@ -110,14 +90,10 @@ impl DevServerHandle {
     /// Announces an end, and closes with 1001 after a while if asked to.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::Event;
     /// use std::time::Duration;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.going_away(Duration::from_secs(5), None, Target::all());
@@ -128,9 +104,8 @@ impl DevServerHandle {
     /// };
     /// assert_eq!(asked, 5_000);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn going_away(&self, retry_after: Duration, close_after: Option<Duration>, to: Target) {
         let (retry_after_ms, close_after_ms) = (ms(retry_after), close_after.map(ms));
@@ -140,12 +115,8 @@ impl DevServerHandle {
     /// Goes silent while TCP stays.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// // With its WebSocket pings, as a server that is stuck behind its socket; without, as a dead path.
     /// assert_eq!(server.mute(true, Target::peer("alice")), 1);
@@ -159,9 +130,8 @@ impl DevServerHandle {
     /// server.drop_connections(Target::all()); // else it ends after 15 s with `ack_timeout`
     /// assert_eq!(request.await?.unwrap_err().code(), "disconnected");
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn mute(&self, pings: bool, to: Target) -> usize {
         self.inject(Fault::Mute { pings, to })
@@ -170,12 +140,8 @@ impl DevServerHandle {
     /// Reads no more.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// assert_eq!(server.stop_reading(Target::all()), 1);
     /// // The system's buffers still take this; the answer never comes.
@@ -189,9 +155,8 @@ impl DevServerHandle {
     /// server.drop_connections(Target::all());
     /// assert!(request.await?.is_err());
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn stop_reading(&self, to: Target) -> usize {
         self.inject(Fault::StopReading { to })
@@ -200,14 +165,10 @@ impl DevServerHandle {
     /// Ends tokens now.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::Event;
     /// use metered_realtime::wire::CloseCode;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.expire_tokens(Target::peer("alice"));
@@ -218,9 +179,8 @@ impl DevServerHandle {
     /// };
     /// assert_eq!(lost.code, CloseCode::TOKEN_EXPIRED);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn expire_tokens(&self, to: Target) -> usize {
         self.inject(Fault::ExpireTokens { to })

@@ -10,20 +10,15 @@ impl DevServerHandle {
     /// Sends a text frame as it is: malformed, of an unknown type, anything.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// server.send_text("no JSON at all", Target::all());
     /// client.publish("room", "hello").await?; // its ack comes after that text
     /// assert_eq!(client.counters().malformed_frames, 1);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn send_text(&self, text: &str, to: Target) -> usize {
         self.inject(Fault::SendText { text: text.to_owned(), to })
@@ -32,20 +27,15 @@ impl DevServerHandle {
     /// Sends a binary frame.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// server.send_binary(64, Target::all());
     /// client.publish("room", "hello").await?;
     /// assert_eq!(client.counters().binary_frames, 1); // counted, and nothing else
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn send_binary(&self, size: usize, to: Target) -> usize {
         self.inject(Fault::SendBinary { size, to })
@@ -54,14 +44,10 @@ impl DevServerHandle {
     /// Sends a message frame of so many bytes.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::{ConnectError, Event};
     /// use metered_realtime::wire::MAX_INBOUND_FRAME_BYTES;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.send_oversized(MAX_INBOUND_FRAME_BYTES + 1, Target::all());
@@ -72,9 +58,8 @@ impl DevServerHandle {
     /// };
     /// assert!(matches!(*lost.error, ConnectError::InboundTooBig));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn send_oversized(&self, size: usize, to: Target) -> usize {
         self.inject(Fault::SendOversized { size, to })
@@ -83,21 +68,16 @@ impl DevServerHandle {
     /// Lets every frame wait.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use std::time::{Duration, Instant};
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// server.delay_frames(Duration::from_millis(30)); // a slow path towards the client
     /// let begun = Instant::now();
     /// client.publish("room", "hello").await?;
     /// assert!(begun.elapsed() >= Duration::from_millis(30));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn delay_frames(&self, by: Duration) {
         self.inject(Fault::DelayFrames { ms: ms(by) });

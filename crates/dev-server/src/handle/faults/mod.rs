@@ -21,20 +21,15 @@ impl DevServerHandle {
     /// Lets something go wrong; answers how many connections it met at once.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::{Fault, Target};
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// let fault: Fault = serde_json::from_str(r#"{"fault":"drop","peerId":"alice"}"#)?; // from a test's data
     /// assert_eq!(server.inject(fault), 1);
     /// assert_eq!(server.inject(Fault::Drop { to: Target::peer("nobody") }), 0);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn inject(&self, fault: Fault) -> usize {
         self.state.inject(fault)
@@ -43,20 +38,15 @@ impl DevServerHandle {
     /// Ends every fault that lasts.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// client.connect().await?;
     /// server.quota_exhausted(true);
     /// assert!(client.publish("room", "hello").await.is_err());
     /// server.reset_faults(); // between two tests that share a server
     /// client.publish("room", "hello").await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn reset_faults(&self) {
         self.inject(Fault::Reset);

@@ -10,20 +10,15 @@ impl DevServerHandle {
     /// Lets welcomes wait.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use std::time::{Duration, Instant};
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// server.delay_welcome(Duration::from_millis(30));
     /// let begun = Instant::now();
     /// client.connect().await?;
     /// assert!(begun.elapsed() >= Duration::from_millis(30));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn delay_welcome(&self, by: Duration) {
         self.inject(Fault::DelayWelcome { ms: ms(by) });
@@ -32,12 +27,8 @@ impl DevServerHandle {
     /// Sends no welcome on the next connections.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_realtime::signalling::State;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// server.withhold_welcome(1);
     /// let attempt = tokio::spawn({
     ///     let client = client.clone();
@@ -47,9 +38,8 @@ impl DevServerHandle {
     /// assert_eq!(client.state(), State::Connecting); // and after ten seconds an error `welcome_timeout`
     /// client.close().await;
     /// # let _ = attempt.await?;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn withhold_welcome(&self, count: u32) {
         self.inject(Fault::WithholdWelcome { count });
@@ -58,20 +48,15 @@ impl DevServerHandle {
     /// Sends another text in place of the next welcomes.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// server.replace_welcome(1, r#"{"type":"welcome","peerId":"somebody else","maxMessageSize":1000}"#);
     /// client.connect().await?;
     /// assert_eq!(client.connected().unwrap().max_message_size, 1_000);
     /// let long = "x".repeat(1_000);
     /// assert_eq!(client.publish("room", &long).await.unwrap_err().code(), "oversized_payload");
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn replace_welcome(&self, count: u32, text: &str) {
         self.inject(Fault::ReplaceWelcome { count, text: text.to_owned() });
@@ -80,13 +65,9 @@ impl DevServerHandle {
     /// Loses the next acks, of requests of one type or of all.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::Target;
     /// use metered_realtime::signalling::RequestError;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// server.lose_acks(1, Some("publish"));
     /// let request = tokio::spawn({
@@ -100,9 +81,8 @@ impl DevServerHandle {
     /// server.drop_connections(Target::all());
     /// assert!(matches!(request.await?, Err(RequestError::Disconnected { sent: true, .. })));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn lose_acks(&self, count: u32, of: Option<&str>) {
         self.inject(Fault::LoseAcks { count, of: of.map(str::to_owned) });
@@ -111,21 +91,16 @@ impl DevServerHandle {
     /// Lets acks wait.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use std::time::{Duration, Instant};
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// client.connect().await?;
     /// server.delay_acks(Duration::from_millis(30));
     /// let begun = Instant::now();
     /// client.publish("room", "hello").await?;
     /// assert!(begun.elapsed() >= Duration::from_millis(30));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn delay_acks(&self, by: Duration) {
         self.inject(Fault::DelayAcks { ms: ms(by) });
@@ -134,20 +109,15 @@ impl DevServerHandle {
     /// Answers the next requests, of one type or of all, with an error.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// client.connect().await?;
     /// server.fail_requests(1, "backend_error", Some("publish"));
     /// client.subscribe("room").await?; // of another type
     /// assert_eq!(client.publish("room", "hello").await.unwrap_err().code(), "backend_error");
     /// client.publish("room", "again").await?;
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn fail_requests(&self, count: u32, code: &str, of: Option<&str>) {
         let of = of.map(str::to_owned);
@@ -157,23 +127,18 @@ impl DevServerHandle {
     /// Changes how snapshots come.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_dev_server::SnapshotMode;
     /// use metered_realtime::signalling::Event;
     /// use std::time::Duration;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.snapshots(SnapshotMode::Normal, Duration::from_millis(30));
     /// client.subscribe("room").await?; // done at its ack, while the snapshot still waits
     /// while !matches!(events.next().await, Some(Event::Presence { snapshot: true, .. })) {}
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn snapshots(&self, mode: SnapshotMode, delay: Duration) {
         self.inject(Fault::Snapshot { mode, delay_ms: ms(delay) });
@@ -182,13 +147,9 @@ impl DevServerHandle {
     /// Lists a peer that is not there, for a while.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_realtime::signalling::Event;
     /// use std::time::Duration;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.ghost("room", "carol", Duration::from_secs(40));
@@ -200,9 +161,8 @@ impl DevServerHandle {
     /// };
     /// assert!(there.joined.iter().any(|peer| peer.peer_id == "carol"));
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn ghost(&self, channel: &str, peer_id: &str, life: Duration) {
         let (channel, peer_id) = (channel.to_owned(), peer_id.to_owned());

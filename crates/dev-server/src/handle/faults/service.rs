@@ -7,19 +7,14 @@ impl DevServerHandle {
     /// Uses the plan's messages up, or not.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// client.connect().await?;
     /// server.quota_exhausted(true);
     /// assert_eq!(client.publish("room", "hello").await.unwrap_err().code(), "over_message_quota");
     /// client.subscribe("room").await?; // receiving goes on
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn quota_exhausted(&self, exhausted: bool) {
         self.inject(Fault::Quota { exhausted });
@@ -28,13 +23,9 @@ impl DevServerHandle {
     /// Suspends the account, or not.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |metered_scenes::Client { server, client }| {
     /// use metered_realtime::signalling::Event;
     /// use metered_realtime::wire::CloseCode;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let client = metered_realtime::signalling::SignallingClient::new(options)?;
     /// let mut events = client.events();
     /// client.connect().await?;
     /// server.suspend(true);
@@ -45,9 +36,8 @@ impl DevServerHandle {
     /// };
     /// assert_eq!(lost.code, CloseCode::ACCOUNT_SUSPENDED);
     /// client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn suspend(&self, suspended: bool) {
         self.inject(Fault::Suspend { suspended });
@@ -56,20 +46,15 @@ impl DevServerHandle {
     /// Changes how many connections the plan has.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
+    /// # metered_scenes::play(async |service: &metered_scenes::Service| {
     /// use metered_realtime::wire::CloseCode;
-    /// # let mut options = metered_realtime::signalling::SignallingOptions::with_token(server.token("alice")?)?;
-    /// # options.url = server.url();
-    /// # let first = metered_realtime::signalling::SignallingClient::new(options.clone())?;
-    /// # let second = metered_realtime::signalling::SignallingClient::new(options)?;
+    /// # let (server, first, second) = (&service.server, service.client("alice")?, service.client("alice")?);
     /// server.concurrent_limit(1);
     /// first.connect().await?;
     /// assert_eq!(second.connect().await.unwrap_err().close_code(), CloseCode::OVER_CONCURRENT_LIMIT);
     /// first.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn concurrent_limit(&self, limit: usize) {
         self.inject(Fault::ConcurrentLimit { limit });
@@ -78,11 +63,10 @@ impl DevServerHandle {
     /// Sets the server's clock ahead by so many seconds; negative for behind.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # metered_scenes::play(async |metered_scenes::Service { server }| {
     /// # use metered_realtime::signalling::{Event, SignallingClient, SignallingOptions};
     /// use std::time::{SystemTime, UNIX_EPOCH};
     ///
-    /// # let server = metered_dev_server::DevServer::builder().start().await?;
     /// # let mut options = SignallingOptions::with_api_key("pk_live_dev")?;
     /// # options.url = server.url();
     /// server.clock_ahead(3_600.0);
@@ -98,9 +82,8 @@ impl DevServerHandle {
     /// let ahead = connected.server_time.expect("the local server says it").0 - now;
     /// assert!((3_590.0..3_610.0).contains(&ahead));
     /// # client.close().await;
-    /// # server.shutdown().await;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
+    /// # Ok(())
+    /// # });
     /// ```
     pub fn clock_ahead(&self, seconds: f64) {
         self.inject(Fault::Clock { ahead_seconds: seconds });
