@@ -72,13 +72,14 @@ async fn clips_are_read_picture_by_picture() {
 async fn what_is_no_source_is_refused() {
     let whole = std::fs::read(clip("pattern-vp8.ivf")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let files: [(&str, &[u8], &str); 8] = [
+    let files: [(&str, &[u8], &str); 9] = [
         ("cut.ivf", &whole[..20], "file_cut_short"),
         ("headless.ivf", &whole[..32], "source_empty"),
         ("none.ivf", b"", "source_empty"),
         ("none.ogg", b"", "source_empty"),
         ("short.ivf", b"DKIF", "file_cut_short"),
         ("delta.h264", &[0, 0, 1, 0x41, 0x80], "source_no_key_frame"),
+        ("b.h264", &[0, 0, 1, 0x65, 0x88, 0, 0, 1, 1, 0x9e, 9], "file_unsupported"),
         ("a.mp4", b"x", "source_kind_unknown"),
         ("a.wav", b"RIFFxxxxWAVE", "file_cut_short"),
     ];
