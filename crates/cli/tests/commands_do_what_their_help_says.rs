@@ -191,6 +191,24 @@ fn a_local_address_of_another_machine_is_refused_before_the_room() {
 
 #[cfg(unix)]
 #[test]
+fn a_folder_that_cannot_be_written_is_refused_before_the_room() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o555)).unwrap();
+    // Who may write everywhere still makes no files in what is no disk.
+    let anywhere = std::fs::File::create(folder.path().join("a")).is_ok();
+    let folder = if anywhere { "/proc".as_ref() } else { folder.path() };
+    let folder = folder.to_str().unwrap();
+    let url = "ws://127.0.0.1:9";
+    let said = run(&["receive", folder, "--room", "r", "--url", url, "--key", "pk_live_dev"]);
+    let said = text(&said.stderr);
+    for part in ["unwritable_file", "cause:", "fix:", "folder"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn output_that_nobody_takes_is_named() {
     let url = "ws://127.0.0.1:9";
     let mut doctor = metered(&["doctor", "--json", "--url", url, "--key", "pk_live_dev"]);
