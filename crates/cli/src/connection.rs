@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use clap::Args;
@@ -11,9 +10,9 @@ use metered_dev_server::DEV_API_KEY;
 use metered_realtime::credential::TokenProviderError;
 use metered_realtime::peer::{LocalAddresses, MeteredPeer, PeerOptions};
 use metered_realtime::signalling::{DEFAULT_URL, ProxySetting, SignallingOptions};
-use tokio::process::Command;
 
 use crate::output::Failure;
+use crate::token_command::token_command;
 
 /// Where to connect, and as whom.
 ///
@@ -33,7 +32,7 @@ pub(crate) struct Connection {
     /// A file with a token, read anew for each connection.
     #[arg(long, value_name = "FILE", group = "credential")]
     token_file: Option<PathBuf>,
-    /// A shell command that prints a token, run for each connection.
+    /// A shell command that prints a token and asks nobody, run for each connection.
     #[arg(long, value_name = "COMMAND", group = "credential")]
     token_command: Option<String>,
     /// The Origin header; none by default.
@@ -222,29 +221,6 @@ pub(crate) fn token_file(path: PathBuf) -> SignallingOptions {
                 TokenProviderError::new(format_args!("the file {path} cannot be read: {error}"))
             })?;
             Ok(text.trim().to_owned())
-        }
-    })
-}
-
-/// Options with a shell command that is run whenever a token is needed.
-pub(crate) fn token_command(command: String) -> SignallingOptions {
-    SignallingOptions::with_token_provider(move || {
-        let command = command.clone();
-        async move {
-            let mut shell = Command::new("sh");
-            let failed = |error| TokenProviderError::new(format_args!("sh cannot be run: {error}"));
-            // What it says of its failure is for who runs us.
-            shell.arg("-c").arg(&command).kill_on_drop(true);
-            shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-            let running = shell.spawn().map_err(failed)?;
-            let output = running.wait_with_output().await.map_err(failed)?;
-            if !output.status.success() {
-                let status = output.status;
-                return Err(TokenProviderError::new(format_args!(
-                    "the command ended with {status}"
-                )));
-            }
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
     })
 }

@@ -6,6 +6,7 @@ mod media;
 mod names;
 mod output;
 mod terminated;
+mod token_command;
 
 use std::process::ExitCode;
 use std::time::Duration;

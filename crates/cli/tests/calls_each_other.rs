@@ -185,6 +185,17 @@ fn it_leaves_after_its_time_and_says_what_cannot_be_sent() {
         let mut call = Call::start(server, "ann", &["--audio", "tone", "--duration", "0.5"]);
         call.until("joined", |_| true);
         assert_eq!(call.child.wait().unwrap().code(), Some(0));
+        let clip = format!("{}/assets/clips/counter_vp8.ivf", env!("CARGO_MANIFEST_DIR"));
+        let whole = std::fs::read(clip).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let cut = folder.path().join("cut.ivf");
+        std::fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
+        let call = Call::start(server, "ann", &["--video", cut.to_str().unwrap()]);
+        let told = call.until("note", |_| true);
+        let told = told["text"].as_str().unwrap();
+        assert!(told.starts_with("--video: the file ends") && told.contains("3.96 s"), "{told}");
+        call.until("joined", |_| true);
+        assert!(call.stop().iter().all(|line| line["type"] != "note"));
         let sources =
             [["--video", "nowhere.ivf", "file_io"], ["--video", "tone", "source_other_kind"]];
         for [option, source, code] in sources {

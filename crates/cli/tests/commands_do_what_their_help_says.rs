@@ -4,6 +4,9 @@
 #[cfg(unix)]
 #[path = "support/hangup.rs"]
 mod hangup;
+#[cfg(unix)]
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -191,6 +194,24 @@ fn a_local_address_of_another_machine_is_refused_before_the_room() {
 
 #[cfg(unix)]
 #[test]
+fn a_folder_that_cannot_be_written_is_refused_before_the_room() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o555)).unwrap();
+    // Who may write everywhere still makes no files in what is no disk.
+    let anywhere = std::fs::File::create(folder.path().join("a")).is_ok();
+    let folder = if anywhere { "/proc".as_ref() } else { folder.path() };
+    let folder = folder.to_str().unwrap();
+    let url = "ws://127.0.0.1:9";
+    let said = run(&["receive", folder, "--room", "r", "--url", url, "--key", "pk_live_dev"]);
+    let said = text(&said.stderr);
+    for part in ["unwritable_file", "cause:", "fix:", "folder"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn output_that_nobody_takes_is_named() {
     let url = "ws://127.0.0.1:9";
     let mut doctor = metered(&["doctor", "--json", "--url", url, "--key", "pk_live_dev"]);
@@ -227,6 +248,33 @@ fn to_leave_does_not_wait_for_an_answer_and_is_no_failure() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(lines.collect::<Vec<_>>(), Vec::<String>::new());
     runtime.block_on(server.shutdown());
+}
+
+#[cfg(unix)] // Ctrl-C is sent with kill
+#[test]
+fn to_leave_ends_a_token_command_that_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, code) in [(&["join", "lobby"][..], 0), (&["doctor"], 130)] {
+        let pid = folder.path().join(args[0]);
+        let command =
+            format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
+        let mut child = metered(args)
+            .args(["--url", "ws://127.0.0.1:9", "--token-command", &command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = loop {
+            match std::fs::read_to_string(&pid) {
+                Ok(pid) => break pid,
+                Err(_) => assert_eq!(child.try_wait().unwrap(), None),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(processes::ended(pid.trim(), false), "what {args:?} started goes on");
+    }
 }
 
 #[cfg(unix)]

@@ -1,6 +1,9 @@
 //! `metered rpc` by its contract: replies, events before replies, errors, the end.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+#[cfg(unix)]
+#[path = "support/processes.rs"]
+mod processes;
 #[path = "support/rpc.rs"]
 mod rpc;
 
@@ -9,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use processes::ended;
 use rpc::{Rpc, with_server};
 
 /// Types of a source's events so far.
@@ -413,4 +418,37 @@ fn a_signal_ends_it_cleanly_within_two_seconds() {
                 .unwrap();
         }
     });
+}
+
+#[cfg(unix)] // asked of sh and ps
+#[test]
+fn a_token_command_that_takes_too_long_is_ended_with_all_that_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, pids) = (folder.path().join("mint.sh"), folder.path().join("pids"));
+    let lines = format!(
+        "sleep 1000 &\necho $PPID $$ $! > {0}.new\nmv {0}.new {0}\nsleep 1000\necho late\n",
+        pids.display()
+    );
+    std::fs::write(&script, lines).unwrap();
+    let mut rpc = Rpc::start();
+    // With more time if the script was ended before it could say who it is.
+    let said = (0..6).find_map(|n| {
+        let options = json!({
+            "url": "ws://127.0.0.1:9",
+            "tokenCommand": format!("sh {}; true", script.display()),
+            "tokenProviderTimeoutMs": 500 << n,
+        });
+        rpc.ok(2 * n, "signalling.create", &options);
+        let error = rpc.error(2 * n + 1, "signalling.connect", &json!({}));
+        assert_eq!(error["data"]["code"], "token_provider_timeout", "{error}");
+        std::fs::read_to_string(&pids).ok()
+    });
+    let said = said.expect("the script runs");
+    let [ours, script, sleep] = said.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{said}");
+    };
+    for (pid, is_ours) in [(ours, true), (script, false), (sleep, false)] {
+        assert!(ended(pid, is_ours), "{pid} of {said} goes on");
+    }
+    assert_eq!(rpc.end().0, Some(0));
 }

@@ -1,6 +1,7 @@
 //! H.264 in Annex B: NAL units behind start codes, gathered to access units.
 //!
-//! The format has no times; they follow from the frame rate that the caller knows.
+//! The format has no times; they follow from the frame rate that the caller knows, in the order of the file. So
+//! B pictures, which are shown before pictures that are stored earlier, are refused.
 
 use std::io::{Read, Write};
 
@@ -8,7 +9,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::looped::MediaReader;
 use super::{FileError, MAX_FRAME_BYTES};
-use crate::media::video::{AccessUnit, Rotation, VideoCodec};
+use crate::media::video::{AccessUnit, Rotation, VideoCodec, h264_is_b_slice};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
@@ -19,7 +20,7 @@ const IDR: u8 = 5;
 const SEI: u8 = 6;
 const DELIMITER: u8 = 9;
 
-/// Reads Annex B.
+/// Reads Annex B. A B picture is [`FileError::Unsupported`].
 ///
 /// ```
 /// use metered_realtime::media::files::{AnnexBReader, MediaReader};
@@ -88,6 +89,10 @@ impl<R: Read> AnnexBReader<R> {
 
     fn read(&mut self) -> Result<Option<AccessUnit>, FileError> {
         while let Some(nal) = self.next_nal()? {
+            if h264_is_b_slice(&nal) {
+                let what = "H.264 with B pictures, whose order Annex B has no times for,".into();
+                return Err(FileError::Unsupported { what });
+            }
             let unit = self.begins_picture(&nal).then(|| self.take_unit()).flatten();
             let kind = nal[0] & 0b1_1111;
             self.has_slice |= (SLICE..=IDR).contains(&kind);

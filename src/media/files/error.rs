@@ -97,7 +97,7 @@ impl FileError {
             ),
             Self::Unsupported { .. } => Diagnosis::new(
                 "The container is known, but not this content.",
-                "Convert it: VP8, VP9 or AV1 in IVF, one Opus stream of one or two channels in Ogg, PCM of 16, 24 or 32 bits or float of 32 bits in WAV, of 8 to 48 kHz and one or two channels. ffmpeg makes them: ffmpeg -i INPUT -ac 2 -ar 48000 out.wav",
+                "Convert it: VP8, VP9 or AV1 in IVF, H.264 without B pictures in Annex B, one Opus stream of one or two channels in Ogg, PCM of 16, 24 or 32 bits or float of 32 bits in WAV, of 8 to 48 kHz and one or two channels. ffmpeg makes them: ffmpeg -i INPUT -ac 2 -ar 48000 out.wav, and ffmpeg -i INPUT -c:v libx264 -profile:v baseline -bf 0 -pix_fmt yuv420p -g 50 out.h264",
             ),
             Self::CutShort { .. } => Diagnosis::new(
                 "The file is incomplete: a copy or a recording was interrupted.",

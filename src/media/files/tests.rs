@@ -148,7 +148,7 @@ fn a_picture_of_several_slices_is_one_access_unit() {
         nal(&[0x68, 2]),
         nal(&[6, 5]),
         nal(&[0x65, 0x88]),
-        nal(&[0x65, 0x48]), // the second slice begins at a later macroblock
+        nal(&[0x65, 0x44]), // the second slice begins at a later macroblock
         nal(&[0x41, 0x9a]),
         nal(&[0x41, 0x5a]),
         nal(&[9, 0xf0]),
@@ -159,6 +159,20 @@ fn a_picture_of_several_slices_is_one_access_unit() {
     let data: Vec<_> = units.iter().map(|unit| unit.data.to_vec()).collect();
     assert_eq!(data, [file[..6].concat(), file[6..8].concat(), file[8..].concat()]);
     assert_eq!(units.iter().map(|unit| unit.key_frame).collect::<Vec<_>>(), [true, false, false]);
+}
+
+#[test]
+fn a_b_picture_is_refused_with_the_fix_and_nothing_after_it_is_read() {
+    let file = [0, 0, 1, 0x65, 0x88, 0, 0, 1, 0x41, 0x9a, 0, 0, 1, 1, 0x9e, 9, 0, 0, 1, 0x41, 0x9a];
+    let mut reader = AnnexBReader::new(&file[..], 25, 1).unwrap();
+    assert!(reader.next_item().unwrap().unwrap().key_frame);
+    let error = reader.next_item().unwrap_err();
+    assert_eq!(error.code(), "file_unsupported");
+    assert!(error.to_string().contains("B pictures"), "{error}");
+    assert!(error.diagnosis().fix.contains("-bf 0"));
+    assert!(reader.next_item().unwrap().is_none(), "an end stays an end");
+    let p = [&file[..13], &[0x41, 0x9a], &file[15..]].concat();
+    assert_eq!(all(AnnexBReader::new(&p[..], 25, 1).unwrap()).unwrap().len(), 4);
 }
 
 #[test]
@@ -282,7 +296,10 @@ proptest! {
         for (kind, rest, long) in &nals {
             file.extend_from_slice(if *long { &[0, 0, 0, 1] } else { &[0, 0, 1] });
             file.push(*kind);
-            file.extend_from_slice(rest);
+            // Of type P, first of its picture or not: B pictures are refused.
+            let header = if rest[0] & 0x80 != 0 { 0xc0 } else { 0x50 };
+            file.push(header | rest[0] & 0x0f);
+            file.extend_from_slice(&rest[1..]);
             slices += usize::from((1..=5).contains(kind));
         }
         let units = all(AnnexBReader::new(&file[..], 25, 1).unwrap()).unwrap();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::bits::Reader;
 
 pub(super) const SLICE: u8 = 1;
+pub(super) const PARTITION_A: u8 = 2;
 pub(super) const IDR: u8 = 5;
 pub(super) const SPS: u8 = 7;
 const DELIMITER: u8 = 9;

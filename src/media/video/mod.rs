@@ -222,3 +222,8 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         assert!(buffer.waiting_bytes() <= bytes.len(), "more than what came");
     }
 }
+
+/// Whether a NAL unit of H.264 is a slice of a B picture, which is shown before one that came earlier.
+pub(crate) fn h264_is_b_slice(nal: &[u8]) -> bool {
+    size::is_b_slice(nal)
+}

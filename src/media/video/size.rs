@@ -1,4 +1,4 @@
-//! What a key frame's bitstream says of its pictures: how large they are, and H.264's profile. Pure.
+//! What a bitstream says of its pictures: how large they are, H.264's profile, and what a slice of it is. Pure.
 
 use super::{VideoCodec, av1, h264};
 use crate::rtc::h264::StreamProfile;
@@ -27,6 +27,24 @@ pub(super) fn profile(data: &[u8]) -> Option<StreamProfile> {
 
 fn h264_parameters(data: &[u8]) -> Option<&[u8]> {
     h264::nal_units(data).find(|nal| h264::kind(nal) == h264::SPS)
+}
+
+/// Bytes that hold the first two numbers of a slice's header, of 63 bits at most each, also when escaped.
+const SLICE_HEADER_BYTES: usize = 32;
+
+/// Whether a NAL unit is a slice of type B (ITU-T H.264 section 7.3.3); `false` if it does not say so.
+pub(super) fn is_b_slice(nal: &[u8]) -> bool {
+    // The second says that all slices of the picture are so (ITU-T H.264 table 7-6).
+    const B: [u32; 2] = [1, 6];
+    let slice_type = || {
+        let header = nal.get(1..)?;
+        let header = unescaped(&header[..header.len().min(SLICE_HEADER_BYTES)]);
+        let mut bits = Bits::new(&header);
+        bits.exp_golomb()?; // its first macroblock
+        bits.exp_golomb()
+    };
+    matches!(h264::kind(nal), h264::SLICE | h264::PARTITION_A | h264::IDR)
+        && slice_type().is_some_and(|slice_type| B.contains(&slice_type))
 }
 
 /// Behind the frame tag and the start code (RFC 6386 section 9.1).
@@ -258,6 +276,43 @@ mod tests {
         assert_eq!(profile(&short), Some(StreamProfile::new(0x64, 0x0c, false)));
     }
 
+    #[test]
+    fn a_slice_of_type_b_is_told_from_all_others() {
+        // ue(v), the first macroblock before the slice type; bits of zero behind them.
+        let slice = |kind: u8, first: u32, slice_type: u32| {
+            let mut bits = String::new();
+            for value in [first + 1, slice_type + 1] {
+                let digits = format!("{value:b}");
+                bits += &"0".repeat(digits.len() - 1);
+                bits += &digits;
+            }
+            bits += &"0".repeat(8 - bits.len() % 8);
+            let byte = |at| u8::from_str_radix(&bits[at..at + 8], 2).unwrap();
+            let mut nal = vec![0x40 | kind];
+            for byte in (0..bits.len()).step_by(8).map(byte) {
+                if byte <= 3 && nal.ends_with(&[0, 0]) {
+                    nal.push(3);
+                }
+                nal.push(byte);
+            }
+            nal
+        };
+        // The last one has zeros enough to be escaped.
+        for first in [0, 1, 12, 3_599, 139_263, (1 << 30) - 1] {
+            for slice_type in 0..10 {
+                for kind in [h264::SLICE, h264::PARTITION_A, h264::IDR] {
+                    let nal = slice(kind, first, slice_type);
+                    assert_eq!(is_b_slice(&nal), [1, 6].contains(&slice_type), "{nal:x?}");
+                }
+                assert!(!is_b_slice(&slice(3, first, slice_type)), "it begins otherwise");
+            }
+        }
+        assert_eq!(slice(1, (1 << 30) - 1, 1), [0x41, 0, 0, 3, 0, 2, 0, 0, 3, 0, 2, 0]);
+        for short in [&[][..], &[0x41], &[0x41, 0], &[0x41, 0x80], &[1, 0, 0, 3]] {
+            assert!(!is_b_slice(short));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_have_a_size_or_none(data in proptest::collection::vec(any::<u8>(), 0..64)) {
@@ -266,6 +321,7 @@ mod tests {
             }
             let _size = (h264_sps(&data).map(|sps| sps.size), av1_sequence(&data));
             let _profile = profile(&data);
+            let _b = is_b_slice(&data) || is_b_slice(&[&[0x41][..], &data].concat());
         }
     }
 }

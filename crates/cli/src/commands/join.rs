@@ -58,11 +58,12 @@ struct Chat {
 
 impl Chat {
     async fn run(&mut self) -> Result<(), Failure> {
-        self.client.connect().await?;
-        let options = SubscribeOptions { include_sender_metadata: true };
-        self.client.subscribe_with(&self.channel, options).await?;
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
         let mut stop = std::pin::pin!(terminated());
+        tokio::select! {
+            entered = self.enter() => entered?,
+            () = &mut stop => return Ok(()),
+        }
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
         loop {
             tokio::select! {
                 biased;
@@ -82,6 +83,13 @@ impl Chat {
                 },
             }
         }
+    }
+
+    async fn enter(&self) -> Result<(), Failure> {
+        self.client.connect().await?;
+        let options = SubscribeOptions { include_sender_metadata: true };
+        self.client.subscribe_with(&self.channel, options).await?;
+        Ok(())
     }
 
     fn show_waiting(&mut self) -> Result<(), Failure> {

@@ -8,13 +8,14 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
-use metered_realtime::media::files::{AnnexBReader, FileError, IvfReader, MediaReader};
+use metered_realtime::media::files::{AnnexBReader, IvfReader, MediaReader};
 use metered_realtime::media::{AccessUnit, LocalTrackEvent, LocalVideoTrack, Rotation, VideoCodec};
 use tokio::time::Instant;
 
 use super::SourceError;
 use super::filler::Filler;
 use super::source::Fault;
+use super::whole::{Cut, Whole};
 
 /// A source is held in memory.
 pub(super) const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,6 +30,7 @@ pub(crate) struct Clip {
     length_us: u64,
     repeats: bool,
     filler: Option<Filler>,
+    cut: Option<Cut>,
 }
 
 impl Clip {
@@ -44,25 +46,21 @@ impl Clip {
         Self::read(AnnexBReader::new(Cursor::new(data), rate, scale)?, repeats)
     }
 
-    fn read(mut reader: impl MediaReader<Item = AccessUnit>, repeats: bool) -> Result<Self, Fault> {
-        let mut frames = Vec::new();
-        let ended = loop {
-            match reader.next_item() {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        match ended {
-            // A recording that was interrupted is good up to there.
-            Err(FileError::CutShort { .. }) if !frames.is_empty() => {}
-            other => other?,
+    fn read(reader: impl MediaReader<Item = AccessUnit>, repeats: bool) -> Result<Self, Fault> {
+        let (mut reader, mut frames) = (Whole::new(reader), Vec::new());
+        while let Some(frame) = reader.next_item()? {
+            frames.push(frame);
         }
         let first = frames.first().ok_or(Fault::Empty)?;
         if !first.key_frame {
             return Err(Fault::NoKeyFrame);
         }
-        Ok(Self { length_us: reader.read_us(), frames, repeats, filler: None })
+        let (length_us, cut) = (reader.read_us(), reader.into_cut());
+        Ok(Self { frames, length_us, repeats, filler: None, cut })
+    }
+
+    pub(super) const fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
     }
 
     pub(super) fn codec(&self) -> VideoCodec {

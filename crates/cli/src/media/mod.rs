@@ -13,6 +13,7 @@ pub(crate) mod record;
 mod sound;
 mod source;
 pub(crate) mod watch;
+mod whole;
 
 use metered_realtime::media::{LocalAudioTrack, LocalTrack, LocalVideoTrack, MediaKind};
 
@@ -20,6 +21,7 @@ use self::clip::Clip;
 pub(crate) use self::error::{Named, SourceError, not_taken};
 use self::sound::Sound;
 pub(crate) use self::source::Source;
+pub(crate) use self::whole::Cut;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +36,14 @@ impl Media {
         match self {
             Self::Video(_) => MediaKind::Video,
             Self::Audio(_) => MediaKind::Audio,
+        }
+    }
+
+    /// Where its file is cut off; what is whole before that is sent.
+    pub(crate) const fn cut(&self) -> Option<&Cut> {
+        match self {
+            Self::Video(clip) => clip.cut(),
+            Self::Audio(sound) => sound.cut(),
         }
     }
 

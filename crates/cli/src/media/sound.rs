@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::SourceError;
 use super::source::Fault;
+use super::whole::{Cut, Whole};
 
 /// Of a tone that are written at once.
 const CHUNK_US: u64 = 20_000;
@@ -31,9 +32,18 @@ pub(crate) struct SoundFile {
     pub(super) path: String,
     pub(super) data: Bytes,
     pub(super) repeats: bool,
+    pub(super) cut: Option<Cut>,
 }
 
 impl SoundFile {
+    /// Reads all of it once: what is wrong with it is better known before it is sent.
+    fn checked(self, reader: impl MediaReader) -> Result<Self, Fault> {
+        let mut reader = Whole::new(reader);
+        reader.next_item()?.ok_or(Fault::Empty)?;
+        while reader.next_item()?.is_some() {}
+        Ok(Self { cut: reader.into_cut(), ..self })
+    }
+
     /// What became of a file that was read once already.
     fn damaged(&self, error: FileError) -> SourceError {
         SourceError::File { path: self.path.clone(), error }
@@ -44,12 +54,13 @@ type InMemory = Cursor<Bytes>;
 
 /// A reader that ends, or one that does not.
 enum Rounds<R> {
-    Once(R),
-    Endless(Looped<R>),
+    Once(Whole<R>),
+    Endless(Looped<Whole<R>>),
 }
 
 impl<R: MediaReader<Source = InMemory>> Rounds<R> {
     fn new(reader: R, repeats: bool) -> Self {
+        let reader = Whole::new(reader);
         if repeats { Self::Endless(Looped::new(reader)) } else { Self::Once(reader) }
     }
 
@@ -86,15 +97,20 @@ impl Sound {
     }
 
     pub(super) fn ogg(file: SoundFile) -> Result<Self, Fault> {
-        let mut reader = OggOpusReader::new(Cursor::new(file.data.clone()))?;
-        reader.next_item()?.ok_or(Fault::Empty)?;
-        Ok(Self::Ogg(file))
+        let reader = OggOpusReader::new(Cursor::new(file.data.clone()))?;
+        file.checked(reader).map(Self::Ogg)
     }
 
     pub(super) fn wav(file: SoundFile) -> Result<Self, Fault> {
-        let mut reader = WavReader::new(Cursor::new(file.data.clone()))?;
-        reader.next_item()?.ok_or(Fault::Empty)?;
-        Ok(Self::Wav(file))
+        let reader = WavReader::new(Cursor::new(file.data.clone()))?;
+        file.checked(reader).map(Self::Wav)
+    }
+
+    pub(super) const fn cut(&self) -> Option<&Cut> {
+        match self {
+            Self::Ogg(file) | Self::Wav(file) => file.cut.as_ref(),
+            Self::Tone(_) => None,
+        }
     }
 
     /// Feeds the track until dropped, or to the end of what does not repeat.

@@ -112,7 +112,7 @@ impl Source {
         }
         let data = read(path).await?;
         let repeats = self.repeats;
-        let sound = |data| SoundFile { path: path.to_owned(), data, repeats };
+        let sound = |data| SoundFile { path: path.to_owned(), data, repeats, cut: None };
         let media = match kind.as_str() {
             "ivf" => Clip::ivf(&data, repeats).map(Media::Video),
             "h264" | "264" => Clip::annex_b(&data, ANNEX_B_RATE, repeats).map(Media::Video),

@@ -1,5 +1,6 @@
 //! Sources as users give them, fed to tracks in virtual time.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use metered_realtime::media::audio::{OpusEncoder, OpusOptions, PcmFormat, Tone};
@@ -72,13 +73,14 @@ async fn clips_are_read_picture_by_picture() {
 async fn what_is_no_source_is_refused() {
     let whole = std::fs::read(clip("pattern-vp8.ivf")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let files: [(&str, &[u8], &str); 8] = [
+    let files: [(&str, &[u8], &str); 9] = [
         ("cut.ivf", &whole[..20], "file_cut_short"),
         ("headless.ivf", &whole[..32], "source_empty"),
         ("none.ivf", b"", "source_empty"),
         ("none.ogg", b"", "source_empty"),
         ("short.ivf", b"DKIF", "file_cut_short"),
         ("delta.h264", &[0, 0, 1, 0x41, 0x80], "source_no_key_frame"),
+        ("b.h264", &[0, 0, 1, 0x65, 0x88, 0, 0, 1, 1, 0x9e, 9], "file_unsupported"),
         ("a.mp4", b"x", "source_kind_unknown"),
         ("a.wav", b"RIFFxxxxWAVE", "file_cut_short"),
     ];
@@ -87,9 +89,6 @@ async fn what_is_no_source_is_refused() {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(refusal(json!({ "file": path })).await, code, "{name}");
     }
-    let cut = folder.path().join("recording.ivf");
-    std::fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
-    assert_eq!(frames(open(json!({ "file": cut })).await.unwrap()).frames().len(), 39);
     assert_eq!(refusal(json!({ "file": "nowhere.ivf" })).await, "file_io");
     let inside = folder.path().join("folder.wav");
     std::fs::create_dir(&inside).unwrap();
@@ -107,6 +106,45 @@ async fn what_is_no_source_is_refused() {
     let tone: Source = "tone:500".parse().unwrap();
     assert_eq!(tone.open_as(MediaKind::Video).await.err().unwrap().code(), "source_other_kind");
     assert!("tone:x".parse::<Source>().is_err() && "test-pattern:h263".parse::<Source>().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_cut_off_plays_as_far_as_it_is_whole_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let format = PcmFormat::new(8_000, 1).unwrap();
+    let mut wav = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut wav, format).unwrap();
+    writer.write(&[0.5; 16_000]).unwrap();
+    writer.finish().unwrap();
+    // A page a second.
+    let head = OggOpusHead { channels: 1, pre_skip: 312, input_rate: 48_000 };
+    let mut ogg = OggOpusWriter::new(Vec::new(), head).unwrap();
+    for _ in 0..100 {
+        ogg.write(&[0x78, 1, 2, 3]).unwrap();
+    }
+    let ivf = std::fs::read(clip("pattern-vp8.ivf")).unwrap();
+    let ended = |of: &str, seconds: &str| {
+        format!(
+            "the file ends in the middle of {of}; the {seconds} s before that are sent. Copy or record it again for the rest"
+        )
+    };
+    for (name, whole, told, ms) in [
+        ("cut.ivf", ivf, ended("a frame", "1.95"), 1_950),
+        ("cut.wav", wav.into_inner(), ended("the samples", "1.99"), 1_980),
+        ("cut.ogg", ogg.finish().unwrap(), ended("a page", "1.00"), 980),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &whole).unwrap();
+        assert!(open(json!({ "file": path })).await.unwrap().cut().is_none(), "{name}");
+        std::fs::write(&path, &whole[..whole.len() - 10]).unwrap();
+        let media = open(json!({ "file": path })).await.unwrap();
+        assert_eq!(media.cut().unwrap().to_string(), told, "{name}");
+        assert_eq!(played(media).await.as_millis(), ms, "{name}");
+        // Where it is cut it begins again.
+        let media = open(json!({ "file": path, "loop": true })).await.unwrap();
+        let playing = tokio::time::timeout(Duration::from_secs(10), played(media)).await;
+        assert!(playing.is_err(), "{name}");
+    }
 }
 
 /// How long a source plays, in virtual time.

@@ -1,5 +1,9 @@
-//! What a call that does not come about is told while it waits: where nothing fails there is no error to show.
+//! What is said where nothing fails, so that there is no error to show: while a call does not come about, and of
+//! what it does not send.
 
+use metered_realtime::media::MediaKind;
+
+use crate::media::Cut;
 use crate::output::printable;
 
 /// Seconds in the room after which nobody is likely to be on the way.
@@ -43,6 +47,11 @@ pub(super) fn slow(room: &str, peer_id: &str, seconds: u32) -> Option<String> {
             "{peer} has not been reached for {seconds} s, over any path. metered doctor --room {room}, on both sides at once, says what is in the way"
         )
     })
+}
+
+/// What is said of a file whose end is missing.
+pub(super) fn cut(kind: MediaKind, cut: &Cut) -> String {
+    format!("--{}: {cut}", kind.as_str())
 }
 
 #[cfg(test)]

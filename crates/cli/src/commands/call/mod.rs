@@ -76,13 +76,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let mut sent = Vec::new();
+    let (report, mut sent) = (Report::new(args.json), Vec::new());
     for (source, kind) in [
         (&args.video, metered_realtime::media::MediaKind::Video),
         (&args.audio, metered_realtime::media::MediaKind::Audio),
     ] {
         if let Some(source) = source {
-            sent.push(source.open_as(kind).await?);
+            let media = source.open_as(kind).await?;
+            if let Some(cut) = media.cut() {
+                report.note(&hints::cut(kind, cut))?;
+            }
+            sent.push(media);
         }
     }
     if let Some(folder) = &args.record {
@@ -94,7 +98,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let peer = args.connection.peer()?;
     let (recordings, recorded) = Recordings::new();
     let mut call = Call {
-        report: Report::new(args.json),
+        report,
         remotes: Remotes::default(),
         events: peer.events(),
         wishes: Vec::new(),

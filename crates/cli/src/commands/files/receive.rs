@@ -69,6 +69,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         let fix = "Make the folder first, or give another.";
         return Err(Failure::new("no_folder", message, "Files are put into a folder.", fix));
     }
+    let store = Store { folder: args.dir.clone(), overwrite: args.overwrite };
+    // Else the first sender would find out.
+    store.check().await.map_err(FileError::Unwritable)?;
     let report = Arc::new(Report::new(args.json));
     let (channels, incoming) = mpsc::channel(MAX_VISITORS);
     let Some((peer, events)) = stoppable(args.room.join()).await? else { return stopped() };
@@ -77,6 +80,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         events,
         report: Arc::clone(&report),
         args: &args,
+        store,
         channels,
         incoming,
         listeners: JoinSet::new(),
@@ -116,6 +120,7 @@ struct Receiver<'a> {
     events: PeerEvents,
     report: Arc<Report>,
     args: &'a Args,
+    store: Store,
     channels: mpsc::Sender<(String, DataChannel)>,
     incoming: mpsc::Receiver<(String, DataChannel)>,
     listeners: JoinSet<()>,
@@ -232,9 +237,8 @@ impl Receiver<'_> {
             return;
         }
         self.current = None;
-        let store = Store { folder: self.args.dir.clone(), overwrite: self.args.overwrite };
         let (from, offer) = (offered.from.clone(), offered.offer.clone());
-        let work = take(offered, store, self.args.max_size, Arc::clone(&self.report));
+        let work = take(offered, self.store.clone(), self.args.max_size, Arc::clone(&self.report));
         self.current = Some(Current { from, offer, work: Box::pin(work) });
     }
 

@@ -39,6 +39,18 @@ pub(super) struct Part {
 }
 
 impl Store {
+    /// Whether a file could be put here, found out before one comes: one is made and removed again.
+    pub(super) async fn check(&self) -> io::Result<()> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            let probe = folder.join(format!(".metered-{:016x}.part", fastrand::u64(..)));
+            OpenOptions::new().write(true).create_new(true).open(&probe)?;
+            std::fs::remove_file(&probe)?;
+            sync_folder(&folder)
+        })
+        .await
+    }
+
     /// The part of an offered file, with what is held of it; `None` if another process has it.
     pub(super) async fn part(&self, offer: &Offer) -> io::Result<Option<Part>> {
         let name = safe(&offer.name);
@@ -217,6 +229,16 @@ mod tests {
         std::fs::write(folder.path().join("a"), "old").unwrap();
         store.part(&offer).await.unwrap().unwrap().finish().await.unwrap();
         assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_takes_files_is_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store { folder: folder.path().to_owned(), overwrite: false };
+        store.check().await.unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        store.folder.push("nowhere");
+        assert!(store.check().await.is_err());
     }
 
     #[cfg(unix)]

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::RpcError;
-use crate::connection::{token_command, token_file};
+use crate::connection::token_file;
+use crate::token_command::token_command;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

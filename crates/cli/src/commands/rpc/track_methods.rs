@@ -109,6 +109,9 @@ impl Feeds {
             LocalTrack::Video(track) => track.events(),
             LocalTrack::Audio(track) => track.events(),
         };
+        if let Some(cut) = media.cut() {
+            tracing::warn!(track = track.id(), "{cut}");
+        }
         let playing = async move {
             if let Err(error) = media.play(track.clone()).await {
                 tracing::error!(
