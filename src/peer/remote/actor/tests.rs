@@ -4,12 +4,14 @@ mod played;
 
 use std::sync::{Mutex, MutexGuard};
 
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use self::played::{Played, Script};
 use super::*;
 use crate::media::LocalAudioTrack;
 use crate::peer::data_channel::DataChannelOptions;
+use crate::peer::ice_restart::{ATTEMPT_WAIT, LADDER, POLITE_DELAY};
 use crate::peer::remote::RemotePeer;
 use crate::peer::remote::event::RemoteEvents;
 use crate::signalling::SignallingOptions;
@@ -139,5 +141,53 @@ async fn that_there_is_no_relay_is_told_once_per_trouble() {
         stage.refuse(NO_RELAY);
         stage.script().tell(ConnectionEvent::TransportClosed);
         assert_eq!(codes(&stage.rest().await), ONCE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_connection_can_ever_be_made_the_ladder_ends_and_nothing_runs_on() {
+    for polite in [false, true] {
+        let mut stage = Stage::new(polite);
+        stage.refuse("AddrNotAvailable");
+        stage.publish_a_track();
+        let began = Instant::now();
+        let told = stage.rest().await;
+
+        // At once, at each rung, and at the end.
+        let mut due = if polite { POLITE_DELAY } else { Duration::ZERO };
+        let rungs = LADDER.map(|pause| {
+            due += pause;
+            (due, "connect failed: AddrNotAvailable")
+        });
+        let first = (Duration::ZERO, "connect failed: AddrNotAvailable");
+        let end = (due + ATTEMPT_WAIT, "no connection could be made in nine attempts");
+        let messages: Vec<_> = told.iter().map(|(at, error)| (*at, &*error.message)).collect();
+        assert_eq!(messages, [&[first][..], &rungs, &[end]].concat());
+        assert_eq!(codes(&told), ["connection_failed"; 11]);
+        assert_eq!(stage.script().asked, 10);
+
+        // The last timer was the end's.
+        assert_eq!(began.elapsed(), end.0 + DAY);
+        let (remote, last) = (stage.remote.clone(), &told[10].1);
+        assert_eq!(
+            (remote.state(), remote.last_error().as_ref()),
+            (RemoteState::Connecting, Some(last))
+        );
+        let states: Vec<_> = remote.state_history().iter().map(|change| change.to).collect();
+        assert_eq!(states, [RemoteState::Connecting]);
+
+        // Another network begins it anew.
+        assert_eq!(stage.try_again().await, ["connection_failed"; 10]);
+
+        let Stage { mut actor, mut events, inputs, .. } = stage;
+        drop(inputs);
+        assert!(!actor.turn().await);
+        actor.end().await;
+        let closed = RemoteState::Closed;
+        assert!(
+            matches!(events.next().await, Some(RemoteEvent::StateChange { to, .. }) if to == closed)
+        );
+        assert!(events.next().await.is_none());
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     }
 }
