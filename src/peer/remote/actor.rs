@@ -2,6 +2,8 @@
 
 mod connecting;
 mod input;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::event::RemoteEvent;
-use super::link::{self, Link, connect_code};
+use super::link::{self, Link, NO_TURN_SERVER, connect_code};
 use super::senders::Senders;
 use super::signals::Signals;
 use super::streams::Streams;
@@ -65,6 +67,8 @@ pub(crate) struct RemoteActor {
     signals_taken: u64,
     /// Whether a connection was ever up: what follows is a return.
     was_connected: bool,
+    /// Whether the app knows that there is no relay, since the last connection or other ICE servers.
+    told_no_relay: bool,
 }
 
 /// What woke the actor.
@@ -115,6 +119,7 @@ impl RemoteActor {
             goodbye: false,
             signals_taken: 0,
             was_connected: false,
+            told_no_relay: false,
         }
     }
 
@@ -125,30 +130,34 @@ impl RemoteActor {
     /// Runs until the room lets the remote go; leaves nothing behind.
     pub(crate) async fn run(mut self) {
         self.send_tracks().await;
-        loop {
-            self.settle().await;
-            match self.wake().await {
-                Wake::Input(None) => break,
-                Wake::Input(Some(input)) => self.input(input).await,
-                // The handles are gone; the room still holds the remote.
-                Wake::Command(None) => {}
-                Wake::Command(Some(command)) => self.command(command).await,
-                Wake::Event(event) => self.event(event).await,
-                Wake::SignalFailed(error) => self.signal_failed(&error),
-                Wake::Tracks => self.send_tracks().await,
-                Wake::ChannelReset => {}
-                Wake::Deadline => {
-                    let now = self.now();
-                    self.negotiation.timeout(now);
-                    self.ladder.timeout(now);
-                    self.give_handshake_up(now);
-                    self.miss_addresses(now);
-                }
-            }
-            self.judge();
-            self.judge_channels();
-        }
+        while self.turn().await {}
         self.end().await;
+    }
+
+    /// Does what is wanted, and takes the next thing that happens; whether the room still holds the remote.
+    async fn turn(&mut self) -> bool {
+        self.settle().await;
+        match self.wake().await {
+            Wake::Input(None) => return false,
+            Wake::Input(Some(input)) => self.input(input).await,
+            // The handles are gone; the room still holds the remote.
+            Wake::Command(None) => {}
+            Wake::Command(Some(command)) => self.command(command).await,
+            Wake::Event(event) => self.event(event).await,
+            Wake::SignalFailed(error) => self.signal_failed(&error),
+            Wake::Tracks => self.send_tracks().await,
+            Wake::ChannelReset => {}
+            Wake::Deadline => {
+                let now = self.now();
+                self.negotiation.timeout(now);
+                self.ladder.timeout(now);
+                self.give_handshake_up(now);
+                self.miss_addresses(now);
+            }
+        }
+        self.judge();
+        self.judge_channels();
+        true
     }
 
     async fn end(&mut self) {
@@ -212,6 +221,7 @@ impl RemoteActor {
         {
             tracing::debug!(%error, "the connection keeps its ICE servers");
         }
+        self.told_no_relay &= servers == self.config.ice_servers;
         self.config.ice_servers = servers;
     }
 
@@ -276,9 +286,12 @@ impl RemoteActor {
                 self.restart(now);
             }
             ice_restart::Output::Exhausted if self.link.is_none() => {
-                // The last attempt said why.
+                // The last attempt said why; that there is no relay was said before all of them.
                 let last = self.shared.details().last_error.clone();
-                let code = last.as_ref().map_or("connection_failed", |error| &error.code);
+                let code = match last.as_ref().map_or("connection_failed", |error| &error.code) {
+                    NO_TURN_SERVER => "ice_restart_exhausted",
+                    code => code,
+                };
                 let message = "no connection could be made in nine attempts";
                 self.shared.fail(NegotiationError::new(code, message));
             }
@@ -318,7 +331,7 @@ impl RemoteActor {
                 self.ladder.lost(now);
             }
             Output::Failed(failure) => {
-                self.shared.fail(NegotiationError::new(failure.code, failure.message));
+                self.fail(NegotiationError::new(failure.code, failure.message));
             }
             Output::CandidateFailed(_, failure) => self.candidate_failed(failure),
         }
@@ -397,6 +410,7 @@ impl RemoteActor {
             ConnectionEvent::Ice(state) => self.ice(now, state).await,
             ConnectionEvent::Connected => {
                 self.was_connected = true;
+                self.told_no_relay = false;
                 self.ladder.found();
                 if let Some(link) = &mut self.link {
                     link.secured();

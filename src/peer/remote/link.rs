@@ -21,6 +21,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a remote may take to name its first address: those of its own interfaces come at once.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(5);
 
+/// The code of a connection that may use relays only and has none.
+pub(super) const NO_TURN_SERVER: &str = "no_turn_server";
+
 pub(super) struct Link {
     pub(super) connection: Arc<dyn Connection>,
     pub(super) events: mpsc::UnboundedReceiver<ConnectionEvent>,
@@ -127,7 +130,7 @@ pub(super) async fn close(connection: Arc<dyn Connection>, goodbye: bool) {
 /// The stable code of a connection that could not be made.
 pub(super) fn connect_code(error: &RtcError) -> &'static str {
     match error.reason.as_str() {
-        "NoTurnServer" => "no_turn_server",
+        "NoTurnServer" => NO_TURN_SERVER,
         _ => "connection_failed",
     }
 }

@@ -185,9 +185,15 @@ impl Shared {
     }
 
     fn fail(&self, error: NegotiationError) {
+        let error = self.note_error(error);
+        self.hub.publish(&RemoteEvent::NegotiationError(error));
+    }
+
+    /// Keeps a failure; the app is not told.
+    fn note_error(&self, error: NegotiationError) -> Arc<NegotiationError> {
         let error = Arc::new(error);
         self.details().last_error = Some(Arc::clone(&error));
-        self.hub.publish(&RemoteEvent::NegotiationError(error));
+        error
     }
 }
 

@@ -10,7 +10,7 @@ use super::RemoteActor;
 use crate::peer::data_channel::{DataChannel, DataChannelOptions};
 use crate::peer::error::{NegotiationError, PeerError};
 use crate::peer::negotiation::Op;
-use crate::peer::remote::link::{self, Link, connect_code};
+use crate::peer::remote::link::{self, Link, NO_TURN_SERVER, connect_code};
 use crate::peer::state::RemoteState;
 use crate::rtc::engine::Connection;
 use crate::rtc::{Certificate, RtcError};
@@ -26,7 +26,7 @@ impl RemoteActor {
             Err(error) => {
                 // The channel is none yet: it is the caller's to try again.
                 let (code, message) = (connect_code(&error), error.to_string());
-                self.shared.fail(NegotiationError::new(code, &message));
+                self.fail(NegotiationError::new(code, &message));
                 return Err(PeerError::Engine { code, message });
             }
         };
@@ -67,10 +67,19 @@ impl RemoteActor {
 
     /// No connection could be made, and something needs one: the ladder tries again.
     fn unconnected(&mut self, error: &RtcError) {
-        self.shared.fail(NegotiationError::new(connect_code(error), error.to_string()));
+        self.fail(NegotiationError::new(connect_code(error), error.to_string()));
         self.shared_connecting();
         let now = self.now();
         self.ladder.lost(now);
+    }
+
+    /// Tells of a failure. That there is no relay is told once: every further attempt would say it again.
+    pub(super) fn fail(&mut self, error: NegotiationError) {
+        if error.code == NO_TURN_SERVER && std::mem::replace(&mut self.told_no_relay, true) {
+            self.shared.note_error(error);
+        } else {
+            self.shared.fail(error);
+        }
     }
 
     /// Puts on a new connection what waits for one.
