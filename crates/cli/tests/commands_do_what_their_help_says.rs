@@ -202,11 +202,14 @@ fn a_folder_that_cannot_be_written_is_refused_before_the_room() {
     let anywhere = std::fs::File::create(folder.path().join("a")).is_ok();
     let folder = if anywhere { "/proc".as_ref() } else { folder.path() };
     let folder = folder.to_str().unwrap();
-    let url = "ws://127.0.0.1:9";
-    let said = run(&["receive", folder, "--room", "r", "--url", url, "--key", "pk_live_dev"]);
-    let said = text(&said.stderr);
-    for part in ["unwritable_file", "cause:", "fix:", "folder"] {
-        assert!(said.contains(part), "{said}");
+    let receive = ["receive", folder, "--room", "r"];
+    let record = ["call", "r", "--record", folder];
+    for (command, code) in [(receive, "unwritable_file"), (record, "no_folder")] {
+        let service = ["--url", "ws://127.0.0.1:9", "--key", "pk_live_dev"];
+        let said = text(&run(&[command, service].concat()).stderr);
+        for part in [code, "cause:", "fix:", "folder"] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use self::hints::Alone;
 use self::remotes::Remotes;
 use self::report::Report;
 use crate::connection::PeerConnection;
-use crate::media::record::{RecordEvent, Recordings, Told};
+use crate::media::record::{RecordEvent, Recordings, Told, prepare};
 use crate::media::{Media, Source, SourceError};
 use crate::output::Failure;
 use crate::terminated::terminated;
@@ -90,9 +90,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     }
     if let Some(folder) = &args.record {
-        tokio::fs::create_dir_all(folder).await.map_err(|error| {
+        prepare(folder).await.map_err(|error| {
             let message = format!("{}: {error}", folder.display());
-            Failure::new("no_folder", message, "The recordings need a folder.", "Give another.")
+            let cause = "The recordings need a folder that takes files.";
+            Failure::new("no_folder", message, cause, "Give another.")
         })?;
     }
     let peer = args.connection.peer()?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::error::RpcError;
 use super::session::Running;
-use crate::media::record::Recordings;
+use crate::media::record::{Recordings, prepare};
 
 /// How long the reply waits for each track's first picture or packet.
 const FIRST_PIECE: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ impl Records {
         let (records, recordings) = (self.clone(), recordings.clone());
         Box::pin(async move {
             let Record { peer_id, dir } = record;
-            tokio::fs::create_dir_all(&dir).await.map_err(|error| {
+            prepare(&dir).await.map_err(|error| {
                 RpcError::params(format_args!("dir: {}: {error}", dir.display()))
             })?;
             let begun: Vec<_> = {

@@ -8,6 +8,7 @@ mod opus;
 mod video;
 mod writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,6 +66,14 @@ enum Piece {
         timestamp: u32,
         payload: Bytes,
     },
+}
+
+/// Makes a folder, and finds out whether it takes files before the first picture does.
+pub(crate) async fn prepare(folder: &Path) -> io::Result<()> {
+    tokio::fs::create_dir_all(folder).await?;
+    let probe = folder.join(format!(".metered-{:016x}.part", fastrand::u64(..)));
+    tokio::fs::OpenOptions::new().write(true).create_new(true).open(&probe).await?;
+    tokio::fs::remove_file(&probe).await
 }
 
 /// Every recording of a session. Handles are cheap clones.
