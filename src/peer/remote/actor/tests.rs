@@ -12,6 +12,7 @@ use super::*;
 use crate::media::LocalAudioTrack;
 use crate::peer::data_channel::DataChannelOptions;
 use crate::peer::ice_restart::{ATTEMPT_WAIT, LADDER, POLITE_DELAY};
+use crate::peer::negotiation::{Signal, model};
 use crate::peer::remote::RemotePeer;
 use crate::peer::remote::event::RemoteEvents;
 use crate::signalling::SignallingOptions;
@@ -68,6 +69,11 @@ impl Stage {
         self.inputs.try_send(input).unwrap();
     }
 
+    /// While an operation of the engine is under way.
+    fn say_during(&self, operation: &'static str, said: Vec<Input>) {
+        self.script().during = Some((operation, self.inputs.clone(), said));
+    }
+
     fn publish_a_track(&self) {
         let track = (&LocalAudioTrack::default()).into();
         self.tracks.send_modify(|tracks| assert_eq!(tracks.add(track, None, None), Ok(true)));
@@ -94,6 +100,16 @@ impl Stage {
     async fn try_again(&mut self) -> Vec<String> {
         self.say(Input::NetworkChanged);
         codes(&self.rest().await)
+    }
+}
+
+/// From a connection of the remote's that has this key.
+fn offer_of(key: u32) -> Input {
+    let mut theirs = model::Engine::new('b', key);
+    theirs.run(&Op::Offer { ice_restart: false });
+    match theirs.run(&Op::LocalDescription) {
+        Reply::Description(offer) => Input::Signal(Signal::Description(offer)),
+        Reply::Nothing => panic!("no offer"),
     }
 }
 
@@ -190,4 +206,28 @@ async fn where_no_connection_can_ever_be_made_the_ladder_ends_and_nothing_runs_o
         assert!(events.next().await.is_none());
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_leave_when_another_offer_came_while_it_was_read() {
+    let mut stage = Stage::new(true);
+    stage.say(offer_of(1));
+    // From another connection: there the answer to the first one would be taken for the answer to this.
+    stage.say_during("local_description", vec![offer_of(2)]);
+    assert_eq!(codes(&stage.rest().await), [""; 0]);
+    assert_eq!((stage.script().asked, stage.actor.signals.sent()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_id_of_ours_begins_after_the_operation_that_was_under_way() {
+    let mut stage = Stage::new(true);
+    stage.refuse("AddrNotAvailable");
+    stage.say(offer_of(1));
+    // The offer to who we are now is not what was refused.
+    stage.say_during("connect", vec![Input::OwnId("alice".into()), offer_of(2)]);
+    assert!(stage.actor.turn().await);
+    stage.actor.settle().await;
+    stage.script().refuses = None;
+    assert_eq!(codes(&stage.rest().await), [""; 0]);
+    assert_eq!((stage.script().asked, stage.actor.signals.sent()), (2, 1));
 }

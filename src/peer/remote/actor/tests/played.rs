@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::peer::negotiation::{Op, Reply, model};
+use crate::peer::remote::Input;
 use crate::rtc::RtcError;
 use crate::rtc::engine::*;
 use crate::rtc::stats::ConnectionStats;
@@ -17,11 +18,19 @@ pub(super) struct Script {
     pub(super) refuses: Option<&'static str>,
     /// How often a connection was asked for.
     pub(super) asked: u32,
+    /// What the room says during the next operation of this name.
+    pub(super) during: Option<(&'static str, mpsc::Sender<Input>, Vec<Input>)>,
     /// Of the last connection.
     events: Option<mpsc::UnboundedSender<ConnectionEvent>>,
 }
 
 impl Script {
+    fn under_way(&mut self, operation: &str) {
+        if let Some((_, room, said)) = self.during.take_if(|(name, ..)| *name == operation) {
+            said.into_iter().for_each(|input| room.try_send(input).unwrap());
+        }
+    }
+
     pub(super) fn tell(&self, event: ConnectionEvent) {
         self.events.as_ref().unwrap().send(event).unwrap();
     }
@@ -39,6 +48,7 @@ impl Engine for Played {
     ) -> Result<Arc<dyn Connection>, RtcError> {
         let mut script = self.0.lock().unwrap();
         script.asked += 1;
+        script.under_way("connect");
         if let Some(reason) = script.refuses {
             return Err(RtcError::of("connect", reason));
         }
@@ -46,7 +56,7 @@ impl Engine for Played {
         script.tell(ConnectionEvent::Ice(IceState::Connected));
         script.tell(ConnectionEvent::Connected);
         let sessions = Mutex::new(model::Engine::new('a', script.asked));
-        Ok(Arc::new(PlayedConnection { sessions }))
+        Ok(Arc::new(PlayedConnection { script: Arc::clone(&self.0), sessions }))
     }
 
     fn network_changed(&self) {}
@@ -54,6 +64,7 @@ impl Engine for Played {
 
 #[derive(Debug)]
 struct PlayedConnection {
+    script: Arc<Mutex<Script>>,
     sessions: Mutex<model::Engine>,
 }
 
@@ -97,6 +108,7 @@ impl Connection for PlayedConnection {
     }
 
     async fn local_description(&self) -> Option<SessionDescription> {
+        self.script.lock().unwrap().under_way("local_description");
         self.run(&Op::LocalDescription)
     }
 
