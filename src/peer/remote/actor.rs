@@ -478,7 +478,6 @@ impl RemoteActor {
         }
     }
 
-    /// A path without keys carries nothing.
     /// A browser that never begins to gather is not healed from here, so the app hears of it.
     fn miss_addresses(&mut self, now: Duration) {
         let late = self.link.as_mut().is_some_and(|link| link.lacks_addresses(now));
@@ -488,6 +487,7 @@ impl RemoteActor {
         }
     }
 
+    /// A path without keys carries nothing.
     fn give_handshake_up(&mut self, now: Duration) {
         if self.link.as_mut().is_some_and(|link| link.is_stuck(now)) {
             self.shared.fail(NegotiationError::new(
