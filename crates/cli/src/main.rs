@@ -2,6 +2,7 @@
 
 mod commands;
 mod connection;
+mod folder;
 mod media;
 mod names;
 mod output;

@@ -1,5 +1,20 @@
 //! Signals that end a command: it finishes what it has begun.
 
+use crate::output::Failure;
+
+/// The exit code of a command that such a signal ended before its work was done, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Runs until a signal comes; `None` if it came first.
+pub(crate) async fn stoppable<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        done = work => done.map(Some),
+        () = terminated() => Ok(None),
+    }
+}
+
 /// Done when SIGINT or SIGTERM comes, or SIGHUP, which a closed terminal or a lost ssh session sends; Ctrl-C elsewhere.
 /// They are listened to from this call on.
 #[cfg(unix)]

@@ -24,15 +24,13 @@ use self::report::{Report, Told, id};
 use self::servers::Relays;
 use crate::connection::PeerConnection;
 use crate::output::Failure;
-use crate::terminated::terminated;
+use crate::terminated::{INTERRUPTED, stoppable};
 
 /// Of our data channels, so that an app can tell them.
 const LABEL: &str = "metered-doctor";
 
 /// What the command ends with when a check failed.
 const SOMETHING_FAILED: u8 = 3;
-/// The exit code after SIGINT, SIGTERM or SIGHUP, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Finds out why a connection or a call does not work: checks every step in the order in which a connection is
 /// made, and names cause and fix of what fails.
@@ -78,9 +76,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut report = Report::new(args.json);
-    tokio::select! {
-        examined = examine(&args, &mut report) => examined?,
-        () = terminated() => return Ok(ExitCode::from(INTERRUPTED)),
+    if stoppable(examine(&args, &mut report)).await?.is_none() {
+        return Ok(ExitCode::from(INTERRUPTED));
     }
     report.finish()?;
     Ok(match report.has_failed() {

@@ -41,7 +41,7 @@ use metered_realtime::peer::{MeteredPeer, PeerEvents};
 
 use crate::connection::PeerConnection;
 use crate::output::{self, Failure, NOTE};
-use crate::terminated::terminated;
+use crate::terminated::INTERRUPTED;
 
 /// How the room is entered.
 #[derive(Debug, ClapArgs)]
@@ -63,22 +63,10 @@ impl Room {
     }
 }
 
-/// The exit code of a command that SIGINT, SIGTERM or SIGHUP ended before its work was done, as shells have it.
-const INTERRUPTED: u8 = 130;
 /// The peer is closed within this, or without our waiting for it.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
-/// Runs until SIGINT, SIGTERM or SIGHUP; `None` if that came first.
-async fn stoppable<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<Option<T>, Failure> {
-    tokio::select! {
-        done = work => done.map(Some),
-        () = terminated() => Ok(None),
-    }
-}
-
-/// The end after one of these signals.
+/// The end after a signal.
 fn stopped() -> Result<ExitCode, Failure> {
     output::note(NOTE, "stopped; what has arrived is kept, and the next run goes on from there")?;
     Ok(ExitCode::from(INTERRUPTED))

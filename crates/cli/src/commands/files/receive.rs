@@ -25,9 +25,10 @@ use super::report::{Report, Size};
 use super::send::room_goes_on;
 use super::store::Store;
 use super::take::{Offered, Taken, greet, part_with, take};
-use super::{Room, bytes, leave, stoppable, stopped};
+use super::{Room, bytes, leave, stopped};
 use crate::names::safe;
 use crate::output::{BAD, DIM, Failure, GOOD, NOTE, printable};
+use crate::terminated::stoppable;
 
 /// Channels that are being greeted or parted with at once; more are closed.
 const MAX_VISITORS: usize = 64;

@@ -16,8 +16,9 @@ use super::offers::{Answer, Offers};
 use super::protocol::{Broken, Fault, Incoming, Listener, Message, Offer, Wire, say};
 use super::report::{Report, Size};
 use super::source::Source;
-use super::{Room, bytes, leave, stoppable, stopped};
+use super::{Room, bytes, leave, stopped};
 use crate::output::{DIM, Failure, GOOD, NOTE, printable};
+use crate::terminated::stoppable;
 
 /// Bytes of one message; every WebRTC implementation takes them.
 const PIECE: usize = 64 * 1024;

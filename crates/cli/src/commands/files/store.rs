@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::protocol::Offer;
 use super::source::{blocking, hash, hex};
+use crate::folder::takes_files;
 use crate::names::{numbered, safe};
 
 /// Digits of the hash in a part's name: enough to tell files apart.
@@ -39,13 +40,11 @@ pub(super) struct Part {
 }
 
 impl Store {
-    /// Whether a file could be put here, found out before one comes: one is made and removed again.
+    /// Whether files can be put here.
     pub(super) async fn check(&self) -> io::Result<()> {
         let folder = self.folder.clone();
         blocking(move || {
-            let probe = folder.join(format!(".metered-{:016x}.part", fastrand::u64(..)));
-            OpenOptions::new().write(true).create_new(true).open(&probe)?;
-            std::fs::remove_file(&probe)?;
+            takes_files(&folder)?;
             sync_folder(&folder)
         })
         .await

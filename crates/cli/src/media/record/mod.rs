@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::writer::Writer;
+use crate::folder::takes_files;
 
 /// Pictures or packets between the sink and the disk.
 const MAX_WAITING: usize = 64;
@@ -70,10 +71,9 @@ enum Piece {
 
 /// Makes a folder, and finds out whether it takes files before the first picture does.
 pub(crate) async fn prepare(folder: &Path) -> io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
-    let probe = folder.join(format!(".metered-{:016x}.part", fastrand::u64(..)));
-    tokio::fs::OpenOptions::new().write(true).create_new(true).open(&probe).await?;
-    tokio::fs::remove_file(&probe).await
+    let folder = folder.to_owned();
+    let made = move || std::fs::create_dir_all(&folder).and_then(|()| takes_files(&folder));
+    tokio::task::spawn_blocking(made).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Every recording of a session. Handles are cheap clones.
